@@ -1,0 +1,276 @@
+"""Weighted nearest-neighbour classification of frozen features."""
+from typing import Dict, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor
+
+# elements of one block of similarities; 2**24 float32 values are 64 MiB
+BLOCK_ELEMENTS = 2**24
+BANK_ROWS = 2**15
+
+
+def check_knn_options(k: Union[int, Sequence[int]],
+                      temperature: float) -> Tuple[int, ...]:
+    """Check the two options of the classifier.
+
+    Args:
+        k (int | Sequence[int]): Number(s) of neighbours.
+        temperature (float): Temperature of the weights.
+
+    Returns:
+        tuple[int]: The numbers of neighbours, also when one was given.
+
+    Raises:
+        ValueError: A ``k`` is not a positive integer, one is given twice,
+            or the temperature is not positive.
+    """
+    ks = tuple(k) if isinstance(k, (list, tuple)) else (k, )
+    for value in ks:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f'k={k!r}: the number of neighbours must be an '
+                             'integer of at least 1, or a list of such')
+    if not ks or len(set(ks)) != len(ks):
+        raise ValueError(f'k={k!r}: name every number of neighbours once')
+    if isinstance(temperature, bool) or not isinstance(
+            temperature, (int, float)) or not temperature > 0:
+        raise ValueError(f'temperature={temperature!r} must be a number '
+                         'above 0; CaCo uses 0.2')
+    return ks
+
+
+def nearest_neighbours(bank: Tensor, query: Tensor,
+                       k: int) -> Tuple[Tensor, Tensor]:
+    """Find the ``k`` rows of the bank with the largest inner product.
+
+    Works in blocks, so that memory does not grow with queries times bank.
+    The bank may lie on another device than the queries; its blocks are moved
+    to theirs.
+
+    Args:
+        bank (Tensor): Features to search, unit length, shape (M, C).
+        query (Tensor): Features to classify, unit length, shape (Q, C).
+        k (int): Number of neighbours.
+
+    Returns:
+        tuple[Tensor, Tensor]: Cosines, best first, and the rows of the bank
+        they belong to, both of shape (Q, k), on the queries' device.
+
+    Raises:
+        ValueError: Shapes do not match or ``k`` exceeds the bank.
+
+    Examples:
+        >>> nearest_neighbours(torch.eye(3), torch.eye(3)[1:2], 1)
+        (tensor([[1.]]), tensor([[1]]))
+    """
+    if bank.dim() != 2 or query.dim() != 2 or bank.size(1) != query.size(1):
+        raise ValueError('bank (M, C) and query (Q, C) need the same C, got '
+                         f'{tuple(bank.shape)} and {tuple(query.shape)}')
+    check_knn_options(k, 1.)
+    if k > bank.size(0):
+        raise ValueError(f'k={k} neighbours, but the bank holds only '
+                         f'{bank.size(0)} features; lower k or enlarge the '
+                         'training share')
+    step = max(1, BLOCK_ELEMENTS // min(BANK_ROWS, bank.size(0)))
+    cosines = query.new_empty(query.size(0), k)
+    indices = query.new_empty(query.size(0), k, dtype=torch.long)
+    for q in range(0, query.size(0), step):
+        rows = query[q:q + step]
+        best = rows.new_empty(rows.size(0), 0)
+        where = indices.new_empty(rows.size(0), 0)
+        for b in range(0, bank.size(0), BANK_ROWS):
+            block = bank[b:b + BANK_ROWS].to(rows)
+            cos = rows @ block.t()  # (step, BANK_ROWS)
+            # neighbours in the end are neighbours in their own block
+            cos, index = cos.topk(min(k, block.size(0)), dim=1)
+            best = torch.cat([best, cos], dim=1)
+            where = torch.cat([where, index + b], dim=1)
+            best, order = best.topk(min(k, best.size(1)), dim=1)
+            where = where.gather(1, order)
+        cosines[q:q + step] = best
+        indices[q:q + step] = where
+    return cosines, indices
+
+
+def vote(cosines: Tensor, neighbour_labels: Tensor, temperature: float,
+         num_classes: int) -> Tensor:
+    r"""Turn neighbours into class scores.
+
+    .. math::
+        s_c = \sum_{j: y_j = c} \exp\big((\cos_j - \max_i \cos_i) / T\big)
+
+    The subtraction scales all scores of a query alike: their order is that
+    of :math:`\exp(\cos_j / T)`, but no temperature overflows.
+
+    Args:
+        cosines (Tensor): Similarities of the neighbours, shape (Q, k).
+        neighbour_labels (Tensor): Their labels, shape (Q, k).
+        temperature (float): Temperature T.
+        num_classes (int): Number of classes.
+
+    Returns:
+        Tensor: float64 scores of shape (Q, num_classes); the nearest
+        neighbour counts one.
+    """
+    # float64: at T = 0.01 the weights of one query span e^200
+    cosines = cosines.double()
+    weights = ((cosines - cosines.amax(1, keepdim=True)) / temperature).exp()
+    scores = weights.new_zeros(cosines.size(0), num_classes)
+    return scores.scatter_add_(1, neighbour_labels, weights)
+
+
+def knn_scores(bank: Tensor,
+               labels: Tensor,
+               query: Tensor,
+               k: int = 20,
+               temperature: float = 0.2,
+               num_classes: Optional[int] = None) -> Tensor:
+    """Score every class for every query by its weighted neighbours.
+
+    Args:
+        bank (Tensor): Training features, unit length, shape (M, C).
+        labels (Tensor): Training labels, shape (M, ).
+        query (Tensor): Test features, unit length, shape (Q, C).
+        k (int): Number of neighbours. Defaults to 20, as CaCo's monitor.
+        temperature (float): Temperature of the weights. Defaults to 0.2, as
+            CaCo's monitor; MMSelfSup uses 0.07.
+        num_classes (int, optional): Number of classes. Defaults to the
+            largest label plus one.
+
+    Returns:
+        Tensor: Scores of shape (Q, num_classes), see :func:`vote`.
+
+    Raises:
+        ValueError: ``k`` exceeds the bank, the temperature is not positive,
+            or shapes or labels do not fit.
+    """
+    check_knn_options(k, temperature)
+    num_classes = _check_labels(labels, bank.size(0), num_classes)
+    cosines, indices = nearest_neighbours(bank, query, k)
+    labels = labels.to(indices.device)
+    return vote(cosines, labels[indices], temperature, num_classes)
+
+
+def _check_labels(labels: Tensor, size: int,
+                  num_classes: Optional[int]) -> int:
+    if labels.shape != (size, ):
+        raise ValueError(f'{size} features need labels of shape ({size},), '
+                         f'got {tuple(labels.shape)}')
+    least, most = (int(labels.min()), int(labels.max())) if size else (0, 0)
+    if num_classes is None:
+        num_classes = most + 1
+    if least < 0 or most >= num_classes:
+        raise ValueError(f'labels must lie in [0, {num_classes}), got '
+                         f'{least} to {most}')
+    return num_classes
+
+
+def rank_classes(scores: Tensor) -> Tensor:
+    """Order the classes by score, best first.
+
+    Args:
+        scores (Tensor): Class scores of shape (Q, classes).
+
+    Returns:
+        Tensor: Classes of shape (Q, classes). Equal scores (all classes
+        without a neighbour have 0) keep the order of the class numbers, so
+        the answer is the same on every device.
+    """
+    return scores.sort(dim=1, descending=True, stable=True).indices
+
+
+def knn_predict(bank: Tensor,
+                labels: Tensor,
+                query: Tensor,
+                k: int = 20,
+                temperature: float = 0.2,
+                num_classes: Optional[int] = None) -> Tensor:
+    """Predict the order of the classes, best first.
+
+    Arguments and errors are those of :func:`knn_scores`.
+
+    Returns:
+        Tensor: Classes of shape (Q, num_classes).
+    """
+    return rank_classes(
+        knn_scores(bank, labels, query, k, temperature, num_classes))
+
+
+def knn_correct(bank: Tensor,
+                labels: Tensor,
+                query: Tensor,
+                query_labels: Tensor,
+                k: Union[int, Sequence[int]] = 20,
+                temperature: float = 0.2,
+                num_classes: Optional[int] = None) -> Tensor:
+    """Count the queries that are classified correctly.
+
+    Args:
+        bank, labels, query, temperature, num_classes: As for
+            :func:`knn_scores`.
+        query_labels (Tensor): True labels of the queries, shape (Q, ).
+        k (int | Sequence[int]): Number(s) of neighbours; the search is done
+            once for all of them. Defaults to 20.
+
+    Returns:
+        Tensor: Integers of shape (len(k), 2): how often the right class came
+        first, and how often among the first five (of fewer classes: among
+        all).
+    """
+    ks = check_knn_options(k, temperature)
+    num_classes = _check_labels(labels, bank.size(0), num_classes)
+    cosines, indices = nearest_neighbours(bank, query, max(ks))
+    votes = labels.to(indices.device)[indices]
+    truth = query_labels.to(indices.device)[:, None]
+    counts = []
+    for value in ks:
+        scores = vote(cosines[:, :value], votes[:, :value], temperature,
+                      num_classes)
+        hits = rank_classes(scores)[:, :5] == truth
+        counts.append(torch.stack([hits[:, :1].sum(), hits.sum()]))
+    return torch.stack(counts)
+
+
+def knn_accuracy(bank: Tensor,
+                 labels: Tensor,
+                 query: Tensor,
+                 query_labels: Tensor,
+                 k: Union[int, Sequence[int]] = 20,
+                 temperature: float = 0.2,
+                 num_classes: Optional[int] = None) -> Dict[str, float]:
+    """Measure the accuracy of the nearest-neighbour classifier.
+
+    Arguments are those of :func:`knn_correct`.
+
+    Returns:
+        dict[str, float]: Per cent, under ``top1`` and ``top5``; with several
+        ``k`` under ``top1_k20``, ``top5_k20`` and so on.
+
+    Raises:
+        ValueError: There is no query, or as :func:`knn_scores`.
+    """
+    if not query.size(0):
+        raise ValueError('no query to classify: the test set is empty')
+    counts = knn_correct(bank, labels, query, query_labels, k, temperature,
+                         num_classes)
+    return name_accuracies(counts, query.size(0), k)
+
+
+def name_accuracies(counts: Tensor, total: int,
+                    k: Union[int, Sequence[int]]) -> Dict[str, float]:
+    """Turn counts of :func:`knn_correct` into named percentages.
+
+    Args:
+        counts (Tensor): Integers of shape (len(k), 2).
+        total (int): Number of queries.
+        k (int | Sequence[int]): Number(s) of neighbours.
+
+    Returns:
+        dict[str, float]: As :func:`knn_accuracy`.
+    """
+    ks = tuple(k) if isinstance(k, (list, tuple)) else (k, )
+    results = {}
+    for value, (top1, top5) in zip(ks, counts.tolist()):
+        suffix = f'_k{value}' if len(ks) > 1 else ''
+        results[f'top1{suffix}'] = 100. * top1 / total
+        results[f'top5{suffix}'] = 100. * top5 / total
+    return results

@@ -1,0 +1,174 @@
+"""Pictures with labels for an evaluation, dealt out to the processes."""
+from typing import Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.dataset import default_collate
+from mmengine.dist import get_dist_info
+from torch.utils.data import DataLoader, Dataset
+
+
+class LabelledPictures(Dataset):
+    """Chosen pictures of a data set with their labels.
+
+    Args:
+        dataset (Dataset): Any map-style data set whose items have
+            ``inputs`` and ``data_samples``, as ``PackSelfSupInputs`` makes.
+        indices (Sequence[int]): The pictures to use.
+        labels (Sequence[int]): Their labels.
+    """
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int],
+                 labels: Sequence[int]) -> None:
+        if len(indices) != len(labels):
+            raise ValueError(f'{len(indices)} pictures need as many labels, '
+                             f'got {len(labels)}')
+        self.dataset = dataset
+        self.indices = np.asarray(indices, dtype=np.int64)
+        self.labels = np.asarray(labels, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, idx: int) -> dict:
+        index = int(self.indices[idx])
+        item = self.dataset[index]
+        label = -1 if self._replaced(item, index) else self.labels[idx]
+        return dict(item=item, label=torch.tensor(int(label)))
+
+    def _replaced(self, item: dict, index: int) -> bool:
+        """Whether an unreadable picture gave way to another one."""
+        sample = item.get('data_samples')
+        path = getattr(sample, 'metainfo', {}).get('img_path')
+        if path is None or not hasattr(self.dataset, 'get_data_info'):
+            return False
+        return path != self.dataset.get_data_info(index).get('img_path', path)
+
+
+def build_feature_loader(dataset: Dataset,
+                         indices: Optional[Sequence[int]] = None,
+                         labels: Optional[Sequence[int]] = None,
+                         batch_size: int = 64,
+                         num_workers: int = 2) -> DataLoader:
+    """Make the loader of this rank's pictures, each exactly once.
+
+    Rank r of R takes every R-th picture from the r-th on. Nothing is
+    repeated to make the shares equal.
+
+    Args:
+        dataset (Dataset): Map-style data set, see :class:`LabelledPictures`.
+        indices (Sequence[int], optional): The pictures to use. Defaults to
+            None (all).
+        labels (Sequence[int], optional): Labels of these pictures. Defaults
+            to None: read from the data set.
+        batch_size (int): Pictures per batch. Defaults to 64.
+        num_workers (int): Loader processes. Defaults to 2.
+
+    Returns:
+        DataLoader: Batches ``dict(item=..., label=...)``.
+    """
+    if indices is None:
+        indices = np.arange(len(dataset))
+    if labels is None:
+        labels = read_labels(dataset)[np.asarray(indices)]
+    rank, world = get_dist_info()
+    return DataLoader(
+        LabelledPictures(dataset, indices[rank::world], labels[rank::world]),
+        batch_size=batch_size,
+        num_workers=num_workers,
+        collate_fn=default_collate,
+        # the seeds of the workers come from here, not from the generator
+        # that the training draws from
+        generator=torch.Generator().manual_seed(0))
+
+
+def read_labels(dataset: Dataset, name: str = 'the data set') -> np.ndarray:
+    """Read the labels of a data set without loading its pictures.
+
+    Args:
+        dataset (Dataset): Data set with mmengine's ``get_data_info``.
+        name (str): What to call it in an error.
+
+    Returns:
+        np.ndarray: int64 labels of shape (len(dataset), ).
+
+    Raises:
+        ValueError: It is empty or a picture has no label.
+    """
+    if len(dataset) == 0:
+        raise ValueError(f'{name} is empty')
+    if not hasattr(dataset, 'get_data_info'):
+        raise ValueError(f'{name} ({type(dataset).__name__}) cannot tell its '
+                         'labels: it has no method get_data_info')
+    labels = np.full(len(dataset), -1, dtype=np.int64)
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        label = info.get('gt_label')
+        if label is None or np.size(label) != 1 or int(label) < 0:
+            raise ValueError(
+                f'a labelless data set with kNN on: picture {i} of {name} '
+                f'({info.get("img_path", type(dataset).__name__)}) has the '
+                f'label {label!r}; give kNN a folder with one subfolder per '
+                'class, or remove KNNHook from custom_hooks')
+        labels[i] = int(label)
+    return labels
+
+
+def choose_share(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Choose a share of every class at random.
+
+    Args:
+        labels (np.ndarray): Labels of shape (N, ).
+        share (float): Share in (0, 1]; a class keeps one picture at least.
+        seed (int): The same seed chooses the same pictures in every process.
+
+    Returns:
+        np.ndarray: Sorted indices.
+    """
+    if share == 1:
+        return np.arange(len(labels))
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = max(1, round(share * len(members)))
+        chosen.append(generator.permutation(members)[:count])
+    return np.sort(np.concatenate(chosen))
+
+
+def translate_labels(train: Dataset, labels: np.ndarray, test: Dataset,
+                     test_labels: np.ndarray) -> np.ndarray:
+    """Number the test classes as the training set does.
+
+    Two folders number their subfolders independently; when one has a
+    subfolder less, equal numbers mean different classes. Names decide where
+    both sets know them (``metainfo['classes']``).
+
+    Args:
+        train (Dataset): Training set.
+        labels (np.ndarray): Its labels, shape (N, ).
+        test (Dataset): Test set.
+        test_labels (np.ndarray): Its labels, shape (Q, ).
+
+    Returns:
+        np.ndarray: The test labels in the training set's numbers, (Q, ).
+
+    Raises:
+        ValueError: A test class does not occur in training.
+    """
+    ours = getattr(train, 'metainfo', {}).get('classes')
+    theirs = getattr(test, 'metainfo', {}).get('classes')
+    if ours and theirs:
+        names = [theirs[label] for label in test_labels.tolist()]
+        known = {ours[label]: label for label in np.unique(labels).tolist()}
+        foreign = sorted({str(name) for name in names if name not in known})
+        translated = [known.get(name, -1) for name in names]
+    else:
+        translated = test_labels
+        foreign = np.setdiff1d(test_labels, labels).tolist()
+    if foreign:
+        raise ValueError(
+            f'{len(foreign)} class(es) of test_dataset of KNNHook, '
+            f'{foreign[0]!r} first, do not occur in train_dataset; give both '
+            'the same class folders')
+    return np.asarray(translated, dtype=np.int64)
