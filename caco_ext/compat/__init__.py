@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0.
+"""Remedies for defects of the host packages.
+
+The host packages (mmengine, mmcv, mmcls, mmselfsup) are released and no
+longer developed, while torch goes on. Each remedy is one function that mends
+one defect and does nothing where the defect is absent. :func:`apply` runs
+them all and is called when ``caco_ext`` is imported, so that
+``custom_imports = dict(imports=['caco_ext'])`` in a config is enough to make
+a stock trainer work.
+"""
+from typing import Dict, List, NamedTuple
+
+from .versions import check_versions
+
+
+class Remedy(NamedTuple):
+    """What :func:`remedies` reports about one remedy.
+
+    Attributes:
+        name (str): Name of the function.
+        in_force (bool): Whether it changed something.
+        why (str): What it did, or why there was nothing to do.
+    """
+    name: str
+    in_force: bool
+    why: str
+
+
+_REPORT: Dict[str, Remedy] = {}
+
+
+def apply() -> None:
+    """Run every remedy, once per process, in a fixed order.
+
+    Raises:
+        ImportError: From :func:`check_versions`.
+    """
+    _run(check_versions)
+    # The rest needs torch and mmengine, whose absence is to be reported by
+    # the check above and not by an import.
+    from . import checkpoints, distributed, hosts, syncbn
+    for func in (hosts.mend_registry_locations, hosts.find_own_configs,
+                 hosts.build_inherited_collate_fn, hosts.silence_noise,
+                 hosts.mend_mixed_precision,
+                 checkpoints.allow_checkpoint_classes,
+                 distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu):
+        _run(func)
+
+
+def _run(func) -> None:
+    """Call ``func`` unless it has been called, and note what it says."""
+    if func.__name__ not in _REPORT:
+        _REPORT[func.__name__] = Remedy(func.__name__, *func())
+
+
+def remedies() -> List[Remedy]:
+    """Report the remedies that :func:`apply` ran.
+
+    Returns:
+        list[Remedy]: (name, in_force, why) in the order of application.
+    """
+    return list(_REPORT.values())
+
+
+__all__ = ['Remedy', 'apply', 'check_versions', 'remedies']

@@ -1,0 +1,67 @@
+# Licensed under the Apache License, Version 2.0.
+"""Read and write checkpoints of mmengine with today's torch."""
+from typing import Callable, Tuple
+
+
+def _history_method(owner: type, name: str) -> Callable:
+    """Stand in for ``getattr`` when a checkpoint is read.
+
+    Args:
+        owner (type): Must be ``mmengine.logging.HistoryBuffer``.
+        name (str): Must be one of its four statistics.
+
+    Returns:
+        Callable: The method.
+
+    Raises:
+        ValueError: If the checkpoint asks for anything else.
+    """
+    from mmengine.logging import HistoryBuffer
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean',
+                                                  'current'):
+        raise ValueError(f'the checkpoint asks for attribute {name!r} of '
+                         f'{owner!r}; a checkpoint of mmengine only needs '
+                         'min, max, mean and current of HistoryBuffer')
+    return getattr(owner, name)
+
+
+def allow_checkpoint_classes() -> Tuple[bool, str]:
+    """Let ``torch.load`` read what mmengine writes into checkpoints.
+
+    What breaks: torch >= 2.6 loads tensors and plain containers only, and
+    mmengine 0.10 saves its message hub, so that ``--resume``, ``load_from``
+    and ``init_cfg=Pretrained`` end with ``Weights only load failed``. Remedy:
+    allow the classes found in such checkpoints and nothing else: numpy
+    numbers and arrays of numbers, ``HistoryBuffer`` and ``ConfigDict``.
+    ``getattr``, through which the statistics of a ``HistoryBuffer`` are
+    pickled, is replaced by :func:`_history_method`, since the real one would
+    open the door to everything. The check itself stays on.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    import torch
+    if _release(torch.__version__) < (2, 6):
+        return False, f'torch {torch.__version__} does not refuse them'
+    import numpy as np
+    from mmengine.config import ConfigDict
+    from mmengine.logging import HistoryBuffer
+    core = np.core if np.__version__.startswith('1.') else np._core
+    allowed = [
+        HistoryBuffer, ConfigDict, np.ndarray, np.dtype,
+        (_history_method, 'builtins.getattr')
+    ]
+    # A file written beside numpy 2 is read beside numpy 1 and vice versa.
+    for package in ('numpy.core', 'numpy._core'):
+        allowed.append((core.multiarray._reconstruct,
+                        f'{package}.multiarray._reconstruct'))
+        allowed.append(
+            (core.multiarray.scalar, f'{package}.multiarray.scalar'))
+    allowed += [type(np.dtype(code)) for code in '?bBhHiIlLqQefd']
+    torch.serialization.add_safe_globals(allowed)
+    return True, f'torch {torch.__version__} loads with weights_only=True'
+
+
+def _release(version: str) -> Tuple[int, ...]:
+    """Return (major, minor) of a version string."""
+    return tuple(int(part) for part in version.split('.')[:2])

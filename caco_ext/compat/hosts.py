@@ -1,0 +1,170 @@
+# Licensed under the Apache License, Version 2.0.
+"""Defects of mmengine and mmselfsup that any run meets."""
+import copy
+import functools
+import glob
+import os
+import re
+import warnings
+from typing import Tuple
+
+from .versions import installed_version
+
+
+def mend_registry_locations() -> Tuple[bool, str]:
+    """Point three registries of mmselfsup to a module that exists.
+
+    What breaks: mmselfsup 1.0.0, ``Runner.train()`` ends with ``No module
+    named 'mmselfsup.engine.runner'``, because RUNNERS, RUNNER_CONSTRUCTORS
+    and LOOPS name it as their location and the release lacks it. Remedy: let
+    them import ``mmselfsup.engine``.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    if installed_version('mmselfsup') is None:
+        return False, 'mmselfsup is not installed'
+    from mmselfsup import registry
+    missing = 'mmselfsup.engine.runner'
+    # `find_spec` would import mmselfsup.engine and with it all models.
+    engine = os.path.join(os.path.dirname(registry.__file__), 'engine')
+    if glob.glob(os.path.join(engine, 'runner*')):
+        return False, f'this mmselfsup has {missing}'
+    for reg in (registry.RUNNERS, registry.RUNNER_CONSTRUCTORS,
+                registry.LOOPS):
+        if missing in reg._locations:
+            reg._locations = ['mmselfsup.engine']
+    return True, f'mmselfsup names {missing}, which it does not contain'
+
+
+def find_own_configs() -> Tuple[bool, str]:
+    """Make ``_base_ = 'caco_ext::selfsup/...'`` work in other projects.
+
+    What breaks: mmengine 0.10 knows a fixed list of packages (``mmengine does
+    not support to load caco_ext config``), looks for an editable installation
+    in the wrong folder, and would build what it inherits in the scope
+    ``caco_ext``, in which no host's class is found. Remedy: resolve the path
+    here and leave the scope to ``default_scope``, as for a config of the
+    user's own. ``caco_ext`` must have been imported before the config is
+    read, as its own tools do; ``custom_imports`` comes too late for this.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.config import Config
+    find = Config._get_cfg_path
+    if hasattr(find, 'caco_ext'):
+        return True, 'done before'
+
+    @functools.wraps(find)
+    def find_any(cfg_path, filename):
+        package, _, name = cfg_path.partition('::')
+        if package != 'caco_ext' or not name:
+            return find(cfg_path, filename)
+        home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        # An installed package carries its configs; a checkout has them
+        # beside the package.
+        places = [
+            os.path.join(folder, 'configs', name)
+            for folder in (os.path.join(home, '.mim'), os.path.dirname(home))
+        ]
+        for path in places:
+            if os.path.isfile(path):
+                return path, None
+        raise FileNotFoundError(f'{filename} inherits from {cfg_path}, but '
+                                f'there is no {" nor ".join(places)}')
+
+    find_any.caco_ext = True
+    Config._get_cfg_path = staticmethod(find_any)
+    return True, 'mmengine does not know configs of caco_ext'
+
+
+def build_inherited_collate_fn() -> Tuple[bool, str]:
+    """Build a ``collate_fn`` that a config inherits from another package.
+
+    What breaks: mmengine 0.10. ``_base_ = 'mmselfsup::selfsup/_base_/
+    datasets/...'`` writes ``_scope_`` into every dict, and the runner hands
+    it on: ``default_collate() got an unexpected keyword argument
+    '_scope_'``. Remedy: drop that key from ``collate_fn``.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.runner import Runner
+    build = Runner.build_dataloader
+    if hasattr(build, 'caco_ext'):
+        return True, 'done before'
+
+    @functools.wraps(build)
+    def build_without_scope(dataloader, *args, **kwargs):
+        collate = (
+            dataloader.get('collate_fn')
+            if isinstance(dataloader, dict) else None)
+        if isinstance(collate, dict) and '_scope_' in collate:
+            dataloader = copy.deepcopy(dataloader)
+            dataloader['collate_fn'].pop('_scope_')
+        return build(dataloader, *args, **kwargs)
+
+    build_without_scope.caco_ext = True
+    Runner.build_dataloader = staticmethod(build_without_scope)
+    return True, 'mmengine hands _scope_ to collate_fn'
+
+
+def mend_mixed_precision() -> Tuple[bool, str]:
+    """Make ``--amp`` quiet on a GPU and possible on the CPU.
+
+    What breaks: mmengine 0.10 makes a ``torch.cuda.amp.GradScaler``, which
+    torch >= 2.4 calls deprecated in every run, and asserts a GPU, although
+    its ``autocast`` uses bfloat16 on the CPU. Remedy: make a
+    ``torch.amp.GradScaler`` for the device in use. Before torch 2.3 there is
+    none, and nothing is changed.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    import torch
+    if not hasattr(torch.amp, 'GradScaler'):
+        return False, f'torch {torch.__version__} has no torch.amp.GradScaler'
+    from mmengine.device import get_device
+    from mmengine.optim.optimizer import amp_optimizer_wrapper as module
+    device = get_device()
+    if device not in ('cpu', 'cuda'):
+        return False, f'the device {device} has its own GradScaler'
+    module.GradScaler = functools.partial(torch.amp.GradScaler, device)
+    if device == 'cpu':
+        # The name serves only the assertion that a GPU is there.
+        module.is_cuda_available = lambda: True
+    return True, f'torch.amp.GradScaler for {device}'
+
+
+# (part of the message, category, module that warns). All of these speak of
+# the hosts' code and say nothing that a user can act on.
+_NOISE = (
+    ('Fail to import ``MultiScaleDeformableAttention``', UserWarning,
+     'mmcv.cnn.bricks.transformer'),
+    ("Only use 'alpha' for pillow backend", UserWarning,
+     'mmcv.image.photometric'),
+    ('`broadcast_buffers` is deprecated', FutureWarning, 'mmengine.model'),
+    ('pkg_resources is deprecated', UserWarning, ''),
+)
+
+
+def silence_noise() -> Tuple[bool, str]:
+    """Drop warnings that come in every run and need no one's action.
+
+    What breaks: nothing; but mmcv-lite warns of an operator that
+    pre-training does not use, mmcv of an argument that the transform itself
+    passes (once per worker), torch >= 2.14 of an argument that mmengine
+    passes to DDP, and setuptools of ``pkg_resources``, which mmengine
+    imports. Remedy: a filter for exactly these messages.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    for message, category, module in _NOISE:
+        warnings.filterwarnings(
+            'ignore',
+            message=re.escape(message),
+            category=category,
+            module=re.escape(module))
+    return True, f'{len(_NOISE)} warnings of the hosts are dropped'

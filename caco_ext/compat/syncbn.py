@@ -1,0 +1,145 @@
+# Licensed under the Apache License, Version 2.0.
+"""Synchronised batch normalisation for tensors on the CPU."""
+import functools
+from typing import Any, Optional, Tuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import SyncBatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """Sum over the ranks of a group.
+
+    Each rank's loss depends on each rank's summand, so that the gradient is
+    the sum over the ranks as well.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: Optional[Any]) -> Tensor:
+        ctx.group = group
+        x = x.clone()
+        dist.all_reduce(x, group=group)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, None]:
+        return _SumOverRanks.apply(grad.contiguous(), ctx.group), None
+
+
+def _cross_rank_batch_norm(module: SyncBatchNorm, x: Tensor,
+                           group: Any) -> Tensor:
+    """Normalise with mean and variance of the batches of all ranks.
+
+    Args:
+        module (SyncBatchNorm): In training mode; its running statistics are
+            updated.
+        x (Tensor): (N, C, ...), with an N that may differ between the ranks
+            and may be 0 on some.
+        group (ProcessGroup): The ranks that share their statistics.
+
+    Returns:
+        Tensor: Shape, dtype and memory format of ``x``.
+
+    Raises:
+        ValueError: If the ranks have one value per channel together.
+    """
+    dims = [d for d in range(x.dim()) if d != 1]
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    values = x if x.dtype == torch.float64 else x.float()
+    # Moments about the rank's own mean, put together in double precision:
+    # sums of squares about zero would lose the variance of channels whose
+    # mean is large.
+    count = x.numel() // x.size(1)
+    mean = values.sum(dims) / max(count, 1)
+    spread = (values - mean.view(shape)).square().sum(dims)
+    mean, spread = mean.double(), spread.double()
+    moments = torch.cat([
+        count * mean, spread + count * mean.square(),
+        mean.new_full((1, ), count)
+    ])
+    total, squares, size = _SumOverRanks.apply(moments, group).split(
+        [x.size(1), x.size(1), 1])
+    size = size.detach()
+    if size.item() < 2:
+        raise ValueError('SyncBatchNorm needs more than 1 value per channel '
+                         'over all ranks in training, got '
+                         f'{int(size.item())} with input {tuple(x.shape)}')
+    mean = total / size
+    var = (squares / size - mean.square()).clamp(min=0)
+    _update_running_stats(module, mean.detach(),
+                          var.detach() * size / (size - 1))
+    scale = (var + module.eps).rsqrt().to(values.dtype)
+    if module.weight is not None:
+        scale = scale * module.weight
+    out = (values - mean.to(values.dtype).view(shape)) * scale.view(shape)
+    if module.bias is not None:
+        out = out + module.bias.view(shape)
+    return out.to(x.dtype)
+
+
+def _update_running_stats(module: SyncBatchNorm, mean: Tensor,
+                          var: Tensor) -> None:
+    """Move the running statistics, as ``F.batch_norm`` does.
+
+    Args:
+        module (SyncBatchNorm): Owner of the statistics.
+        mean (Tensor): (C, ), mean over all ranks.
+        var (Tensor): (C, ), unbiased variance over all ranks.
+    """
+    if not module.track_running_stats:
+        return
+    module.num_batches_tracked.add_(1)
+    # Without a momentum the statistics are the average of all batches.
+    factor = (1.0 / module.num_batches_tracked.item()
+              if module.momentum is None else module.momentum)
+    for running, new in ((module.running_mean, mean), (module.running_var,
+                                                       var)):
+        running.lerp_(new.to(running.dtype), factor)
+
+
+def sync_batchnorm_on_cpu() -> Tuple[bool, str]:
+    """Let ``SyncBatchNorm`` work on tensors on the CPU.
+
+    What breaks: any torch. ``SyncBatchNorm`` refuses tensors on the CPU once
+    a process group exists, and DDP refuses models that contain it, so that
+    two gloo processes can neither run such a config nor give what one
+    process with the whole batch gives. Remedy: on the CPU, in training, share
+    mean and variance by a differentiable all-reduce; with one process, or in
+    evaluation, use plain batch normalisation. Other devices are left to
+    torch. This covers ``norm_cfg=dict(type='SyncBN')`` too, whose class
+    derives from torch's.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    forward = SyncBatchNorm.forward
+    if hasattr(forward, 'caco_ext'):
+        return True, 'done before'
+
+    @functools.wraps(forward)
+    def forward_anywhere(self, input: Tensor) -> Tensor:
+        if (input.device.type != 'cpu' or not self.training
+                or not dist.is_available() or not dist.is_initialized()):
+            return forward(self, input)
+        self._check_input_dim(input)
+        group = self.process_group or dist.group.WORLD
+        if dist.get_world_size(group) == 1:
+            return _BatchNorm.forward(self, input)
+        return _cross_rank_batch_norm(self, input, group)
+
+    forward_anywhere.caco_ext = True
+    SyncBatchNorm.forward = forward_anywhere
+
+    refuse = DistributedDataParallel._passing_sync_batchnorm_handle
+
+    @functools.wraps(refuse)
+    def refuse_elsewhere(self, module):
+        if self.device_type != 'cpu':
+            refuse(self, module)
+
+    DistributedDataParallel._passing_sync_batchnorm_handle = refuse_elsewhere
+    return True, 'torch refuses SyncBatchNorm on the CPU'
