@@ -1,0 +1,70 @@
+"""Which pictures of a data set turned out to be broken, across processes."""
+import torch
+from mmengine.dist import all_reduce
+
+
+class BrokenPictures:
+    """One flag per picture in memory that all loader workers share.
+
+    Flags instead of a counter: setting one twice changes nothing, so no lock
+    is needed and a picture that several epochs or workers meet counts once.
+    A tensor in shared memory survives fork, spawn, copying and pickling,
+    which a ``multiprocessing.Value`` does not. The flags live as long as the
+    data set; a resumed run finds the broken pictures again.
+
+    Args:
+        size (int): Number of pictures.
+        max_share (float): Largest share of broken pictures that is borne.
+            Ten pictures are always borne. Defaults to 0.1.
+    """
+
+    ALWAYS_BORNE = 10
+
+    def __init__(self, size, max_share=0.1):
+        self.max_share = max_share
+        self.flags = torch.zeros(size, dtype=torch.uint8).share_memory_()
+
+    def __deepcopy__(self, memo):
+        other = type(self)(len(self.flags), self.max_share)
+        other.flags.copy_(self.flags)
+        return other
+
+    def __contains__(self, idx):
+        return bool(self.flags[idx])
+
+    def add(self, idx):
+        """Mark a picture as broken.
+
+        Args:
+            idx (int): Its index.
+
+        Returns:
+            bool: Whether it was not known to be broken.
+        """
+        new = idx not in self
+        self.flags[idx] = 1
+        return new
+
+    @property
+    def limit(self):
+        """int: Number of broken pictures that is still borne."""
+        return max(self.ALWAYS_BORNE, int(self.max_share * len(self.flags)))
+
+    def indices(self, reduce=False):
+        """Indices of the broken pictures.
+
+        Args:
+            reduce (bool): Unite the flags of all ranks first; every rank must
+                call it. Defaults to False.
+
+        Returns:
+            list[int]: Sorted indices.
+        """
+        flags = self.flags
+        if reduce:
+            flags = flags.clone()
+            all_reduce(flags, op='max')
+        return flags.nonzero().flatten().tolist()
+
+    def __len__(self):
+        return int(self.flags.sum(dtype=torch.int64))

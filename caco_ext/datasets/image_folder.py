@@ -1,0 +1,305 @@
+"""Pictures of a folder or a list, for training without labels."""
+import logging
+import os.path as osp
+from collections.abc import Mapping
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+
+from .broken import BrokenPictures
+from .lmdb_source import LMDBSource
+from .seeding import SharedSeed
+from .sources import EXTENSIONS, read_list, scan_folder
+from .splits import hold_out, keep_fraction, locate_split
+from .transforms.loading import BrokenPictureError
+
+
+@DATASETS.register_module()
+class ImageFolder(BaseDataset):
+    """Pictures of a folder, a text list or an LMDB file.
+
+    A folder whose pictures all lie in subfolders is labelled by these;
+    otherwise it has no labels (``gt_label`` is -1). Pre-training needs none.
+    A picture that cannot be read is reported once, replaced by another one
+    that depends on its index only, and counted; the run goes on until too
+    many are broken.
+
+    Args:
+        data_root (str): A folder, a text file with a line 'path' or
+            'path label' per picture, or an ``.lmdb`` file made by
+            ``tools/dataset_converters/folder2lmdb.py``. Defaults to ''.
+        ann_file (str): A text list, relative to ``data_root``. Defaults to
+            '' (none).
+        data_prefix (str | dict): Where the pictures are, relative to
+            ``data_root``; a dict names it ``img_path``. Defaults to ''.
+        split (str): '' for everything, 'train' or 'val' for a part: the part
+            of that name in ``data_root`` (subfolder, ``.lmdb`` or ``.txt``)
+            where both are there, otherwise ``val_share`` of each class is
+            held out. Defaults to ''.
+        val_share (float): Share of each class held out as 'val' of a root
+            without parts; 0 leaves all to 'train'. Defaults to 0.1.
+        extensions (Sequence[str]): Endings of picture files. Defaults to the
+            usual ones.
+        classes (Sequence[str], optional): Class folders to use, in label
+            order, or names for the labels of a list. Defaults to None (all).
+        with_labels (bool, optional): True demands labels, False ignores them,
+            None takes what is there. Defaults to None.
+        fraction (float): Share of each class that is kept, at least one
+            picture; kNN needs no more than part of a large training set.
+            Defaults to 1.0.
+        fraction_seed (int): Which share that is. Defaults to 0.
+        max_broken_share (float): The run stops when more than this share of
+            the pictures, and more than ten, cannot be read. Defaults to 0.1.
+        max_refetch (int): How many other pictures are tried in place of a
+            broken one. Defaults to 20.
+        **kwargs: Arguments of :class:`mmengine.dataset.BaseDataset`
+            (``pipeline``, ``metainfo``, ``indices``, ``lazy_init``, ...).
+
+    Raises:
+        FileNotFoundError: If the folder, the list or a listed file is missing.
+        ValueError: If no picture is found or labels are asked for in vain.
+        RuntimeError: While loading, if too many pictures are broken.
+
+    Example:
+        >>> data = ImageFolder('photos', pipeline=[dict(type='LoadImage')])
+        >>> data[0]['img'].shape
+        (480, 640, 3)
+    """
+
+    def __init__(self,
+                 data_root='',
+                 ann_file='',
+                 data_prefix='',
+                 split='',
+                 val_share=0.1,
+                 extensions=EXTENSIONS,
+                 classes=None,
+                 with_labels=None,
+                 fraction=1.0,
+                 fraction_seed=0,
+                 max_broken_share=0.1,
+                 max_refetch=20,
+                 **kwargs):
+        if split not in ('', 'train', 'val'):
+            raise ValueError(f"split must be '', 'train' or 'val', got "
+                             f'{split!r}')
+        for name, value in (('fraction', fraction), ('max_broken_share',
+                                                     max_broken_share)):
+            if not 0 < value <= 1:
+                raise ValueError(f'{name} must be above 0 and at most 1, got '
+                                 f'{value}')
+        if not 0 <= val_share < 1:
+            raise ValueError('val_share must be at least 0 and below 1, got '
+                             f'{val_share}')
+        if not isinstance(data_prefix, Mapping):
+            data_prefix = dict(img_path=data_prefix)
+        if set(data_prefix) != {'img_path'}:
+            raise ValueError("data_prefix must be a path or dict(img_path="
+                             f"'path'), got {data_prefix}")
+        data_root = osp.expanduser(data_root)
+        divided = False
+        if split and not ann_file:
+            data_root, divided = locate_split(data_root, split)
+        if not data_root and not ann_file:
+            raise ValueError('data_root is empty; set it to a folder of '
+                             'pictures, an image list or an .lmdb file')
+        if osp.isfile(data_root) and not data_root.endswith('.lmdb'):
+            if ann_file:
+                raise ValueError(f'data_root {data_root!r} is a file; with '
+                                 f'ann_file={ann_file!r} it must be a folder')
+            data_root, ann_file = osp.split(osp.abspath(data_root))
+        # what is held out as 'val'; None: the source is one part already
+        self.val_share = val_share if split and not divided else None
+        self.split = split
+        self.extensions = tuple(e.lower() for e in extensions)
+        self.classes = None if classes is None else list(classes)
+        self.with_labels = with_labels
+        self.fraction = fraction
+        self.fraction_seed = fraction_seed
+        self.max_broken_share = max_broken_share
+        self.lmdb = None
+        self.seed = SharedSeed()
+        super().__init__(
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix=dict(data_prefix),
+            max_refetch=max_refetch,
+            **kwargs)
+
+    def _read_source(self):
+        """Paths, labels and class names of whatever the source is."""
+        options = (self.extensions, self.with_labels, self.classes)
+        folder = self.data_prefix['img_path']
+        if self.ann_file:
+            return read_list(self.ann_file, folder, *options)
+        if self.data_root.endswith('.lmdb') and not osp.isdir(self.data_root):
+            self.lmdb = LMDBSource(self.data_root)
+            return self.lmdb.read(self.with_labels, self.classes)
+        return scan_folder(folder, *options)
+
+    def load_data_list(self):
+        """Collect the pictures.
+
+        Returns:
+            list[dict]: ``img_path`` and ``gt_label`` of each picture; from an
+            LMDB file also ``lmdb_index``.
+        """
+        source = self.ann_file or self.data_prefix['img_path']
+        paths, labels, names = self._read_source()
+        if not paths:
+            raise ValueError(
+                f'no pictures in {source!r} (looked for files ending in '
+                f'{", ".join(self.extensions)}); set data_root to the folder '
+                'that holds them, or extensions to the endings that they have')
+        labels = np.asarray(labels)
+        for label in sorted(set(range(len(names))) - set(labels.tolist())):
+            print_log(f'class {names[label]!r} of {source!r} has no pictures',
+                      'current', logging.WARNING)
+        keep = np.arange(len(paths))
+        if self.val_share is not None:
+            keep = hold_out(labels, self.val_share, self.split)
+        keep = keep_fraction(keep, labels, self.fraction, self.fraction_seed)
+        if not len(keep):
+            raise ValueError(
+                f'nothing of {source!r} is left for split={self.split!r}; set '
+                'val_share above 0 and have several pictures in each class')
+        self._metainfo.setdefault('classes', tuple(names))
+        items = [
+            dict(img_path=paths[i], gt_label=int(labels[i])) for i in keep
+        ]
+        if self.lmdb is not None:
+            for i, item in zip(keep.tolist(), items):
+                item['lmdb_index'] = i
+        return items
+
+    def _join_prefix(self):
+        super()._join_prefix()
+        self.data_prefix = {
+            key: osp.normpath(osp.expanduser(path))
+            for key, path in self.data_prefix.items()
+        }
+
+    def full_init(self):
+        """Collect the pictures, once."""
+        if not self._fully_initialized:
+            super().full_init()
+            self._reset_broken()
+
+    def _reset_broken(self):
+        self.broken = BrokenPictures(len(self), self.max_broken_share)
+
+    def get_subset_(self, indices):
+        """Reduce the data set to some of its pictures, in place.
+
+        Args:
+            indices (int | Sequence[int]): The first or last so many, or which.
+        """
+        super().get_subset_(indices)
+        self._reset_broken()
+
+    def get_subset(self, indices):
+        """Make a data set of some of the pictures.
+
+        Args:
+            indices (int | Sequence[int]): The first or last so many, or which.
+
+        Returns:
+            ImageFolder: The smaller data set.
+        """
+        subset = super().get_subset(indices)
+        subset._reset_broken()
+        return subset
+
+    def set_epoch(self, seed, epoch, stream=0):
+        """Make the random draws depend on (seed, epoch, stream, index).
+
+        Args:
+            seed (int): Seed of the run.
+            epoch (int): Epoch, 0 or more.
+            stream (int): See :meth:`SharedSeed.set`. Defaults to 0.
+        """
+        self.seed.set(seed, epoch, stream)
+
+    @property
+    def num_broken(self):
+        """int: Pictures found broken so far, by any worker."""
+        return len(self.broken)
+
+    def prepare_data(self, idx):
+        """Run the pipeline on one picture.
+
+        Args:
+            idx (int): Its index.
+
+        Returns:
+            dict: What the pipeline gives.
+
+        Raises:
+            BrokenPictureError: If it cannot be read.
+        """
+        info = self.get_data_info(idx)
+        if self.lmdb is not None:
+            info['img_bytes'] = self.lmdb.get(
+                info.pop('lmdb_index'), info['img_path'])
+        return self.pipeline(info)
+
+    def _note_broken(self, idx, error):
+        """Report a broken picture once; stop when they are too many."""
+        if not self.broken.add(idx):
+            return
+        print_log(f'{error}; another picture takes its place', 'current',
+                  logging.WARNING)
+        if self.num_broken > self.broken.limit:
+            self._give_up(
+                f'{self.num_broken} of {len(self)} pictures cannot be read, '
+                f'more than max_broken_share={self.max_broken_share} allows',
+                self.broken.indices())
+
+    def _give_up(self, what, indices):
+        paths = [self.get_data_info(i)['img_path'] for i in indices[:20]]
+        more = f'\n  and {len(indices) - 20} more' * (len(indices) > 20)
+        raise RuntimeError(f'{what}; mend or remove them:\n  ' +
+                           '\n  '.join(paths) + more)
+
+    def _candidates(self, idx):
+        """The picture itself, then those that may take its place.
+
+        They come from a generator of their own: the replacement is a matter
+        of the index alone, and the global draws stay as they were.
+        """
+        yield idx
+        others = np.random.default_rng(abs(idx))
+        yield from others.integers(len(self), size=self.max_refetch).tolist()
+
+    def __getitem__(self, idx):
+        """One picture, or another one in place of a broken one.
+
+        Args:
+            idx (int): Its index.
+
+        Returns:
+            dict: What the pipeline gives.
+
+        Raises:
+            RuntimeError: If no readable picture is found, or too many are
+                broken.
+        """
+        self.full_init()
+        with self.seed.sample(idx):
+            tried = []
+            for candidate in self._candidates(idx):
+                tried.append(candidate)
+                if candidate in self.broken:
+                    continue
+                try:
+                    data = self.prepare_data(candidate)
+                except BrokenPictureError as error:
+                    self._note_broken(candidate, error)
+                else:
+                    if data is not None:
+                        return data
+            self._give_up(
+                f'picture {idx} and {self.max_refetch} others in its place '
+                'gave nothing', sorted(set(tried)))

@@ -1,0 +1,215 @@
+"""Reading the LMDB files that ``folder2lmdb.py`` writes.
+
+Format, version 1 (single file, no pickle anywhere):
+
+==============  ==========================================================
+key             value
+==============  ==========================================================
+``__header__``  JSON: format, version, length, classes, complete, digest
+``__labels__``  little-endian int32, one per picture (-1: none)
+``__paths__``   JSON list of paths relative to the source
+``0``, ``1``..  little-endian uint32 CRC-32 of the rest, then the file's bytes
+==============  ==========================================================
+"""
+import json
+import os
+import os.path as osp
+import struct
+import zlib
+
+import numpy as np
+
+from .transforms.loading import BrokenPictureError
+
+FORMAT = 'caco_ext-pictures'
+VERSION = 1
+HEADER, LABELS, PATHS = b'__header__', b'__labels__', b'__paths__'
+
+
+def import_lmdb():
+    """Import lmdb, which only users of LMDB files need.
+
+    Returns:
+        module: The module ``lmdb``.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    try:
+        import lmdb
+    except ImportError as error:
+        raise ImportError('LMDB files need the package lmdb; '
+                          'install it: pip install lmdb') from error
+    return lmdb
+
+
+def pack_record(data):
+    """Make the stored value of one picture.
+
+    Args:
+        data (bytes): Content of the picture file.
+
+    Returns:
+        bytes: CRC-32 and content.
+    """
+    return struct.pack('<I', zlib.crc32(data)) + data
+
+
+def unpack_record(record, name):
+    """Check and take apart the stored value of one picture.
+
+    Args:
+        record (bytes | None): The value, None where the key is missing.
+        name (str): Name for error messages.
+
+    Returns:
+        bytes: Content of the picture file.
+
+    Raises:
+        BrokenPictureError: If the record is missing or damaged.
+    """
+    if record is None or len(record) < 4:
+        raise BrokenPictureError(name, 'its record is missing')
+    data = record[4:]
+    if struct.unpack('<I', record[:4])[0] != zlib.crc32(data):
+        raise BrokenPictureError(name, 'its record is damaged (CRC-32)')
+    return data
+
+
+def open_for_reading(path):
+    """Open an LMDB file without locks, safely.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        lmdb.Environment: Opened read-only.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no LMDB file or a truncated one.
+    """
+    lmdb = import_lmdb()
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'there is no LMDB file {path!r}; set '
+                                'data_root to an existing one')
+    try:
+        env = lmdb.open(
+            path,
+            subdir=False,
+            readonly=True,
+            lock=False,
+            readahead=False,
+            meminit=False)
+    except lmdb.Error as error:
+        raise ValueError(f'{path!r} is no LMDB file ({error}); make one with '
+                         'tools/dataset_converters/folder2lmdb.py') from error
+    needed = (env.info()['last_pgno'] + 1) * env.stat()['psize']
+    if os.path.getsize(path) < needed:
+        env.close()
+        # reading past the end of a memory map would kill the process
+        raise ValueError(
+            f'{path!r} is truncated ({os.path.getsize(path)} of {needed} '
+            'bytes); copy it again or run folder2lmdb.py on it again')
+    return env
+
+
+class LMDBSource:
+    """Pictures of one LMDB file, for any number of loader workers.
+
+    The file is opened at the first access in each process: an LMDB
+    environment must not be carried across a fork, and cannot be pickled.
+
+    Args:
+        path (str): The file.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._env = None
+        self._pid = None
+
+    def __getstate__(self):
+        return dict(path=self.path, _env=None, _pid=None)
+
+    def _transaction(self):
+        if self._env is None or self._pid != os.getpid():
+            self._env = open_for_reading(self.path)
+            self._pid = os.getpid()
+        return self._env.begin(buffers=False)
+
+    def header(self):
+        """Read and check the header.
+
+        Returns:
+            dict: The header.
+
+        Raises:
+            ValueError: If the file has another format or version, or its
+                conversion did not end.
+        """
+        with self._transaction() as txn:
+            raw = txn.get(HEADER)
+        header = json.loads(raw) if raw else {}
+        if header.get('format') != FORMAT:
+            raise ValueError(
+                f'{self.path!r} is an LMDB file of another program; make one '
+                'with tools/dataset_converters/folder2lmdb.py')
+        if header['version'] != VERSION:
+            raise ValueError(
+                f"{self.path!r} has format version {header['version']}, this "
+                f'release reads version {VERSION}; convert the folder again')
+        if not header['complete']:
+            raise ValueError(
+                f'the conversion to {self.path!r} did not end; run '
+                'folder2lmdb.py with the same arguments again to resume it')
+        return header
+
+    def read(self, with_labels=None, classes=None):
+        """Read the table of contents.
+
+        Args:
+            with_labels (bool, optional): True demands labels, False ignores
+                them. Defaults to None (take what is there).
+            classes (Sequence[str], optional): Names to use for the labels.
+                Defaults to None (those in the file).
+
+        Returns:
+            tuple[list[str], list[int], list[str]]: Paths, labels (-1: none)
+            and class names.
+
+        Raises:
+            ValueError: If the file does not have the labels asked for.
+        """
+        header = self.header()
+        with self._transaction() as txn:
+            labels = np.frombuffer(txn.get(LABELS), '<i4').tolist()
+            paths = json.loads(txn.get(PATHS))
+        paths = [osp.join(self.path, path) for path in paths]
+        names = header['classes']
+        if with_labels is False:
+            return paths, [-1] * len(paths), []
+        if with_labels and min(labels) < 0:
+            raise ValueError(f'{self.path!r} has no labels; convert a folder '
+                             'with class folders, or set with_labels=False')
+        if classes is not None and len(classes) != len(names):
+            raise ValueError(
+                f'{self.path!r} has {len(names)} classes, but the option '
+                f'classes has {len(classes)} names')
+        return paths, labels, list(classes or names)
+
+    def get(self, index, name):
+        """Content of one picture file.
+
+        Args:
+            index (int): Its number in the file.
+            name (str): Its path, for error messages.
+
+        Returns:
+            bytes: The content.
+
+        Raises:
+            BrokenPictureError: If the record is missing or damaged.
+        """
+        with self._transaction() as txn:
+            return unpack_record(txn.get(str(index).encode()), name)

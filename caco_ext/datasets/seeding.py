@@ -1,0 +1,109 @@
+"""Random draws that depend on run seed, epoch and picture, nothing else."""
+import random
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from mmengine.dataset import DefaultSampler
+from mmengine.registry import DATA_SAMPLERS
+from torch.utils.data import get_worker_info
+
+
+class SharedSeed:
+    """Seeds the generators before each picture, in whichever worker.
+
+    mmengine seeds each loader worker with the run's seed when the worker
+    starts. Workers that are not kept alive therefore repeat the same draws in
+    every epoch, and a resumed run repeats those of its start. Here run seed
+    and epoch lie in memory that all workers share, and numpy, ``random`` and
+    torch are seeded from (seed, epoch, stream, index) for every picture:
+    draws do not repeat, do not depend on the number of workers or ranks, and
+    a resumed run makes those that the uninterrupted run would have made.
+    """
+
+    def __init__(self):
+        self.state = torch.full((3, ), -1).share_memory_()
+
+    def __deepcopy__(self, memo):
+        other = type(self)()
+        other.state.copy_(self.state)
+        return other
+
+    def set(self, seed, epoch, stream=0):
+        """Set what the draws depend on.
+
+        Args:
+            seed (int): Seed of the run.
+            epoch (int): Epoch, 0 or more.
+            stream (int): Tells purposes apart within an epoch, so that a
+                bank fill on the data of epoch 0 has draws of its own.
+                Defaults to 0.
+        """
+        self.state.copy_(torch.tensor([seed & 0xFFFFFFFF, epoch, stream]))
+
+    @contextmanager
+    def sample(self, idx):
+        """Seed for one picture; leave the main process's state untouched.
+
+        Args:
+            idx (int): Index of the picture.
+
+        Yields:
+            None: Inside, all draws depend on (seed, epoch, stream, idx).
+        """
+        seed, epoch, stream = self.state.tolist()
+        if epoch < 0:  # never set: the worker's own seeding holds
+            yield
+            return
+        saved = None
+        if get_worker_info() is None:
+            saved = (np.random.get_state(), random.getstate(),
+                     torch.get_rng_state())
+        words = np.random.SeedSequence((seed, epoch, stream, idx))
+        words = words.generate_state(3).tolist()
+        np.random.seed(words[0])
+        random.seed(words[1])
+        # torch.manual_seed would queue a call for CUDA with every picture
+        torch.default_generator.manual_seed(words[2])
+        try:
+            yield
+        finally:
+            if saved is not None:
+                np.random.set_state(saved[0])
+                random.setstate(saved[1])
+                torch.set_rng_state(saved[2])
+
+
+@DATA_SAMPLERS.register_module()
+class EpochSeededSampler(DefaultSampler):
+    """mmengine's default sampler that also tells the data set the epoch.
+
+    Args:
+        dataset (Sized): A data set with ``set_epoch(seed, epoch, stream)``,
+            such as :class:`ImageFolder`.
+        **kwargs: ``shuffle``, ``seed`` and ``round_up`` of
+            :class:`mmengine.dataset.DefaultSampler`.
+
+    Raises:
+        TypeError: If the data set cannot be told the epoch.
+    """
+
+    def __init__(self, dataset, **kwargs):
+        if not hasattr(dataset, 'set_epoch'):
+            raise TypeError(
+                f'EpochSeededSampler needs a data set with set_epoch, such as '
+                f'ImageFolder, got {type(dataset).__name__}; use '
+                "sampler=dict(type='DefaultSampler', shuffle=True) with "
+                'persistent_workers=True instead')
+        super().__init__(dataset, **kwargs)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch, stream=0):
+        """Set the order of the epoch and the draws made in it.
+
+        Args:
+            epoch (int): Epoch.
+            stream (int): See :meth:`SharedSeed.set`. Defaults to 0.
+        """
+        super().set_epoch(epoch)
+        self.dataset.set_epoch(self.seed, epoch, stream)

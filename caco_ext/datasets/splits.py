@@ -1,0 +1,93 @@
+"""Parts of a data set: training, validation, a fixed share of each class."""
+import os.path as osp
+
+import numpy as np
+
+_SUFFIXES = ('', '.lmdb', '.txt')
+# Changing it changes which pictures are held out, in every user's runs.
+_HOLD_OUT_SEED = 0
+
+
+def _part(data_root, name):
+    """Path of a named part of a root, or None."""
+    paths = [osp.join(data_root, name + suffix) for suffix in _SUFFIXES]
+    return next((path for path in paths if osp.exists(path)), None)
+
+
+def locate_split(data_root, split):
+    """Find the part 'train' or 'val' of a root.
+
+    A lone folder ``train`` is not taken for a part: it may be a class.
+
+    Args:
+        data_root (str): The root.
+        split (str): 'train' or 'val'.
+
+    Returns:
+        tuple[str, bool]: Where the part is and True; the root itself and
+        False if it is not divided.
+    """
+    parts = {name: _part(data_root, name) for name in ('train', 'val')}
+    if osp.isdir(data_root) and all(parts.values()):
+        return parts[split], True
+    return data_root, False
+
+
+def share_of_classes(labels, share, seed, spare_one=False):
+    """Choose a fixed random share of each class.
+
+    Args:
+        labels (np.ndarray): (N, ) label of each item; -1 is a class, too.
+        share (float): Share of each class, at least one item unless 0.
+        seed (int): Which share that is.
+        spare_one (bool): Leave at least one item of each class unchosen.
+            Defaults to False.
+
+    Returns:
+        np.ndarray: (N, ) bool, True for the chosen items.
+    """
+    keys = np.random.default_rng(seed).random(len(labels))
+    order = np.lexsort((keys, labels))
+    _, start, count = np.unique(
+        labels[order], return_index=True, return_counts=True)
+    quota = np.rint(share * count).astype(int)
+    if share > 0:
+        quota = np.maximum(quota, 1)
+    if spare_one:
+        quota = np.minimum(quota, count - 1)
+    chosen = np.zeros(len(labels), bool)
+    rank = np.arange(len(labels)) - np.repeat(start, count)
+    chosen[order] = rank < np.repeat(quota, count)
+    return chosen
+
+
+def hold_out(labels, val_share, split):
+    """Indices of one part of a root that is not divided.
+
+    Args:
+        labels (np.ndarray): (N, ) label of each item.
+        val_share (float): Share of each class that 'val' gets.
+        split (str): 'train' or 'val'.
+
+    Returns:
+        np.ndarray: Sorted indices; both parts together are everything.
+    """
+    held = share_of_classes(labels, val_share, _HOLD_OUT_SEED, spare_one=True)
+    return np.flatnonzero(held if split == 'val' else ~held)
+
+
+def keep_fraction(keep, labels, fraction, seed):
+    """Reduce a choice of items to a fixed share of each class.
+
+    Args:
+        keep (np.ndarray): Indices chosen so far.
+        labels (np.ndarray): (N, ) label of each item.
+        fraction (float): Share of each class that stays.
+        seed (int): Which share that is.
+
+    Returns:
+        np.ndarray: Indices, in the order of ``keep``.
+    """
+    if fraction == 1 or not len(keep):
+        return keep
+    return keep[share_of_classes(labels[keep], fraction, seed)]
