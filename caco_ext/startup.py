@@ -1,0 +1,122 @@
+"""Lets any config say ``_base_ = 'caco_ext::selfsup/...'``.
+
+mmengine looks the name before ``::`` up in a fixed table, and it does so
+while it parses a config: before ``custom_imports`` could import this package.
+So the entry has to be there without anybody importing ``caco_ext``. An
+installation puts this file beside the package as ``caco_ext_startup.py``,
+with a ``.pth`` file whose only line imports it when Python starts.
+
+It runs in every Python of the environment, therefore it imports nothing but
+``sys`` and only leaves a finder that waits for two modules:
+
+* ``mmengine.config.config``: adds the entry, and lets inherited dicts be
+  built in the scope of the host, because this package registers in the root
+  registries and has no scope of its own.
+* ``pkg_resources``, by which mmengine and openmim find an installed package:
+  takes an editable installation to be in ``site-packages``, where only its
+  metadata is; told the real folder here.
+"""
+import sys
+
+PACKAGE = 'caco_ext'
+HOST_SCOPE = 'mmselfsup'
+
+
+def adopt_configs(module) -> None:
+    """Make mmengine accept ``caco_ext::`` in ``_base_``.
+
+    Args:
+        module (ModuleType): ``mmengine.config.config``, just imported.
+    """
+    table = getattr(
+        sys.modules.get('mmengine.config.utils'), 'MODULE2PACKAGE', None)
+    find = getattr(getattr(module, 'Config', None), '_get_cfg_path', None)
+    if table is None or find is None:
+        # Another mmengine than the supported one. This runs in programs that
+        # have nothing to do with caco_ext, so it must not stop them.
+        return
+    table.setdefault(PACKAGE, PACKAGE)
+
+    def get_cfg_path(cfg_path, filename):
+        path, scope = find(cfg_path, filename)
+        return path, HOST_SCOPE if scope == PACKAGE else scope
+
+    module.Config._get_cfg_path = staticmethod(get_cfg_path)
+
+
+def locate_editable(module) -> None:
+    """Tell ``pkg_resources`` where an editable installation really is.
+
+    Args:
+        module (ModuleType): ``pkg_resources``, just imported or reloaded.
+    """
+    import importlib.util
+    import os.path as osp
+    dist = module.working_set.find(module.Requirement.parse(PACKAGE))
+    if dist is None or osp.isdir(osp.join(dist.location, PACKAGE)):
+        return
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is not None and spec.origin is not None:
+        dist.location = osp.dirname(osp.dirname(spec.origin))
+
+
+class AfterImport:
+    """A finder that finds nothing itself but acts after an import.
+
+    Args:
+        actions (dict[str, Callable]): What to call with the module, by the
+            module's full name.
+    """
+
+    def __init__(self, actions: dict):
+        self.actions = actions
+
+    def find_spec(self, name, path=None, target=None):
+        """Let the other finders find ``name`` and add the action to it.
+
+        Args:
+            name (str): Full name of the module to be imported.
+            path (Sequence[str] | None): Where to look; of the parent package.
+            target (ModuleType | None): The module to be reloaded.
+
+        Returns:
+            ModuleSpec | None: The others' spec, None for any module that
+            nothing waits for.
+        """
+        action = self.actions.get(name)
+        if action is None:
+            return None
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, 'find_spec'):
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                break
+        else:
+            return None
+        execute = getattr(spec.loader, 'exec_module', None)
+        if execute is not None:
+
+            def exec_module(module):
+                execute(module)
+                action(module)
+
+            # On the instance, which belongs to this one import: the loader
+            # keeps its class and everything else it can do.
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+def install() -> None:
+    """Put the finder in front of the others."""
+    sys.meta_path.insert(
+        0,
+        AfterImport({
+            'mmengine.config.config': adopt_configs,
+            'pkg_resources': locate_editable
+        }))
+
+
+if __name__ == 'caco_ext_startup':
+    # Not when tests or documentation tools import it from the package.
+    install()
