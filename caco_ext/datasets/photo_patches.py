@@ -94,8 +94,8 @@ def crop_boxes(width, height, rng):
         for number in range(count):
             side = int(rng.integers(48, largest))
             top = int(rng.integers(0, height - side))
-            first, last = (0, border - side) if part == 'train' else (
-                border, width - side)
+            first, last = (0, border -
+                           side) if part == 'train' else (border, width - side)
             # a box wider than the right part starts at the border
             left = int(rng.integers(first, max(first, last) + 1))
             yield part, number, (left, top, left + side, top + side)
@@ -126,8 +126,8 @@ def write_photo_patches(folder):
 
 def _version(package):
     return importlib.metadata.version(
-        dict(skimage='scikit-image', sklearn='scikit-learn').get(
-            package, package))
+        dict(skimage='scikit-image',
+             sklearn='scikit-learn').get(package, package))
 
 
 def cache_folder():
@@ -148,8 +148,7 @@ def cache_folder():
     origin = [SKIMAGE_PHOTOS, SKLEARN_PHOTOS, CROPS, PATCH_SIZE]
     origin += [_version(p) for p in ('skimage', 'sklearn', 'pillow')]
     digest = hashlib.sha256(json.dumps(origin).encode()).hexdigest()[:10]
-    return osp.join(
-        root, 'photo_patches', f'v{RECIPE_VERSION}-{digest}')
+    return osp.join(root, 'photo_patches', f'v{RECIPE_VERSION}-{digest}')
 
 
 def _is_complete(folder):

@@ -62,8 +62,7 @@ def find_pictures(folder, extensions=EXTENSIONS):
     return list(_walk(folder, extensions, osp.realpath(folder)))
 
 
-def scan_folder(folder, extensions=EXTENSIONS, with_labels=None,
-                classes=None):
+def scan_folder(folder, extensions=EXTENSIONS, with_labels=None, classes=None):
     """Read a folder; its subfolders are classes unless told otherwise.
 
     Args:
@@ -89,8 +88,10 @@ def scan_folder(folder, extensions=EXTENSIONS, with_labels=None,
             f'the picture folder {folder!r} does not exist (working '
             f'directory {os.getcwd()!r}); set data_root to an existing folder')
     entries = _entries(folder)
-    loose = [e.path for e in entries
-             if e.name.lower().endswith(extensions) and not e.is_dir()]
+    loose = [
+        e.path for e in entries
+        if e.name.lower().endswith(extensions) and not e.is_dir()
+    ]
     names = [e.name for e in entries if e.is_dir()]
     demanded = with_labels or (classes is not None and with_labels is None)
     if demanded and loose and names:
@@ -163,7 +164,10 @@ class _Existence:
         return name in self._names[folder]
 
 
-def read_list(list_file, folder, extensions=EXTENSIONS, with_labels=None,
+def read_list(list_file,
+              folder,
+              extensions=EXTENSIONS,
+              with_labels=None,
               classes=None):
     """Read a text file with a line 'path' or 'path label' per picture.
 
@@ -195,9 +199,9 @@ def read_list(list_file, folder, extensions=EXTENSIONS, with_labels=None,
             f'({error.strerror}); set ann_file, or data_root, to a text file '
             "with a line 'path' or 'path label' per picture") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f'{list_file!r} is not a UTF-8 text file; an image '
-                         "list has a line 'path' or 'path label' per picture"
-                         ) from error
+        raise ValueError(
+            f'{list_file!r} is not a UTF-8 text file; an image '
+            "list has a line 'path' or 'path label' per picture") from error
     paths, labels, numbers = [], [], []
     exists = _Existence()
     for number, line in enumerate(lines, 1):

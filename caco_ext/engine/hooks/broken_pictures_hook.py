@@ -32,8 +32,7 @@ class BrokenPicturesHook(Hook):
         indices = dataset.broken.indices(reduce=True)
         if not indices:
             return
-        runner.message_hub.update_scalar('train/broken_pictures',
-                                         len(indices))
+        runner.message_hub.update_scalar('train/broken_pictures', len(indices))
         paths = [
             dataset.get_data_info(i)['img_path']
             for i in indices[:self.max_listed]
