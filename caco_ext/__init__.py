@@ -1,0 +1,15 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+"""AdCo, CaCo, CLSA and CARE for OpenMMLab.
+
+Importing the package mends what is broken in the installed hosts and
+registers everything in mmengine's root registries; nothing else happens.
+"""
+from . import compat
+from .version import __version__
+
+# Before anything of a host is used.
+compat.apply()
+
+from . import datasets, engine, evaluation, models  # noqa: E402,F401
+
+__all__ = ['__version__']

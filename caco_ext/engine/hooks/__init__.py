@@ -1,0 +1,7 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from .bank_fill_hook import BankFillHook
+from .knn_hook import KNNHook
+from .setup_check_hook import SetupCheckHook
+from .train_signals_hook import TrainSignalsHook
+
+__all__ = ['BankFillHook', 'KNNHook', 'SetupCheckHook', 'TrainSignalsHook']

@@ -1,0 +1,96 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from typing import List, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from caco_ext.ops import gather
+from ..heads import AdCoHead, Pair
+from .base import MomentumContrast
+
+
+class BankContrast(MomentumContrast):
+    """Methods with a learnable bank: AdCo and CaCo.
+
+    Before the first epoch the bank is filled: the query encoder is trained
+    for a few steps to tell its own key from the columns, and the keys replace
+    the columns, until all are keys. :class:`BankFillHook` runs it.
+
+    Args:
+        *args: Of :class:`MomentumContrast`.
+        fill_temperature (float, optional): Of the softmax while filling.
+            Defaults to the head's.
+        fill_momentum (float | dict): Of the key encoder while filling.
+            Defaults to 0.999.
+        fill_views (Sequence[int], optional): The query's and the key's view
+            while filling. Defaults to those of the loss' first term.
+        fill_reset (bool): Copy the query encoder's parameters to the key
+            encoder after the fill. Defaults to True, as the originals do.
+        **kwargs: Of :class:`MomentumContrast`.
+    """
+
+    def __init__(self,
+                 *args,
+                 fill_temperature: Optional[float] = None,
+                 fill_momentum: float = 0.999,
+                 fill_views: Optional[Sequence[int]] = None,
+                 fill_reset: bool = True,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        first = self.pairs[0]
+        self.fill_views = tuple(fill_views) if fill_views else (
+            self.query_views[first.query], self.key_views[first.key])
+        if len(self.fill_views) != 2 or max(self.fill_views) >= self.num_views:
+            raise ValueError(
+                f'fill_views={fill_views} must name a query and a key view, '
+                f'each below {self.num_views}')
+        self.fill_momentum = fill_momentum
+        self.fill_reset = fill_reset
+        self._fill_head = AdCoHead(
+            fill_temperature or self.head.temperature,
+            in_batch_negatives=False)
+        self._filled: Optional[bool] = None
+
+    def loss(self, inputs: List[Tensor], data_samples=None) -> dict:
+        """See :meth:`MomentumContrast.loss`.
+
+        Raises:
+            RuntimeError: If the bank still has to be filled.
+        """
+        if not self._filled:
+            if self.memory.needs_fill:
+                raise RuntimeError(
+                    f'{int(self.memory.filled)} of the '
+                    f'{self.memory.num_columns} columns of the bank are '
+                    'filled: keep default_hooks.bank_fill=dict(type='
+                    "'BankFillHook') in the config, or set model.memory.init="
+                    "'random' to train on random columns")
+            self._filled = True
+        return super().loss(inputs, data_samples)
+
+    def forward_fill(self, inputs: List[Tensor], data_samples=None) -> dict:
+        """One step of the fill; writes the keys of all ranks to the bank.
+
+        Args:
+            inputs (list[Tensor]): The views, (N, 3, H, W) each.
+            data_samples (list, optional): Not used.
+
+        Returns:
+            dict[str, Tensor]: 'loss' and 'positive_probability'.
+        """
+        self.check_views(inputs)
+        query_view, key_view = self.fill_views
+        queries = self.queries(inputs, [query_view])
+        self.key_encoder.update(self, self.fill_momentum)
+        keys = self.keys(inputs, [key_view])
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            losses = self._fill_head(queries, keys, [Pair(0, 0, 1.)],
+                                     self.memory)
+            self.memory.discard()
+            self.memory.write(gather(keys[0]))
+        return losses
+
+    def end_fill(self) -> None:
+        """Start training: both encoders equal, if ``fill_reset``."""
+        if self.fill_reset:
+            self.key_encoder.copy(self)

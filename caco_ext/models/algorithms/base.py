@@ -1,0 +1,237 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from caco_ext.ops import shuffle, unshuffle
+from ..heads import Pair
+from ..utils import MomentumEncoder, Schedule, call_after_step
+
+
+class MomentumContrast(BaseModel):
+    """The idea that the four methods vary.
+
+    Some views of a picture pass a query encoder, some a key encoder that is
+    its moving average; a head compares each query with the keys of the other
+    views, and asks a memory for more to compare with. After each optimizer
+    step the memory moves and the key encoder becomes due.
+
+    Args:
+        backbone (dict): Config of the backbone; its last feature map is used.
+        neck (dict): Config of the projector, with global average pooling.
+        head (dict): Config of the loss.
+        memory (dict, optional): Config of a learnable bank or a queue.
+            Defaults to None.
+        momentum (float | dict): Weight of the key encoder's old value, or
+            arguments of :class:`Schedule`. Defaults to 0.999.
+        query_views (Sequence[int]): Which of the pipeline's views the query
+            encoder sees. Defaults to (0, 1).
+        key_views (Sequence[int]): Which the key encoder sees.
+            Defaults to (0, 1).
+        shuffle_bn (bool): Shuffle the key encoder's pictures between ranks,
+            so that batch statistics give nothing away. Defaults to False.
+        data_preprocessor (dict, optional): Config of the normalisation on the
+            device. Defaults to None.
+        init_cfg (dict, optional): As in every mmengine module.
+            Defaults to None.
+
+    Raises:
+        ValueError: If the views leave a key without a query, or the memory
+            is not as wide as the projector.
+    """
+
+    # What the key encoder averages, by attribute name.
+    averaged: Tuple[str, ...] = ('backbone', 'neck')
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict,
+                 head: dict,
+                 memory: Optional[dict] = None,
+                 momentum: Union[float, dict] = 0.999,
+                 query_views: Sequence[int] = (0, 1),
+                 key_views: Sequence[int] = (0, 1),
+                 shuffle_bn: bool = False,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None,
+                 **modules: dict) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.query_views = tuple(query_views)
+        self.key_views = tuple(key_views)
+        self.pairs = self.make_pairs(self.query_views, self.key_views)
+        for key in range(len(self.key_views)):
+            if key not in {pair.key for pair in self.pairs}:
+                raise ValueError(
+                    f'key_views={key_views}: view {key_views[key]} meets no '
+                    f'query, as query_views={query_views} holds no other '
+                    'view; add one')
+        self.shuffle_bn = shuffle_bn
+        self.momentum = Schedule.build(momentum)
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck)
+        for name, cfg in modules.items():
+            self.add_module(name, MODELS.build(cfg))
+        self.head = MODELS.build(head)
+        self.memory = None if memory is None else MODELS.build(memory)
+        self._check_widths()
+        self.key_encoder = MomentumEncoder(
+            **{name: getattr(self, name)
+               for name in self.averaged})
+        call_after_step(self)
+
+    def _check_widths(self) -> None:
+        if self.memory is None:
+            return
+        width = [m for m in self.neck.modules()
+                 if isinstance(m, nn.Linear)][-1].out_features
+        if width != self.memory.dim:
+            raise ValueError(
+                f'memory.dim={self.memory.dim} does not fit the features of '
+                f'the neck, which have {width} channels; set memory.dim='
+                f'{width} or neck.out_channels={self.memory.dim}')
+
+    @property
+    def num_views(self) -> int:
+        """Views that the pipeline has to make of each picture."""
+        return 1 + max(self.query_views + self.key_views)
+
+    @staticmethod
+    def make_pairs(query_views: Sequence[int],
+                   key_views: Sequence[int]) -> List[Pair]:
+        """All (query, key) of different views, in the order of the queries.
+
+        Args:
+            query_views (Sequence[int]): Views of the query encoder.
+            key_views (Sequence[int]): Views of the key encoder.
+
+        Returns:
+            list[Pair]: Positions in the two lists, of weight 1.
+        """
+        return [
+            Pair(i, j, 1.) for i, query in enumerate(query_views)
+            for j, key in enumerate(key_views) if query != key
+        ]
+
+    def init_weights(self) -> None:
+        """Initialise, and start the key encoder from the same values."""
+        super().init_weights()
+        self.key_encoder.copy(self)
+
+    def encode(self, images: Tensor, encoder: nn.Module) -> Tensor:
+        """Unit vectors of images.
+
+        Args:
+            images (Tensor): (N, 3, H, W).
+            encoder (nn.Module): Holds ``backbone`` and ``neck``: the
+                algorithm itself, or its key encoder.
+
+        Returns:
+            Tensor: (N, C), float32.
+        """
+        features = encoder.neck(encoder.backbone(images)[-1:])[0]
+        return F.normalize(features.float(), dim=1)
+
+    def queries(self, inputs: List[Tensor],
+                views: Sequence[int]) -> List[Tensor]:
+        """Features of some views, (N, C) each, with gradient."""
+        return [self.encode(inputs[view], self) for view in views]
+
+    @torch.no_grad()
+    def keys(self, inputs: List[Tensor],
+             views: Sequence[int]) -> List[Tensor]:
+        """Features of some views by the key encoder, (N, C) each."""
+        if not self.shuffle_bn:
+            return [self.encode(inputs[view], self.key_encoder)
+                    for view in views]
+        keys = []
+        for view in views:
+            images, order = shuffle(inputs[view])
+            keys.append(
+                unshuffle(self.encode(images, self.key_encoder), order))
+        return keys
+
+    def loss(self, inputs: List[Tensor], data_samples=None) -> dict:
+        """Losses of a batch.
+
+        Args:
+            inputs (list[Tensor]): The views, (N, 3, H, W) each.
+            data_samples (list, optional): Not used: no label is.
+
+        Returns:
+            dict[str, Tensor]: What the head returns.
+        """
+        self.check_views(inputs)
+        queries = self.queries(inputs, self.query_views)
+        self.key_encoder.update(self, self.momentum())
+        keys = self.keys(inputs, self.key_views)
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            return self.compare(queries, keys)
+
+    def compare(self, queries: List[Tensor],
+                keys: List[Tensor]) -> dict:
+        """The head's losses; a method with more views adds them here."""
+        return self.head(queries, keys, self.pairs, self.memory)
+
+    def check_views(self, inputs: List[Tensor]) -> None:
+        """Compare what came with what is configured.
+
+        Args:
+            inputs (list[Tensor]): The views.
+
+        Raises:
+            ValueError: If they are not as many as the model uses.
+        """
+        if len(inputs) != self.num_views:
+            raise ValueError(
+                f'the pipeline makes {len(inputs)} views of a picture and the '
+                f'model uses {self.num_views} (query_views='
+                f'{self.query_views}, key_views={self.key_views}); change '
+                'num_views of the MultiView transform or the model')
+
+    def forward(self,
+                inputs: List[Tensor],
+                data_samples: Optional[list] = None,
+                mode: str = 'tensor') -> Union[dict, Tuple[Tensor]]:
+        """Entry of mmengine's runner.
+
+        Args:
+            inputs (list[Tensor]): The views, (N, 3, H, W) each.
+            data_samples (list, optional): As packed. Defaults to None.
+            mode (str): The name of what to do: 'loss', 'tensor' for the
+                backbone's maps of the first view, or another that a method
+                defines as ``forward_<mode>``. Defaults to 'tensor'.
+
+        Returns:
+            dict | tuple[Tensor]: Losses or feature maps.
+
+        Raises:
+            ValueError: If the method has no such mode.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'tensor':
+            return self.backbone(inputs[0])
+        if not hasattr(self, f'forward_{mode}'):
+            raise ValueError(f'{type(self).__name__} has no mode {mode!r}')
+        return getattr(self, f'forward_{mode}')(inputs, data_samples)
+
+    def after_step(self) -> None:
+        """The optimizer has moved the query encoder."""
+        if self.memory is not None:
+            self.memory.step()
+        self.key_encoder.due = True
+
+    def signals(self) -> Dict[str, float]:
+        """What to log beside the losses.
+
+        Returns:
+            dict[str, float]: 'ema_momentum' and the memory's.
+        """
+        values = dict(ema_momentum=self.momentum())
+        if self.memory is not None:
+            values.update(self.memory.signals())
+        return values

@@ -1,0 +1,43 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from typing import List, Optional, Sequence
+
+from mmengine.registry import MODELS
+
+from ..heads import Pair
+from .bank_contrast import BankContrast
+
+
+@MODELS.register_module()
+class CaCo(BankContrast):
+    """`CaCo <https://arxiv.org/abs/2203.14370>`_: positives and negatives
+    that learn.
+
+    With two views the loss is the sum of both directions. With more, the mean
+    over the pairs of the key views plus the mean over the pairs of the others
+    (the small crops), as in the original.
+
+    Args:
+        fill_temperature (float, optional): Defaults to 0.2, which the
+            original has in its code.
+        **kwargs: Of :class:`BankContrast`.
+    """
+
+    def __init__(self,
+                 *args,
+                 fill_temperature: Optional[float] = 0.2,
+                 **kwargs) -> None:
+        super().__init__(*args, fill_temperature=fill_temperature, **kwargs)
+
+    @staticmethod
+    def make_pairs(query_views: Sequence[int],
+                   key_views: Sequence[int]) -> List[Pair]:
+        """Mean over the large and mean over the small, or sum of both."""
+        pairs = BankContrast.make_pairs(query_views, key_views)
+        small = {i for i, v in enumerate(query_views) if v not in key_views}
+        if not small:
+            return pairs
+        count = sum(pair.query in small for pair in pairs)
+        return [
+            pair._replace(weight=1 / (count if pair.query in small else
+                                      len(pairs) - count)) for pair in pairs
+        ]

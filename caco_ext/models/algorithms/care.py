@@ -1,0 +1,76 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from typing import List, Tuple, Union
+
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .base import MomentumContrast
+
+
+@MODELS.register_module()
+class CARE(MomentumContrast):
+    """`CARE <https://arxiv.org/abs/2110.05340>`_: an attention stream that
+    teaches a convolutional one.
+
+    Both streams share the backbone up to the last stage but one. The
+    convolutional stream goes through the last stage, the other through an
+    attention stack; each has a projector and, in the student, a predictor.
+
+    Args:
+        attention (dict): Config of the attention stack; takes the backbone's
+            last map but one.
+        attention_neck (dict): Config of the attention stream's projector.
+        predictor (dict): Config of the convolutional stream's predictor.
+        attention_predictor (dict): Config of the attention stream's.
+        momentum (float | dict): Defaults to a cosine from 0.99 to 1, by
+            iteration.
+        **kwargs: Of :class:`MomentumContrast`; there is no memory.
+    """
+
+    averaged = ('backbone', 'neck', 'attention', 'attention_neck')
+
+    def __init__(self,
+                 *args,
+                 attention: dict,
+                 attention_neck: dict,
+                 predictor: dict,
+                 attention_predictor: dict,
+                 momentum: Union[float, dict] = dict(
+                     start=0.99, end=1.0, by_epoch=False),
+                 **kwargs) -> None:
+        super().__init__(
+            *args,
+            momentum=momentum,
+            attention=attention,
+            attention_neck=attention_neck,
+            predictor=predictor,
+            attention_predictor=attention_predictor,
+            **kwargs)
+
+    def encode(self, images: Tensor,
+               encoder: nn.Module) -> Tuple[Tensor, Tensor]:
+        """Unit vectors of both streams, (N, C) each, float32.
+
+        Args:
+            images (Tensor): (N, 3, H, W).
+            encoder (nn.Module): The student, which has predictors, or the
+                teacher, which has none.
+        """
+        shared, last = encoder.backbone(images)[-2:]
+        streams = [
+            encoder.neck((last, )),
+            encoder.attention_neck((encoder.attention(shared), ))
+        ]
+        if encoder is self:
+            streams = [
+                self.predictor(streams[0]),
+                self.attention_predictor(streams[1])
+            ]
+        return tuple(
+            F.normalize(stream[0].float(), dim=1) for stream in streams)
+
+    def compare(self, queries: List[Tuple],
+                keys: List[Tuple]) -> dict:
+        """The head takes no memory."""
+        return self.head(queries, keys, self.pairs)

@@ -1,0 +1,58 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from typing import List, Sequence
+
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from .base import MomentumContrast
+
+
+@MODELS.register_module()
+class CLSA(MomentumContrast):
+    """`CLSA <https://arxiv.org/abs/2104.07713>`_: strong views supervised by
+    the distribution of weak ones over a queue.
+
+    Views come in the order key, weak ones, strong ones. The symmetric mode
+    adds the key's picture to the queries and the first weak one to the keys:
+    ``query_views=(1, .., n, 0), key_views=(0, 1)``. The keys of the first of
+    ``key_views`` enter the queue.
+
+    Args:
+        query_views (Sequence[int]): Weak views. Defaults to (1, ).
+        key_views (Sequence[int]): Defaults to (0, ).
+        strong_views (Sequence[int]): Defaults to (2, ).
+        shuffle_bn (bool): Defaults to True.
+        **kwargs: Of :class:`MomentumContrast`.
+    """
+
+    def __init__(self,
+                 *args,
+                 query_views: Sequence[int] = (1, ),
+                 key_views: Sequence[int] = (0, ),
+                 strong_views: Sequence[int] = (2, ),
+                 shuffle_bn: bool = True,
+                 **kwargs) -> None:
+        super().__init__(
+            *args,
+            query_views=query_views,
+            key_views=key_views,
+            shuffle_bn=shuffle_bn,
+            **kwargs)
+        self.strong_views = tuple(strong_views)
+
+    @property
+    def num_views(self) -> int:
+        """Views that the pipeline has to make of each picture."""
+        return 1 + max(self.query_views + self.key_views + self.strong_views)
+
+    def queries(self, inputs: List[Tensor],
+                views: Sequence[int]) -> List[Tensor]:
+        """Weak and strong features: all pass before the key encoder moves."""
+        return super().queries(inputs, (*views, *self.strong_views))
+
+    def compare(self, queries: List[Tensor],
+                keys: List[Tensor]) -> dict:
+        """The head takes strong views by themselves."""
+        weak = len(self.query_views)
+        return self.head(queries[:weak], keys, self.pairs, self.memory,
+                         queries[weak:])

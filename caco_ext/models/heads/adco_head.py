@@ -1,0 +1,74 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+import math
+from typing import List, Optional
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from caco_ext.ops import gather, own_rows
+from .bank_head import BankHead, Pair
+
+
+@MODELS.register_module()
+class AdCoHead(BankHead):
+    r"""Loss of `AdCo <https://arxiv.org/abs/2011.08435>`_.
+
+    The positive of query n is its own key among the keys of all ranks; these
+    and the bank's columns make up the denominator:
+
+    .. math::
+        L = \sum_{(q, k)} a_{qk} \frac{1}{N} \sum_n -\log
+        \frac{e^{q_n \cdot k_n / \tau}}
+             {\sum_b e^{q_n \cdot k_b / \tau} + \sum_j e^{q_n \cdot u_j /\tau}}
+
+    The bank ascends on the same loss at its own temperature.
+
+    Args:
+        temperature (float): tau. Defaults to 0.12.
+        in_batch_negatives (bool): Keys of other pictures are negatives too,
+            as in the original. Defaults to True.
+        init_cfg (dict, optional): As in every mmengine module.
+            Defaults to None.
+    """
+
+    def __init__(self,
+                 temperature: float = 0.12,
+                 in_batch_negatives: bool = True,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(temperature, init_cfg)
+        self.in_batch_negatives = in_batch_negatives
+
+    def log_probabilities(self, queries: List[Tensor], keys: List[Tensor],
+                          pairs: List[Pair], memory: nn.Module) -> Tensor:
+        """See :meth:`BankHead.log_probabilities`."""
+        ours, banks = self._bank(queries, memory)
+        if self.in_batch_negatives:
+            others = [gather(key) for key in keys]
+            label = own_rows(keys[0].size(0), keys[0].device)
+        log_prob = []
+        shares: List[List[Tensor]] = [[] for _ in queries]
+        for query, key, weight in pairs:
+            if self.in_batch_negatives:
+                cosines = queries[query] @ others[key].t()  # N x B
+                positive = cosines.gather(1, label[:, None])[:, 0]
+            else:
+                positive = (queries[query] * keys[key]).sum(dim=1)
+                cosines = positive[:, None]
+            total = torch.logaddexp(
+                ours[query], (cosines / self.temperature).logsumexp(dim=1))
+            log_prob.append(positive / self.temperature - total)
+            with torch.no_grad():
+                total = torch.logaddexp(
+                    banks[query],
+                    (cosines / memory.temperature).logsumexp(dim=1))
+                # A query's softmax at the bank is the same in all its pairs
+                # but for the denominator, so their sum is one softmax too.
+                shares[query].append(math.log(weight / total.numel()) - total)
+        if torch.is_grad_enabled():
+            used = [i for i, share in enumerate(shares) if share]
+            memory.stage(
+                torch.cat([queries[i] for i in used]),
+                -torch.cat([torch.stack(shares[i]).logsumexp(0)
+                            for i in used]))
+        return torch.stack(log_prob)

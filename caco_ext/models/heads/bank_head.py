@@ -1,0 +1,74 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+class Pair(NamedTuple):
+    """One term of a loss: a query's view, a key's view, its weight."""
+    query: int
+    key: int
+    weight: float
+
+
+class BankHead(BaseModule):
+    """Contrast of queries with a learnable bank: what AdCo and CaCo share.
+
+    Args:
+        temperature (float): Of the encoder's softmax; ``moco_t`` of the
+            originals.
+        init_cfg (dict, optional): As in every mmengine module.
+            Defaults to None.
+
+    Raises:
+        ValueError: If the temperature is not positive.
+    """
+
+    def __init__(self,
+                 temperature: float,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        if temperature <= 0:
+            raise ValueError(f'temperature={temperature} of the head must be '
+                             'positive; AdCo uses 0.12, CaCo 0.08')
+        self.temperature = temperature
+
+    def forward(self, queries: List[Tensor], keys: List[Tensor],
+                pairs: List[Pair], memory: nn.Module) -> Dict[str, Tensor]:
+        """Weighted sum of the pairs' cross-entropies; stages the bank's step.
+
+        Args:
+            queries (list[Tensor]): Unit vectors of the query encoder, one
+                (N, C) a view.
+            keys (list[Tensor]): Unit vectors of the key encoder, one (N, C)
+                a view.
+            pairs (list[Pair]): Which query meets which key.
+            memory (nn.Module): A :class:`LearnableBank`.
+
+        Returns:
+            dict[str, Tensor]: 'loss' with gradient, and
+            'positive_probability', the mean probability of the positive.
+        """
+        log_prob = self.log_probabilities(queries, keys, pairs, memory)
+        weights = log_prob.new_tensor([pair.weight for pair in pairs])
+        return dict(
+            loss=-weights @ log_prob.mean(dim=1),
+            positive_probability=log_prob.detach().exp().mean())
+
+    def log_probabilities(self, queries: List[Tensor], keys: List[Tensor],
+                          pairs: List[Pair], memory: nn.Module) -> Tensor:
+        """Log-probability of each pair's positive, (pairs, N).
+
+        Stages the bank's step when gradients are enabled. Arguments as in
+        :meth:`forward`.
+        """
+        raise NotImplementedError
+
+    def _bank(self, queries: List[Tensor],
+              memory: nn.Module) -> Tuple[List[Tensor], List[Tensor]]:
+        """Log-sum-exp over the bank for all views in one product."""
+        ours, banks = memory.logsumexp(torch.cat(queries), self.temperature)
+        sizes = [query.size(0) for query in queries]
+        return ours.split(sizes), banks.split(sizes)

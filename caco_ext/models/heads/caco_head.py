@@ -1,0 +1,69 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from math import log
+from typing import List, Optional
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from caco_ext.ops import bank_cosines
+from .bank_head import BankHead, Pair
+
+
+@MODELS.register_module()
+class CaCoHead(BankHead):
+    r"""Loss of `CaCo <https://arxiv.org/abs/2203.14370>`_.
+
+    The bank supplies positives and negatives. The positive of query n is the
+    column nearest to the key of another view of its picture:
+
+    .. math::
+        L = \sum_{(q, k)} a_{qk} \frac{1}{N} \sum_n -\log
+        \frac{e^{q_n \cdot u_{y_n} / \tau}}{\sum_j e^{q_n \cdot u_j / \tau}},
+        \quad y_n = \arg\max_j k_n \cdot u_j
+
+    Negative columns ascend on this loss at the bank's temperature, positive
+    ones descend: both move towards the query.
+
+    Args:
+        temperature (float): tau. Defaults to 0.08, the presets' (the
+            original's parser has 0.12).
+        init_cfg (dict, optional): As in every mmengine module.
+            Defaults to None.
+    """
+
+    def __init__(self,
+                 temperature: float = 0.08,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(temperature, init_cfg)
+
+    def log_probabilities(self, queries: List[Tensor], keys: List[Tensor],
+                          pairs: List[Pair], memory: nn.Module) -> Tensor:
+        """See :meth:`BankHead.log_probabilities`."""
+        ours, banks = self._bank(queries, memory)
+        labels = memory.nearest(torch.cat(keys)).chunk(len(keys))
+        rows = torch.arange(
+            sum(map(len, queries)), device=queries[0].device)
+        rows = rows.split([len(query) for query in queries])
+        log_prob, corrections = [], []
+        weights = [0.] * len(queries)
+        for query, key, weight in pairs:
+            cosines = bank_cosines(queries[query], memory.columns, labels[key])
+            log_prob.append(cosines / self.temperature - ours[query])
+            with torch.no_grad():
+                # From p, what negatives get, to 1 - p, what positives get.
+                share = weight / len(rows[query])
+                prob = (cosines / memory.temperature - banks[query]).exp()
+                corrections.append(
+                    (rows[query], labels[key], share * (1 - 2 * prob)))
+                weights[query] += share
+        if torch.is_grad_enabled():
+            normalisers = [
+                bank - log(weight) if weight else bank.new_full(
+                    bank.shape, float('inf'))
+                for bank, weight in zip(banks, weights)
+            ]
+            memory.stage(
+                torch.cat(queries), torch.cat(normalisers),
+                tuple(torch.cat(value) for value in zip(*corrections)))
+        return torch.stack(log_prob)

@@ -1,0 +1,5 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from .feature_queue import FeatureQueue
+from .learnable_bank import LearnableBank
+
+__all__ = ['FeatureQueue', 'LearnableBank']

@@ -1,0 +1,70 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+from copy import deepcopy
+from typing import List
+
+import torch
+from torch import Tensor, nn
+
+
+class MomentumEncoder(nn.Module):
+    """Moving averages of some modules of a model.
+
+    Holds a copy of each under the same name. Only parameters are averaged:
+    batch statistics come from the copies' own forward passes, as in all four
+    originals (mmengine's averaged model would copy them).
+
+    Args:
+        **modules (nn.Module): What to average, by its name in the model.
+
+    Examples:
+        >>> key = MomentumEncoder(backbone=model.backbone, neck=model.neck)
+        >>> key.update(model, momentum=0.999)  # after an optimizer step
+    """
+
+    def __init__(self, **modules: nn.Module) -> None:
+        super().__init__()
+        for name, module in modules.items():
+            self.add_module(name, deepcopy(module).requires_grad_(False))
+        # Whether the source has moved since the last update. On the host, as
+        # reading it from the device would stop the stream each iteration.
+        self.due = False
+
+    def get_extra_state(self) -> Tensor:
+        """Saved with the weights, so that a resumed run neither leaves out
+        nor repeats an update."""
+        return torch.tensor(self.due)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Counterpart of :meth:`get_extra_state`."""
+        self.due = bool(state)
+
+    def _pairs(self, source: nn.Module) -> List[List[Tensor]]:
+        mine, theirs = [], []
+        for name, module in self.named_children():
+            mine += module.parameters()
+            theirs += getattr(source, name).parameters()
+        return mine, theirs
+
+    @torch.no_grad()
+    def update(self, source: nn.Module, momentum: float) -> None:
+        """``own <- momentum * own + (1 - momentum) * source``, if due.
+
+        Args:
+            source (nn.Module): The model that holds the averaged modules.
+            momentum (float): Weight of the old value.
+        """
+        if self.due:
+            mine, theirs = self._pairs(source)
+            torch._foreach_mul_(mine, momentum)
+            torch._foreach_add_(mine, theirs, alpha=1 - momentum)
+            self.due = False
+
+    @torch.no_grad()
+    def copy(self, source: nn.Module) -> None:
+        """``own <- source`` for all parameters.
+
+        Args:
+            source (nn.Module): The model that holds the averaged modules.
+        """
+        torch._foreach_copy_(*self._pairs(source))
+        self.due = False
