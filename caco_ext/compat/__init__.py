@@ -39,7 +39,7 @@ def apply() -> None:
     # The rest needs torch and mmengine, whose absence is to be reported by
     # the check above and not by an import.
     from . import checkpoints, distributed, hosts, syncbn
-    for func in (hosts.mend_registry_locations, hosts.find_own_configs,
+    for func in (hosts.mend_registry_locations,
                  hosts.build_inherited_collate_fn, hosts.silence_noise,
                  hosts.mend_mixed_precision,
                  checkpoints.allow_checkpoint_classes,

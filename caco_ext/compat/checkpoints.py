@@ -1,14 +1,26 @@
 # Licensed under the Apache License, Version 2.0.
 """Read and write checkpoints of mmengine with today's torch."""
-from typing import Callable, Tuple
+from typing import Callable, Dict, Tuple
 
 
-def _history_method(owner: type, name: str) -> Callable:
+def _needed_methods() -> Dict[type, Tuple[str, ...]]:
+    """Return {class: methods} that checkpoints of mmengine refer to."""
+    from mmengine.logging import HistoryBuffer
+    from mmengine.optim import OneCycleLR
+    one_cycle = next(c for c in OneCycleLR.__mro__
+                     if '_annealing_cos' in vars(c))
+    return {
+        HistoryBuffer: ('min', 'max', 'mean', 'current'),
+        one_cycle: ('_annealing_cos', '_annealing_linear'),
+    }
+
+
+def _needed_method(owner: type, name: str) -> Callable:
     """Stand in for ``getattr`` when a checkpoint is read.
 
     Args:
-        owner (type): Must be ``mmengine.logging.HistoryBuffer``.
-        name (str): Must be one of its four statistics.
+        owner (type): One of the classes of :func:`_needed_methods`.
+        name (str): One of the methods named there.
 
     Returns:
         Callable: The method.
@@ -16,12 +28,10 @@ def _history_method(owner: type, name: str) -> Callable:
     Raises:
         ValueError: If the checkpoint asks for anything else.
     """
-    from mmengine.logging import HistoryBuffer
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean',
-                                                  'current'):
+    if name not in _needed_methods().get(owner, ()):
         raise ValueError(f'the checkpoint asks for attribute {name!r} of '
-                         f'{owner!r}; a checkpoint of mmengine only needs '
-                         'min, max, mean and current of HistoryBuffer')
+                         f'{owner!r}, which no checkpoint of mmengine needs; '
+                         'it is not loaded')
     return getattr(owner, name)
 
 
@@ -32,10 +42,11 @@ def allow_checkpoint_classes() -> Tuple[bool, str]:
     mmengine 0.10 saves its message hub, so that ``--resume``, ``load_from``
     and ``init_cfg=Pretrained`` end with ``Weights only load failed``. Remedy:
     allow the classes found in such checkpoints and nothing else: numpy
-    numbers and arrays of numbers, ``HistoryBuffer`` and ``ConfigDict``.
-    ``getattr``, through which the statistics of a ``HistoryBuffer`` are
-    pickled, is replaced by :func:`_history_method`, since the real one would
-    open the door to everything. The check itself stays on.
+    numbers and arrays of numbers, ``HistoryBuffer``, ``ConfigDict`` (in the
+    meta information of a dataset) and the one-cycle scheduler. ``getattr``,
+    through which methods of the latter are pickled, is replaced by
+    :func:`_needed_method`, since the real one would open the door to
+    everything. The check itself stays on.
 
     Returns:
         tuple[bool, str]: Whether it is in force, and why.
@@ -45,11 +56,10 @@ def allow_checkpoint_classes() -> Tuple[bool, str]:
         return False, f'torch {torch.__version__} does not refuse them'
     import numpy as np
     from mmengine.config import ConfigDict
-    from mmengine.logging import HistoryBuffer
     core = np.core if np.__version__.startswith('1.') else np._core
     allowed = [
-        HistoryBuffer, ConfigDict, np.ndarray, np.dtype,
-        (_history_method, 'builtins.getattr')
+        *_needed_methods(), ConfigDict, np.ndarray, np.dtype,
+        (_needed_method, 'builtins.getattr')
     ]
     # A file written beside numpy 2 is read beside numpy 1 and vice versa.
     for package in ('numpy.core', 'numpy._core'):

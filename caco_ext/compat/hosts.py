@@ -37,48 +37,6 @@ def mend_registry_locations() -> Tuple[bool, str]:
     return True, f'mmselfsup names {missing}, which it does not contain'
 
 
-def find_own_configs() -> Tuple[bool, str]:
-    """Make ``_base_ = 'caco_ext::selfsup/...'`` work in other projects.
-
-    What breaks: mmengine 0.10 knows a fixed list of packages (``mmengine does
-    not support to load caco_ext config``), looks for an editable installation
-    in the wrong folder, and would build what it inherits in the scope
-    ``caco_ext``, in which no host's class is found. Remedy: resolve the path
-    here and leave the scope to ``default_scope``, as for a config of the
-    user's own. ``caco_ext`` must have been imported before the config is
-    read, as its own tools do; ``custom_imports`` comes too late for this.
-
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
-    """
-    from mmengine.config import Config
-    find = Config._get_cfg_path
-    if hasattr(find, 'caco_ext'):
-        return True, 'done before'
-
-    @functools.wraps(find)
-    def find_any(cfg_path, filename):
-        package, _, name = cfg_path.partition('::')
-        if package != 'caco_ext' or not name:
-            return find(cfg_path, filename)
-        home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        # An installed package carries its configs; a checkout has them
-        # beside the package.
-        places = [
-            os.path.join(folder, 'configs', name)
-            for folder in (os.path.join(home, '.mim'), os.path.dirname(home))
-        ]
-        for path in places:
-            if os.path.isfile(path):
-                return path, None
-        raise FileNotFoundError(f'{filename} inherits from {cfg_path}, but '
-                                f'there is no {" nor ".join(places)}')
-
-    find_any.caco_ext = True
-    Config._get_cfg_path = staticmethod(find_any)
-    return True, 'mmengine does not know configs of caco_ext'
-
-
 def build_inherited_collate_fn() -> Tuple[bool, str]:
     """Build a ``collate_fn`` that a config inherits from another package.
 

@@ -1,0 +1,60 @@
+from caco_ext import compat
+
+NAMES = [
+    'check_versions', 'mend_registry_locations', 'build_inherited_collate_fn',
+    'silence_noise', 'mend_mixed_precision', 'allow_checkpoint_classes',
+    'launch_on_cpu', 'sync_batchnorm_on_cpu'
+]
+
+
+def test_all_are_reported_with_a_reason():
+    compat.apply()
+    assert [r.name for r in compat.remedies()] == NAMES
+    for remedy in compat.remedies():
+        assert isinstance(remedy.in_force, bool) and remedy.why
+
+
+def test_apply_runs_each_remedy_once(monkeypatch):
+
+    def check_versions():
+        raise AssertionError('called again')
+
+    compat.apply()
+    before = compat.remedies()
+    monkeypatch.setattr(compat, 'check_versions', check_versions)
+    compat.apply()
+    assert compat.remedies() == before
+
+
+def test_functions_may_be_called_again(monkeypatch):
+    # As after importlib.reload: the marks on the hosts count, not the report.
+    from mmengine.dist import utils
+    from mmengine.model import MMDistributedDataParallel
+    from mmengine.runner import Runner
+    from torch.nn import SyncBatchNorm
+
+    def patched():
+        return (SyncBatchNorm.forward, Runner.build_dataloader,
+                utils._init_dist_pytorch, MMDistributedDataParallel.__init__)
+
+    compat.apply()
+    before = patched()
+    monkeypatch.setattr(compat, '_REPORT', {})
+    compat.apply()
+    assert patched() == before
+    assert len(compat.remedies()) == len(NAMES)
+
+
+def test_imports_no_host_beyond_need():
+    import subprocess
+    import sys
+
+    from . import CPU
+    code = ('import sys, caco_ext\n'
+            'eager = {"mmdet", "mmseg", "mmcls.models", "mmselfsup.models",\n'
+            '         "mmselfsup.engine"} & set(sys.modules)\n'
+            'assert not eager, eager')
+    subprocess.run([sys.executable, '-c', code],
+                   env=CPU,
+                   check=True,
+                   timeout=120)

@@ -1,0 +1,192 @@
+"""The stock trainer of mmselfsup on a machine without an accelerator."""
+import json
+import os.path as osp
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from . import CPU
+
+CONFIG = """
+_base_ = [
+    'mmselfsup::selfsup/_base_/models/mocov2.py',
+    'mmselfsup::selfsup/_base_/datasets/imagenet_mocov2.py',
+    'mmselfsup::selfsup/_base_/default_runtime.py',
+]
+custom_imports = dict(imports=['caco_ext'])
+model = dict(
+    queue_len=16,
+    feat_dim=8,
+    backbone=dict(depth=18, base_channels=4, norm_cfg=dict(type='SyncBN')),
+    neck=dict(in_channels=32, hid_channels=8, out_channels=8))
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(
+        _delete_=True,
+        type='mmcls.CustomDataset',
+        data_root='data',
+        metainfo=dict(source=dict(name='noise')),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='MultiView', num_views=2,
+                 transforms=[[dict(type='Resize', scale=16)]]),
+            dict(type='PackSelfSupInputs', meta_keys=['img_path'])
+        ]))
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, end=1,
+         convert_to_iter_based=True),
+    dict(type='OneCycleLR', eta_max=0.01, total_steps=9, by_epoch=False)
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
+default_hooks = dict(
+    logger=dict(interval=1),
+    checkpoint=dict(interval=1))
+visualizer = dict(
+    vis_backends=[
+        dict(type='LocalVisBackend'),
+        dict(type='TensorboardVisBackend')
+    ])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in 'ab':
+        (tmp_path / 'data' / name).mkdir(parents=True)
+        for i in range(4):
+            picture = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(tmp_path / f'data/{name}/{i}.png')
+    (tmp_path / 'moco.py').write_text(CONFIG)
+    return tmp_path
+
+
+def stock_trainer(folder, *args, processes=0):
+    """Run mmselfsup's own tools/train.py; return its output and scalars."""
+    import mmselfsup
+    tool = osp.join(osp.dirname(mmselfsup.__file__), '.mim/tools/train.py')
+    launch = []
+    if processes:
+        launch = [
+            '-m', 'torch.distributed.run', '--standalone',
+            f'--nproc_per_node={processes}'
+        ]
+        args += ('--launcher', 'pytorch')
+    done = subprocess.run(
+        [sys.executable, *launch, tool, 'moco.py', '--work-dir', 'run', *args],
+        env=CPU,
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=240)
+    scalars = []
+    for path in sorted(folder.glob('run/*/vis_data/scalars.json')):
+        scalars = [json.loads(line) for line in path.open()]
+    return done, scalars
+
+
+def test_trains_with_amp_and_resumes_in_two_processes(folder):
+    done, scalars = stock_trainer(folder, '--amp')
+    assert done.returncode == 0, done.stdout
+    assert [s['step'] for s in scalars] == [1, 2]
+
+    done, scalars = stock_trainer(
+        folder,
+        '--resume',
+        '--cfg-options',
+        'train_cfg.max_epochs=2',
+        processes=2)
+    assert done.returncode == 0, done.stdout
+    assert 'resumed epoch: 1, iter: 2' in done.stdout
+    # Eight pictures, two processes of four: one step an epoch.
+    assert [s['epoch'] for s in scalars] == [2]
+    assert np.isfinite(scalars[0]['loss'])
+    assert (folder / 'run/epoch_2.pth').is_file()
+    for noise in ('broadcast_buffers', 'MultiScaleDeformable',
+                  'FutureWarning'):
+        assert noise not in done.stdout
+
+
+def test_stock_launcher_wants_a_gpu(stock_errors):
+    assert 'NVIDIA' in stock_errors['launch'] or 'CUDA' in stock_errors[
+        'launch']
+
+
+LAUNCHERS = {
+    'pytorch':
+    dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1'),
+    'slurm':
+    dict(
+        SLURM_PROCID='0',
+        SLURM_NTASKS='1',
+        SLURM_NODELIST='localhost',
+        SLURM_LOCALID='0'),
+    'mpi':
+    dict(
+        OMPI_COMM_WORLD_LOCAL_RANK='0',
+        OMPI_COMM_WORLD_SIZE='1',
+        OMPI_COMM_WORLD_RANK='0'),
+}
+LAUNCH = """
+import json, os, sys, torch
+import caco_ext
+import torch.distributed as dist
+from mmengine.dist import init_dist, get_backend, collect_results
+from mmengine.model import MMDistributedDataParallel
+
+set_device = torch.cuda.set_device
+for launcher, variables in json.loads(sys.argv[1]).items():
+    os.environ.update(variables, MASTER_ADDR='127.0.0.1', MASTER_PORT='0')
+    init_dist(launcher, backend='nccl')
+    assert get_backend() == 'gloo'
+    assert torch.cuda.set_device is set_device
+    assert collect_results([dict(a=1)], 1) == [dict(a=1)]
+    linear = torch.nn.Linear(2, 2)
+    MMDistributedDataParallel(module=linear, device_ids=[0])(torch.ones(1, 2))
+    try:
+        MMDistributedDataParallel.__init__.__wrapped__(
+            MMDistributedDataParallel.__new__(MMDistributedDataParallel),
+            module=linear, device_ids=[0])
+    except ValueError as error:
+        assert 'device_ids' in str(error)
+    else:
+        raise AssertionError('DDP has taken device_ids')
+    dist.destroy_process_group()
+print('done', launcher)
+"""
+
+
+def test_launchers_fall_back_to_gloo():
+    env = dict(CPU)
+    if osp.exists('/sys/class/net/lo'):
+        env['GLOO_SOCKET_IFNAME'] = 'lo'
+    done = subprocess.run(
+        [sys.executable, '-c', LAUNCH,
+         json.dumps(LAUNCHERS)],
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        timeout=120,
+        check=True)
+    assert done.stdout.endswith('done mpi\n')
+
+
+def test_nothing_changes_where_an_accelerator_is(monkeypatch):
+    from caco_ext.compat import distributed
+    monkeypatch.setattr(distributed, '_no_accelerator', lambda: False)
+    calls = []
+    init = distributed._on_cpu(lambda *args, **kwargs: calls.append(
+        (args, kwargs)))
+    init('nccl', timeout=3)
+    assert calls == [(('nccl', ), dict(timeout=3))]
+    in_force, why = distributed.launch_on_cpu()
+    assert not in_force and 'accelerator' in why

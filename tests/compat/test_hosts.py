@@ -1,0 +1,107 @@
+import warnings
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.optim import AmpOptimWrapper
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+from caco_ext.compat import hosts
+
+
+def test_registries_find_the_loops_of_mmengine(stock_errors):
+    assert "No module named 'mmselfsup.engine.runner'" in stock_errors[
+        'registry']
+
+    from mmengine.runner import EpochBasedTrainLoop
+    from mmselfsup import registry
+    assert registry.LOOPS.get('EpochBasedTrainLoop') is EpochBasedTrainLoop
+    assert registry.RUNNERS.get('Runner') is Runner
+    registry.RUNNER_CONSTRUCTORS.import_from_location()
+    assert hosts.mend_registry_locations()[0]
+
+
+class Numbers(Dataset):
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return torch.tensor(index)
+
+
+@pytest.fixture
+def inherited_loader():
+    # What `_base_ = 'mmselfsup::...'` makes of the loader's config.
+    return ConfigDict(
+        dataset=Numbers(),
+        batch_size=4,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='default_collate', _scope_='mmselfsup'))
+
+
+def test_inherited_collate_fn_is_built(inherited_loader):
+    stock = Runner.build_dataloader.__wrapped__
+    with pytest.raises(TypeError, match='_scope_'):
+        list(stock(inherited_loader))
+
+    batch, = Runner.build_dataloader(inherited_loader)
+    assert batch.tolist() == [0, 1, 2, 3]
+    # The runner keeps its config for the log and for the checkpoint.
+    assert inherited_loader['collate_fn']['_scope_'] == 'mmselfsup'
+
+
+def amp_step():
+    weight = torch.nn.Parameter(torch.ones(3))
+    wrapper = AmpOptimWrapper(
+        optimizer=torch.optim.SGD([weight], lr=0.5), loss_scale='dynamic')
+    with wrapper.optim_context(torch.nn.Identity()):
+        product = torch.ones(2, 3) @ torch.diag(weight)
+    wrapper.update_params(product.sum())
+    return weight, product, wrapper
+
+
+def test_amp_on_the_cpu(stock_errors):
+    assert 'only available training on gpu' in stock_errors['amp']
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', FutureWarning)
+        weight, product, wrapper = amp_step()
+    if not torch.cuda.is_available():
+        assert product.dtype == torch.bfloat16
+        # Two rows of ones: the gradient is 2, unscaled before the step.
+        assert weight.tolist() == [0., 0., 0.]
+    # An enabled scaler, so that a checkpoint can go on on a GPU.
+    state = wrapper.state_dict()['loss_scaler']
+    assert state['scale'] == 2.**16 and state['_growth_tracker'] == 1
+    wrapper.load_state_dict({'loss_scaler': state, **wrapper.state_dict()})
+
+
+@pytest.mark.parametrize('message, category, module', [
+    ('Fail to import ``MultiScaleDeformableAttention`` from ``mmcv.ops',
+     UserWarning, 'mmcv.cnn.bricks.transformer'),
+    ("Only use 'alpha' for pillow backend.", UserWarning,
+     'mmcv.image.photometric'),
+    ('`broadcast_buffers` is deprecated. Use `forward_sync_buffers`',
+     FutureWarning, 'mmengine.model.wrappers.distributed'),
+    ('pkg_resources is deprecated as an API.', UserWarning,
+     'mmengine.utils.package_utils'),
+])
+def test_noise_is_dropped_and_nothing_else(message, category, module):
+
+    def heard(text, name):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            if quiet:
+                hosts.silence_noise()
+            warnings.warn_explicit(text, category, 'file.py', 1, module=name)
+        return len(caught)
+
+    quiet = False
+    assert heard(message, module) == 1
+    quiet = True
+    assert heard(message, module) == 0
+    assert heard('another message', module) == 1
+    if 'pkg_resources' not in message:
+        assert heard(message, 'elsewhere') == 1
