@@ -2,9 +2,13 @@
 from .image_folder import ImageFolder
 from .photo_patches import PhotoPatches
 from .seeding import EpochSeededSampler
-from .transforms import BrokenPictureError, LoadImage, decode_picture
+from .transforms import (BrokenPictureError, LoadImage, MultiCrop,
+                         StrongAugment, ViewBlur, ViewCrop, ViewFlip, ViewGray,
+                         ViewJitter, ViewSolarize, apply_op, decode_picture)
 
 __all__ = [
     'BrokenPictureError', 'EpochSeededSampler', 'ImageFolder', 'LoadImage',
-    'PhotoPatches', 'decode_picture'
+    'MultiCrop', 'PhotoPatches', 'StrongAugment', 'ViewBlur', 'ViewCrop',
+    'ViewFlip', 'ViewGray', 'ViewJitter', 'ViewSolarize', 'apply_op',
+    'decode_picture'
 ]

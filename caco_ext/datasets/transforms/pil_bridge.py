@@ -1,0 +1,49 @@
+"""Between the BGR arrays of the pipelines and PIL's RGB pictures."""
+import numpy as np
+from PIL import Image
+
+
+def to_pil(img):
+    """Make a PIL picture.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8, BGR.
+
+    Returns:
+        PIL.Image.Image: The same picture, RGB.
+    """
+    size = img.shape[1], img.shape[0]
+    # PIL's unpacker swaps the channels while it copies, a pass less
+    return Image.frombuffer('RGB', size, np.ascontiguousarray(img), 'raw',
+                            'BGR', 0, 1)
+
+
+def to_bgr(picture):
+    """Make an array of the pipelines.
+
+    Args:
+        picture (PIL.Image.Image): An RGB picture.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, BGR.
+    """
+    data = bytearray(picture.tobytes('raw', 'BGR'))
+    return np.frombuffer(data, np.uint8).reshape(picture.height, picture.width,
+                                                 3)
+
+
+def check_prob(prob):
+    """Check a probability.
+
+    Args:
+        prob (float): The option's value.
+
+    Returns:
+        float: The same.
+
+    Raises:
+        ValueError: If it is not between 0 and 1.
+    """
+    if not 0 <= prob <= 1:
+        raise ValueError(f'prob must be between 0 and 1, got {prob}')
+    return prob

@@ -1,0 +1,213 @@
+"""Views of one picture: cropping, flipping, and several views at once."""
+import math
+import random
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform, Compose
+from mmengine.registry import TRANSFORMS
+from PIL import Image
+
+from .pil_bridge import check_prob
+
+
+@TRANSFORMS.register_module()
+class ViewCrop(BaseTransform):
+    """Cut out a random part and bring it to one size.
+
+    The law is that of torchvision's ``RandomResizedCrop`` on PIL pictures:
+    area and logarithm of the aspect ratio are uniform, after ten misses the
+    largest central crop is taken, and PIL's bilinear filter (which averages
+    when it shrinks, unlike OpenCV's) resizes the part.
+
+    Required and modified key: img, (H, W, 3) uint8. Modified: img_shape.
+
+    Args:
+        size (int): Side of the square that comes out.
+        scale (tuple[float, float]): Range of the part's share of the area.
+            Defaults to (0.2, 1.0).
+        ratio (tuple[float, float]): Range of width / height. Defaults to
+            (3/4, 4/3).
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    ATTEMPTS = 10
+
+    def __init__(self, size, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3)):
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f'size must be a positive integer, got {size}')
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError('scale must be a range (low, high) above 0 and '
+                             f'at most 1, got {scale}')
+        if not 0 < ratio[0] <= ratio[1]:
+            raise ValueError('ratio must be a positive range (low, high), '
+                             f'got {ratio}')
+        self.size = size
+        self.scale = tuple(scale)
+        self.ratio = tuple(ratio)
+
+    def draw_box(self, height, width):
+        """Draw the part.
+
+        Args:
+            height (int): Height of the picture.
+            width (int): Width of the picture.
+
+        Returns:
+            tuple[int, int, int, int]: Top, left, height, width.
+        """
+        logs = math.log(self.ratio[0]), math.log(self.ratio[1])
+        for _ in range(self.ATTEMPTS):
+            area = height * width * random.uniform(*self.scale)
+            ratio = math.exp(random.uniform(*logs))
+            w = round(math.sqrt(area * ratio))
+            h = round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                return (random.randint(0, height - h),
+                        random.randint(0, width - w), h, w)
+        w, h = width, height
+        if width / height < self.ratio[0]:
+            h = round(width / self.ratio[0])
+        elif width / height > self.ratio[1]:
+            w = round(height * self.ratio[1])
+        return (height - h) // 2, (width - w) // 2, h, w
+
+    def transform(self, results):
+        """Cut and resize the picture.
+
+        Args:
+            results (dict): Holds ``img``.
+
+        Returns:
+            dict: The same, with a new ``img_shape``.
+        """
+        img = results['img']
+        top, left, h, w = self.draw_box(*img.shape[:2])
+        part = np.ascontiguousarray(img[top:top + h, left:left + w])
+        # resizing treats channels apart: their order does not matter
+        picture = Image.fromarray(part).resize((self.size, self.size),
+                                               Image.BILINEAR)
+        results['img'] = np.array(picture)
+        results['img_shape'] = (self.size, self.size)
+        return results
+
+    def __repr__(self):
+        return (f'{self.__class__.__name__}(size={self.size}, '
+                f'scale={self.scale}, ratio={self.ratio})')
+
+
+@TRANSFORMS.register_module()
+class ViewFlip(BaseTransform):
+    """Mirror the picture, left to right.
+
+    Required and modified key: img, (H, W, 3) uint8.
+
+    Args:
+        prob (float): Probability. Defaults to 0.5.
+    """
+
+    def __init__(self, prob=0.5):
+        self.prob = check_prob(prob)
+
+    def transform(self, results):
+        """Mirror the picture.
+
+        Args:
+            results (dict): Holds ``img``.
+
+        Returns:
+            dict: The same.
+        """
+        if random.random() < self.prob:
+            results['img'] = cv2.flip(results['img'], 1)
+        return results
+
+    def __repr__(self):
+        return f'{self.__class__.__name__}(prob={self.prob})'
+
+
+def _flat(pipeline):
+    """Lay out lists inside a pipeline."""
+    for step in pipeline:
+        if isinstance(step, list):
+            yield from _flat(step)
+        else:
+            yield step
+
+
+@TRANSFORMS.register_module()
+class MultiCrop(BaseTransform):
+    """Make several views of one picture.
+
+    Reads like mmselfsup's ``MultiView`` in a config. It gives each view a
+    shallow copy where that one copies everything in depth, and protects the
+    picture from transforms that write into it; it says how many views there
+    are, so that a model can check that at the start.
+
+    Required keys: img and what the transforms need. Modified key: img, a list
+    of ``total_views`` arrays, in the order of ``num_views``.
+
+    Args:
+        transforms (list[list[dict]]): Pipelines, one per kind of view. A list
+            inside one is laid out flat, so that configs can share the steps
+            behind the crop.
+        num_views (int | list[int]): How many views of each kind.
+
+    Raises:
+        ValueError: If the two lists do not match or a number is not positive.
+
+    Example:
+        >>> MultiCrop(
+        ...     num_views=[2, 6],
+        ...     transforms=[[dict(type='ViewCrop', size=224)],
+        ...                 [dict(type='ViewCrop', size=96,
+        ...                       scale=(.05, .14))]]).total_views
+        8
+    """
+
+    def __init__(self, transforms, num_views):
+        if not isinstance(num_views, Sequence):
+            num_views = [num_views]
+        if len(num_views) != len(transforms):
+            raise ValueError(
+                f'num_views={list(num_views)} names {len(num_views)} kinds of '
+                f'views, but transforms has {len(transforms)} pipelines; give '
+                'one number for each pipeline')
+        if not num_views or min(num_views) < 1:
+            raise ValueError('num_views must hold positive numbers, got '
+                             f'{list(num_views)}')
+        self.num_views = list(num_views)
+        self.pipelines = [Compose(list(_flat(p))) for p in transforms]
+
+    @property
+    def total_views(self):
+        """int: Number of views of a picture."""
+        return sum(self.num_views)
+
+    def transform(self, results):
+        """Make the views.
+
+        Args:
+            results (dict): Holds ``img``, (H, W, 3) uint8.
+
+        Returns:
+            dict: The same, ``img`` being a list of (h, w, 3) uint8 arrays.
+        """
+        # all views start from one array: a transform that writes into it
+        # would spoil the views after it, now it raises an error
+        results['img'].flags.writeable = False
+        views = []
+        for pipeline, count in zip(self.pipelines, self.num_views):
+            for _ in range(count):
+                views.append(pipeline(dict(results))['img'])
+        results['img'] = views
+        return results
+
+    def __repr__(self):
+        kinds = ', '.join(
+            f'{count} x {pipeline}'
+            for count, pipeline in zip(self.num_views, self.pipelines))
+        return f'{self.__class__.__name__}({kinds})'

@@ -1,0 +1,84 @@
+"""Strong augmentation: the original's pixels, and draws by its odds."""
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from caco_ext.datasets import StrongAugment, apply_op
+from caco_ext.datasets.transforms.strong_ops import OPS, SIGNED_OPS
+
+(REFERENCE, ) = (Path(__file__).parents[2] / 'data' /
+                 'reference').rglob('strong_ops_world1_rank0.npz')
+with np.load(REFERENCE) as file:
+    NUMBERS = dict(file)
+NAMES = sorted(set(NUMBERS) - {'hyper', 'image'})
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_pixels_equal_the_original(name):
+    op, magnitude, sign = name.split('_')
+    out = apply_op(op, NUMBERS['image'], int(magnitude[1:]), sign == 'neg')
+    assert np.array_equal(out, NUMBERS[name])
+
+
+def test_every_operation_is_in_the_reference():
+    assert {name.split('_')[0] for name in NAMES} == set(OPS)
+    assert {n.split('_')[0] for n in NAMES if n.endswith('neg')} == SIGNED_OPS
+    assert len(OPS) == 14
+
+
+def test_operations_see_rgb(monkeypatch):
+    augment = StrongAugment()
+    plan = [('Color', 3, False), ('ShearX', 5, True)]
+    monkeypatch.setattr(augment, 'draw', lambda: plan)
+    bgr = np.ascontiguousarray(NUMBERS['image'][..., ::-1])
+    out = augment(dict(img=bgr))['img']
+    expected = apply_op('ShearX', apply_op('Color', NUMBERS['image'], 3), 5,
+                        True)
+    assert np.array_equal(out[..., ::-1], expected)
+    assert out.flags.writeable and out.dtype == np.uint8
+
+
+def test_draws():
+    random.seed(0)
+    augment = StrongAugment()
+    plans = [augment.draw() for _ in range(4000)]
+    applied = [op for plan in plans for op in plan]
+    assert .48 < len(applied) / (4000 * 5) < .52
+    assert max(map(len, plans)) == 5 and min(map(len, plans)) == 0
+    count = Counter(name for name, _, _ in applied)
+    assert set(count) == set(OPS)
+    assert max(count.values()) < 1.25 * min(count.values())
+    strength = Counter(magnitude for _, magnitude, _ in applied)
+    assert set(strength) == set(range(1, 10))
+    assert max(strength.values()) < 1.2 * min(strength.values())
+    signs = [negative for name, _, negative in applied if name in SIGNED_OPS]
+    assert .46 < np.mean(signs) < .54
+    assert not any(neg for name, _, neg in applied if name not in SIGNED_OPS)
+    # with replacement: the same operation twice in one picture
+    assert any(len({n for n, _, _ in plan}) < len(plan) for plan in plans)
+
+
+def test_smaller_pool_and_strength():
+    augment = StrongAugment(3, prob=1., magnitude=(2, 2), ops=['Rotate'])
+    plan = augment.draw()
+    assert [step[:2] for step in plan] == [('Rotate', 2)] * 3
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(ops=['Invert']), "'Invert'; choose from AutoContrast"),
+    (dict(ops=[]), 'ops is empty'),
+    (dict(num_ops=0), 'num_ops'),
+    (dict(prob=2), 'prob'),
+    (dict(magnitude=(1, 11)), 'magnitude'),
+])
+def test_refusals(options, message):
+    with pytest.raises(ValueError, match=message):
+        StrongAugment(**options)
+
+
+def test_unknown_operation():
+    with pytest.raises(ValueError, match='no operation'):
+        apply_op('Cutout', NUMBERS['image'], 1)

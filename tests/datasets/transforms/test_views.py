@@ -1,0 +1,114 @@
+"""Crops, flips and several views of one picture."""
+import random
+
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+from PIL import Image
+from torchvision.transforms import RandomResizedCrop
+
+from caco_ext.datasets import MultiCrop, ViewCrop, ViewFlip
+
+
+def noise(height=60, width=80):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+class Scribble(BaseTransform):
+    """Writes into its input, as a few transforms of the hosts do."""
+
+    def transform(self, results):
+        results['img'][:] = 0
+        return results
+
+
+@pytest.mark.parametrize('box', [(3, 5, 30, 44), (0, 0, 60, 80),
+                                 (11, 7, 20, 20)])
+def test_crop_is_resized_as_by_pil(box, monkeypatch):
+    crop = ViewCrop(32)
+    monkeypatch.setattr(crop, 'draw_box', lambda *_: box)
+    top, left, height, width = box
+    expected = Image.fromarray(noise()).crop(
+        (left, top, left + width, top + height)).resize((32, 32),
+                                                        Image.BILINEAR)
+    out = crop(dict(img=noise()))
+    assert np.array_equal(out['img'], np.asarray(expected))
+    assert out['img_shape'] == (32, 32) and out['img'].flags.writeable
+
+
+@pytest.mark.parametrize('size', [(60, 80), (64, 64), (20, 200), (90, 30)])
+def test_boxes_follow_the_law_of_torchvision(size):
+    random.seed(0)
+    torch.manual_seed(0)
+    crop = ViewCrop(8, scale=(.2, 1.))
+    blank = Image.fromarray(np.zeros((*size, 3), np.uint8))
+    ours = np.array([crop.draw_box(*size) for _ in range(4000)], float)
+    theirs = np.array([
+        RandomResizedCrop.get_params(blank, (.2, 1.), (3 / 4, 4 / 3))
+        for _ in range(4000)
+    ], float)
+    assert (ours[:, 0] + ours[:, 2] <= size[0]).all()
+    assert (ours[:, 1] + ours[:, 3] <= size[1]).all()
+    for share in (.1, .5, .9):
+        gap = np.abs(
+            np.quantile(ours, share, axis=0) -
+            np.quantile(theirs, share, axis=0))
+        assert (gap <= 2 + .02 * max(size)).all()
+
+
+def test_flip():
+    random.seed(0)
+    img = noise()
+    out = [ViewFlip(.3)(dict(img=img))['img'] for _ in range(1000)]
+    flipped = [np.array_equal(o, img[:, ::-1]) for o in out]
+    same = [np.array_equal(o, img) for o in out]
+    assert sum(flipped) + sum(same) == 1000 and .25 < np.mean(flipped) < .35
+
+
+def test_multi_crop_order_and_sizes():
+    crops = MultiCrop(
+        num_views=[2, 3],
+        transforms=[[dict(type='ViewCrop', size=24)],
+                    [dict(type='ViewCrop', size=10),
+                     dict(type='ViewFlip')]])
+    assert crops.total_views == 5
+    out = crops(dict(img=noise(), img_path='a.png'))
+    assert [v.shape
+            for v in out['img']] == [(24, 24, 3)] * 2 + [(10, 10, 3)] * 3
+    assert out['img_path'] == 'a.png'
+    assert not np.array_equal(out['img'][0], out['img'][1])
+
+
+def test_views_do_not_touch_one_another():
+    crops = MultiCrop([[Scribble()]], 2)
+    with pytest.raises(ValueError, match='read-only'):
+        crops(dict(img=noise()))
+    crops = MultiCrop([[dict(type='ViewCrop', size=8),
+                        Scribble()], [dict(type='ViewCrop', size=8)]], [1, 1])
+    first, second = crops(dict(img=noise()))['img']
+    assert first.max() == 0 and second.max() > 0
+
+
+def test_built_from_a_config():
+    config = dict(
+        type='MultiCrop',
+        num_views=2,
+        transforms=[[dict(type='ViewCrop', size=8)]])
+    assert TRANSFORMS.build(config).total_views == 2
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda: ViewCrop(0), 'size'),
+    (lambda: ViewCrop(8, scale=(.5, .2)), 'scale'),
+    (lambda: ViewCrop(8, scale=(0, 2)), 'scale'),
+    (lambda: ViewCrop(8, ratio=(2, 1)), 'ratio'),
+    (lambda: ViewFlip(2), 'prob'),
+    (lambda: MultiCrop([[], []], [2]), r'num_views=\[2\].*2 pipelines'),
+    (lambda: MultiCrop([[]], [0]), 'positive'),
+])
+def test_refusals(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
