@@ -2,6 +2,7 @@
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
+from mmengine.device import get_device
 from mmengine.logging import MessageHub
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
@@ -68,7 +69,7 @@ def checkpoint():
         hub.update_info(f'number{i}', number)
         hub.update_info(f'numbers{i}', np.array([number, number]))
     hub.update_info_dict(dict(best_score=np.float64(71.5), cfg='a = 1'))
-    weight = torch.nn.Parameter(torch.ones(2))
+    weight = torch.nn.Parameter(torch.ones(2, device=get_device()))
     optim = AmpOptimWrapper(
         optimizer=torch.optim.AdamW([weight], lr=np.float64(0.1)))
     optim.update_params(weight.sum())
