@@ -244,6 +244,9 @@ if [ ! -f "$stamp" ] || [ -z "$have" ] || [ "$have" != "$want" ] ||
     step "1/4 environment of Python $(version_of "$python")" \
         "$python" -m venv "$venv"
     want=$(full_version "$venv_python")
+    # The pip that comes with Python takes half as long again. Also, this
+    # finds out within seconds whether there is a network.
+    step 'a recent pip' pip_install 'pip>=25'
 else
     [ "$ops" != full ] || check_compiler_early "$venv_python"
     say '1/4 environment is there, bringing it up to date'

@@ -1,0 +1,100 @@
+"""From a command line to a config, in the same way for every tool."""
+import argparse
+import os
+import os.path as osp
+import sys
+from typing import Callable, Optional, Sequence
+
+from mmengine.config import Config, DictAction
+
+from .options import check_options
+
+
+class UsageError(ValueError):
+    """The command line asks for something that cannot be; says what."""
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and testing share.
+
+    Args:
+        parser (ArgumentParser): The tool's parser.
+    """
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and results, default: work_dir of the config, '
+        'else work_dirs/<name of the config>')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='replace settings of the config, e.g. '
+        'optim_wrapper.optimizer.lr=0.1 or model.neck.num_layers=3; '
+        'lists as KEY="[a,b]", without white space')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes, default: none')
+    # torch.distributed.launch passes the second spelling.
+    parser.add_argument(
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help='set by the launcher')
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Load the config that the arguments describe.
+
+    Args:
+        args (Namespace): Of :func:`add_common_arguments`, and ``config``.
+
+    Returns:
+        Config: With the options merged, ``launcher`` and ``work_dir`` set.
+
+    Raises:
+        UsageError: There is no such config or no such option.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not osp.isfile(args.config):
+        raise UsageError(f'no such config: {args.config}')
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options:
+        try:
+            check_options(cfg, args.cfg_options)
+            cfg.merge_from_dict(args.cfg_options)
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(f'--cfg-options: {error}') from error
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('work_dirs', name)
+    return cfg
+
+
+def run_tool(parser: argparse.ArgumentParser,
+             main: Callable[[argparse.Namespace], None],
+             argv: Optional[Sequence[str]] = None) -> None:
+    """Parse the command line and run; wrong use ends with one line.
+
+    Args:
+        parser (ArgumentParser): The tool's parser.
+        main (Callable): Called with the arguments.
+        argv (Sequence[str], optional): The command line. Defaults to this
+            process's.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        args = parser.parse_args(argv)
+    except (ValueError, AssertionError) as error:
+        # DictAction takes a pair apart without looking.
+        parser.error(f'--cfg-options wants KEY=VALUE: {error}')
+    try:
+        main(args)
+    except UsageError as error:
+        sys.exit(f'{parser.prog}: error: {error}')

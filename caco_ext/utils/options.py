@@ -1,0 +1,188 @@
+"""Find ``--cfg-options`` that nothing would ever read.
+
+mmengine merges any key into a config, so a misspelt one trains with the
+default and nobody notices.
+"""
+import difflib
+import inspect
+from typing import Iterator, Optional, Set
+
+import mmengine.registry
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmengine.runner import (EpochBasedTrainLoop, IterBasedTrainLoop, Runner,
+                             set_random_seed)
+from torch.utils.data import DataLoader
+
+# Read by whoever builds from the dict, before the class sees the rest.
+_BUILDER_KEYS = {
+    'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg',
+    'optimizer', 'convert_to_iter_based'
+}
+_RUNNER_KEYS = {'custom_imports', 'env_cfg'}
+# Dicts that need no `type`, and that mmengine reads key by key.
+_ENV_KEYS = {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}
+_SCALE_KEYS = {'base_batch_size', 'enable'}
+
+
+def check_options(cfg: Config, options: dict) -> None:
+    """Refuse options that a config has no use for.
+
+    An option is fine when the config has it, or when the class that will be
+    built from the surrounding dict takes an argument of that name. Where that
+    cannot be known, in dicts that belong to the config alone for instance,
+    nothing is refused.
+
+    Args:
+        cfg (Config): The config before the options are merged.
+        options (dict[str, Any]): Values by dotted name.
+
+    Raises:
+        ValueError: There is no such option; names the nearest one.
+
+    Example:
+        >>> cfg = Config(dict(optim_wrapper=dict(optimizer=dict(lr=1))))
+        >>> check_options(cfg, {'optim_wraper.optimizer.lr': 2})
+        Traceback (most recent call last):
+        ValueError: no such option: optim_wraper.optimizer.lr; nearest:
+        optim_wrapper.optimizer.lr
+    """
+    for name in options:
+        _check_option(cfg, name)
+
+
+def _check_option(cfg: Config, name: str) -> None:
+    """Follow one dotted name into the config.
+
+    Args:
+        cfg (Config): The config.
+        name (str): The option's name.
+
+    Raises:
+        ValueError: There is no such option.
+    """
+    node, path = cfg._cfg_dict, ''
+    for key in name.split('.'):
+        if isinstance(node, dict):
+            if key not in node:
+                accepted = _accepted(node, path, cfg)
+                if accepted is None or key in accepted:
+                    return
+                beside = {f'{path}.{k}'.lstrip('.') for k in accepted}
+                nearest = difflib.get_close_matches(
+                    name, beside.union(_names(cfg._cfg_dict)), 1, 0.5)
+                hint = f'; nearest: {nearest[0]}' if nearest else ''
+                raise ValueError(f'no such option: {name}{hint}')
+            node = node[key]
+        elif isinstance(node, (list, tuple)):
+            if not key.isdigit() or int(key) >= len(node):
+                raise ValueError(
+                    f'no such option: {name}; {path} is a list, and its '
+                    f'{len(node)} entries are numbered from 0')
+            node = node[int(key)]
+        else:
+            raise ValueError(f'no such option: {name}; {path} is {node!r}, '
+                             'which has no options')
+        path = f'{path}.{key}'.lstrip('.')
+
+
+def _names(node, path: str = '') -> Iterator[str]:
+    """List the dotted names of everything in a config.
+
+    Args:
+        node (Any): A dict, list or value.
+        path (str): Its own name. Defaults to '', the whole config.
+
+    Yields:
+        str: A dotted name.
+    """
+    if path:
+        yield path
+    if isinstance(node, dict):
+        children = node.items()
+    elif isinstance(node, (list, tuple)):
+        children = enumerate(node)
+    else:
+        return
+    for key, value in children:
+        yield from _names(value, f'{path}.{key}'.lstrip('.'))
+
+
+def _accepted(node: dict, path: str, cfg: Config) -> Optional[Set[str]]:
+    """Say which keys a dict may have.
+
+    Args:
+        node (dict): The dict.
+        path (str): Its dotted name, '' for the whole config.
+        cfg (Config): The whole config.
+
+    Returns:
+        set[str] | None: The keys, None when any key may serve.
+    """
+    if not path:
+        runner = _parameters(Runner) - {'cfg'}
+        return runner | _RUNNER_KEYS | set(node)
+    if 'type' in node:
+        return _accepted_by_type(node, cfg)
+    if path.endswith('_dataloader'):
+        return _parameters(DataLoader) - {'self'}
+    if path == 'train_cfg':
+        return _parameters(EpochBasedTrainLoop).union(
+            _parameters(IterBasedTrainLoop), {'by_epoch', 'type'})
+    if path == 'randomness':
+        return _parameters(set_random_seed)
+    return dict(env_cfg=_ENV_KEYS, auto_scale_lr=_SCALE_KEYS).get(path)
+
+
+def _accepted_by_type(node: dict, cfg: Config) -> Optional[Set[str]]:
+    """Say which arguments the class takes that a dict names.
+
+    Args:
+        node (dict): A dict with a ``type``.
+        cfg (Config): The whole config, for its default scope.
+
+    Returns:
+        set[str] | None: The keys, None when they cannot be known.
+    """
+    if not isinstance(node['type'], str):
+        classes = [node['type']]
+    else:
+        scope = node.get('_scope_', cfg.get('default_scope'))
+        classes = []
+        for registry in vars(mmengine.registry).values():
+            if isinstance(registry, Registry):
+                with registry.switch_scope_and_registry(scope) as scoped:
+                    classes.append(scoped.get(node['type']))
+    # The same name may stand in several registries.
+    accepted = [_parameters(c) for c in classes if c is not None]
+    if not accepted or None in accepted:
+        return None
+    return set.union(_BUILDER_KEYS, *accepted)
+
+
+def _parameters(target) -> Optional[Set[str]]:
+    """List the arguments of a class or function.
+
+    Args:
+        target (type | Callable): Whose arguments.
+
+    Returns:
+        set[str] | None: The names, those handed on to base classes included;
+        None when it takes any.
+    """
+    if not inspect.isclass(target):
+        owners = [target]
+    else:
+        owners = [
+            vars(c)['__init__'] for c in inspect.getmro(target)
+            if c is not object and '__init__' in vars(c)
+        ]
+    names = set()
+    for owner in owners:
+        parameters = inspect.signature(owner).parameters.values()
+        names.update(
+            p.name for p in parameters
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            return names
+    return None

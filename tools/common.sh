@@ -1,0 +1,71 @@
+# What the launch scripts share. Sourced by them; sets $root and $python.
+# shellcheck shell=bash disable=SC2034
+
+# Physical, because an editable installation links to this folder.
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+fail() {
+    echo "$(basename "$0"): error: $*" >&2
+    exit 1
+}
+
+choose_python() {
+    local active=${VIRTUAL_ENV:-}
+    # Conda's base environment is active in every shell of its users.
+    [ "${CONDA_DEFAULT_ENV:-base}" = base ] || active=${CONDA_PREFIX:-}
+    if [ -n "${PYTHON:-}" ]; then
+        python=$PYTHON
+    elif [ -x "$root/.venv/bin/python" ] &&
+        { [ -z "$active" ] || [ "$active" = "$root/.venv" ]; }; then
+        python=$root/.venv/bin/python
+    else
+        python=python
+    fi
+    # A clone works without being installed.
+    if [ -d "$root/caco_ext" ]; then
+        export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+    fi
+}
+
+whole_number() { # NAME VALUE LEAST
+    case $2 in '' | *[!0-9]*) fail "$1=$2 is no whole number" ;; esac
+    [ "$2" -ge "$3" ] || fail "$1=$2 must be at least $3"
+}
+
+launch() { # PROCESSES SCRIPT ARGUMENTS...: torchrun, on this or more nodes
+    local processes=$1 script=$2 nodes=${NNODES:-1} rank=${NODE_RANK:-0}
+    local port=${PORT:-} threads
+    shift 2
+    whole_number GPUS "$processes" 1
+    whole_number NNODES "$nodes" 1
+    whole_number NODE_RANK "$rank" 0
+    [ "$rank" -lt "$nodes" ] ||
+        fail "NODE_RANK=$rank, but NNODES=$nodes: ranks begin with 0"
+    if [ "$nodes" -gt 1 ]; then
+        [ -n "${MASTER_ADDR:-}" ] ||
+            fail "NNODES=$nodes needs MASTER_ADDR, the address of node 0"
+        port=${port:-29500}
+    elif [ -z "$port" ]; then
+        # Two jobs on one machine must not meet.
+        port=$("$python" -c 'import socket
+with socket.socket() as s:
+    s.bind(("127.0.0.1", 0))
+    print(s.getsockname()[1])')
+    fi
+    if [ -z "${OMP_NUM_THREADS:-}" ]; then
+        threads=1
+        # Without a GPU the processes share the cores.
+        if ! nvidia-smi -L >/dev/null 2>&1; then
+            threads=$(($(nproc) / processes))
+            [ "$threads" -ge 1 ] || threads=1
+        fi
+        export OMP_NUM_THREADS=$threads
+    fi
+    exec "$python" -m torch.distributed.run \
+        --nnodes="$nodes" \
+        --node_rank="$rank" \
+        --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+        --master_port="$port" \
+        --nproc_per_node="$processes" \
+        "$root/tools/$script" "$@" --launcher pytorch
+}

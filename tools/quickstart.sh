@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Set up, pre-train with CaCo on bundled photographs, draw what came out.
+#
+#   bash tools/quickstart.sh [--work-dir DIR] [arguments of tools/train.py]
+#
+# Run again after an interruption, it continues.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+cd "$root"
+work_dir=work_dirs/quickstart
+arguments=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --work-dir)
+        [ $# -gt 1 ] || fail '--work-dir needs a folder'
+        work_dir=$2
+        shift
+        ;;
+    --work-dir=*) work_dir=${1#*=} ;;
+    *) arguments+=("$1") ;;
+    esac
+    shift
+done
+config=configs/selfsup/caco/caco_resnet18_1xb64-photopatches-cosine-15e_photopatches.py
+
+bash tools/setup_env.sh
+python=$root/.venv/bin/python
+unset PYTHONPATH
+
+mkdir -p "$work_dir" || fail "cannot write in $work_dir; name another --work-dir"
+# A run is continued only with the arguments that it was begun with.
+begun=$work_dir/quickstart-arguments
+finished=$work_dir/quickstart-finished
+given=$(printf '%s\n' "${arguments[@]}")
+if [ -f "$begun" ] && [ "$(cat "$begun")" != "$given" ]; then
+    fail "$work_dir holds a run with other arguments; name another --work-dir"
+fi
+if [ -f "$finished" ]; then
+    echo "[quickstart] $work_dir holds a finished run, which is kept;" \
+        "for a new one name another --work-dir"
+else
+    if [ -f "$work_dir/last_checkpoint" ]; then
+        echo "[quickstart] $work_dir holds an unfinished run: continuing"
+    else
+        echo "[quickstart] training into $work_dir (six minutes on two cores)"
+    fi
+    printf '%s\n' "$given" >"$begun"
+    "$python" tools/train.py "$config" --work-dir "$work_dir" --resume \
+        "${arguments[@]}"
+    date >"$finished"
+fi
+
+checkpoint=$(cat "$work_dir/last_checkpoint")
+backbone=$work_dir/backbone_$(basename "$checkpoint")
+"$python" tools/model_converters/extract_backbone.py "$checkpoint" "$backbone" \
+    >/dev/null
+"$python" tools/analysis_tools/plot_run.py "$work_dir"
+
+cat <<EOT
+
+[quickstart] done. Look at
+  $work_dir/curves.png       loss and kNN accuracy by epoch
+  $work_dir/neighbours.png   pictures and their nearest training pictures
+  $checkpoint   everything, to continue from
+  $backbone   the backbone alone, for other tasks
+[quickstart] next, for example
+  .venv/bin/python tools/test.py $config $checkpoint
+  .venv/bin/python tools/train.py CONFIG    any other config in configs/selfsup
+  bash tools/dist_train.sh $config 2
+  bash tools/run_tests.sh
+EOT

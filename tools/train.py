@@ -1,0 +1,86 @@
+"""Train with a config."""
+import argparse
+import os.path as osp
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+# Mends the hosts and registers the package, before any config is read.
+import caco_ext  # noqa: F401
+from caco_ext.utils import (UsageError, add_common_arguments, load_config,
+                            run_tool)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line.
+
+    Returns:
+        ArgumentParser: The arguments of mmselfsup's tool, and
+        ``--auto-scale-lr``.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='continue a run: from this checkpoint, or from the latest one '
+        'in the work folder when none is named')
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the global batch size over '
+        'auto_scale_lr.base_batch_size of the config')
+    add_common_arguments(parser)
+    return parser
+
+
+def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
+    """Write ``--amp``, ``--auto-scale-lr`` and ``--resume`` into a config.
+
+    Args:
+        cfg (Config): Changed in place.
+        args (Namespace): The arguments.
+
+    Raises:
+        UsageError: A switch does not go with the config.
+    """
+    if args.amp:
+        wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+        if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise UsageError(f"--amp: optim_wrapper.type is '{wrapper}'; only "
+                             "'OptimWrapper' has a mixed precision version")
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.auto_scale_lr:
+        scale = cfg.get('auto_scale_lr')
+        if not scale or 'base_batch_size' not in scale:
+            raise UsageError(
+                '--auto-scale-lr: the config does not say for which global '
+                'batch its learning rate is meant; add --cfg-options '
+                'auto_scale_lr.base_batch_size=N')
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+        if cfg.load_from and '://' not in cfg.load_from \
+                and not osp.isfile(cfg.load_from):
+            raise UsageError(f'--resume: no such checkpoint: {args.resume}')
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train.
+
+    Args:
+        args (Namespace): The arguments.
+    """
+    cfg = load_config(args)
+    apply_switches(cfg, args)
+    Runner.from_cfg(cfg).train()
+
+
+if __name__ == '__main__':
+    run_tool(get_parser(), main)
