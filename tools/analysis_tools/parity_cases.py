@@ -322,22 +322,23 @@ def caco_schedules(ref: Reference) -> None:
 
 def care_schedules(ref: Reference) -> None:
     hyper = ref.hyper
-    warm = hyper['warmup_epochs'] * hyper['iters_per_epoch']
-    total = hyper['total_epochs'] * hyper['iters_per_epoch']
+    warm, epochs = hyper['warmup_epochs'], hyper['total_epochs']
+    length = hyper['iters_per_epoch']
+    options = dict(convert_to_iter_based=True, epoch_length=length)
     rates = _learning_rates([
         dict(
-            type='LinearLR',
+            type='InclusiveLinearLR',
             start_factor=1e-6 / hyper['lr'],
-            by_epoch=False,
-            end=warm + 1),
+            end=warm,
+            **options),
         dict(
             type='CosineAnnealingLR',
-            T_max=total - warm,
+            T_max=epochs - warm,
             eta_min=0,
-            by_epoch=False,
             begin=warm,
-            end=total)
-    ], hyper['lr'], total + 1)
+            end=epochs,
+            **options)
+    ], hyper['lr'], epochs * length + 1)
     ref.compare('lr', [rates[int(i)] for i in ref.tensor('iters')])
 
 

@@ -86,11 +86,11 @@ class KNNHook(Hook):
                  num_workers: int = 2,
                  seed: int = 0) -> None:
         check_knn_options(k, temperature)
-        for name, value, least in (('interval', interval, 1),
-                                   ('batch_size', batch_size, 1),
+        for name, value, least in (('interval', interval, 1), ('batch_size',
+                                                               batch_size, 1),
                                    ('num_workers', num_workers, 0)):
-            if isinstance(value, bool) or not isinstance(
-                    value, int) or value < least:
+            if isinstance(value,
+                          bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f'{name}={value!r} of KNNHook must be an '
                                  f'integer of at least {least}')
         if not 0 < train_share <= 1:
@@ -238,8 +238,8 @@ class KNNHook(Hook):
         note = '  (untrained network)' if epoch == 0 else ''
         runner.logger.info(f'Epoch(val) [{epoch}]  {text}{note}')
         for name, value in metrics.items():
-            runner.message_hub.update_scalar(
-                'val/' + name.replace('/', '_'), value)
+            runner.message_hub.update_scalar('val/' + name.replace('/', '_'),
+                                             value)
         runner.visualizer.add_scalars(
             metrics, step=epoch, file_path=f'{runner.timestamp}.json')
 

@@ -1,0 +1,30 @@
+_base_ = '../default_runtime.py'
+
+# Crops of the photographs that scikit-image and scikit-learn ship, made on
+# first use. data_root=FOLDER puts a folder of pictures in their place.
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=2,
+    drop_last=True,
+    persistent_workers=True,
+    sampler=dict(type='EpochSeededSampler', shuffle=True),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(type='PhotoPatches', split='train'))
+
+knn_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['gt_label']),
+]
+default_hooks = dict(
+    logger=dict(interval=20),
+    signals=dict(interval=20),
+    checkpoint=dict(interval=5, save_best='knn/top1', rule='greater'),
+    knn=dict(
+        type='KNNHook',
+        train_dataset=dict(
+            type='PhotoPatches', split='train', pipeline=knn_pipeline),
+        test_dataset=dict(
+            type='PhotoPatches', split='val', pipeline=knn_pipeline),
+        k=20,
+        temperature=0.07,
+        interval=3))

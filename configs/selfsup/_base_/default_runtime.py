@@ -1,0 +1,20 @@
+_base_ = 'mmselfsup::selfsup/_base_/default_runtime.py'
+
+# All that a stock trainer needs to know of this package.
+custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
+
+# A dict, unlike custom_hooks: a child config changes or removes one entry
+# (`default_hooks=dict(knn=None)`) without losing the others.
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=3),
+    setup_check=dict(type='SetupCheckHook'),
+    bank_fill=dict(type='BankFillHook'),
+    signals=dict(type='TrainSignalsHook', interval=50),
+    broken_pictures=dict(type='BrokenPicturesHook'))
+
+vis_backends = [
+    dict(type='LocalVisBackend'),
+    dict(type='TensorboardVisBackend'),
+]
+visualizer = dict(vis_backends=vis_backends)
+randomness = dict(seed=0)

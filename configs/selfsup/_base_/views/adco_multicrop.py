@@ -1,0 +1,29 @@
+_base_ = './adco.py'
+
+# The key's crop, then one query of each size.
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(
+        type='MultiCrop',
+        num_views=[2, 1, 1, 1, 1],
+        transforms=[
+            [dict(type='ViewCrop', size=224, scale=(0.2, 1.0)), _base_.weak],
+            [
+                dict(type='ViewCrop', size=192, scale=(0.172, 0.86)),
+                _base_.weak
+            ],
+            [
+                dict(type='ViewCrop', size=160, scale=(0.143, 0.715)),
+                _base_.weak
+            ],
+            [
+                dict(type='ViewCrop', size=128, scale=(0.114, 0.571)),
+                _base_.weak
+            ],
+            [
+                dict(type='ViewCrop', size=96, scale=(0.086, 0.429)),
+                _base_.weak
+            ],
+        ]),
+    dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
+]

@@ -1,0 +1,26 @@
+_base_ = [
+    '../_base_/models/caco.py', '../_base_/datasets/photopatches.py',
+    '../_base_/views/caco.py', '../_base_/schedules/caco_200e.py'
+]
+
+# The quick start: a small network on small pictures, two CPU cores.
+model = dict(
+    backbone=dict(depth=18),
+    neck=dict(in_channels=512, hid_channels=512, out_channels=128),
+    memory=dict(num_columns=1024, dim=128, lr=dict(warmup=1)))
+crop = dict(type='ViewCrop', size=48, scale=(0.2, 1.0))
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(
+        type='MultiCrop',
+        num_views=[1, 1],
+        transforms=[[crop, _base_.first], [crop, _base_.second]]),
+    dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1.0, end=1),
+    dict(type='CosineAnnealingLR', T_max=14, eta_min=0.012, begin=1, end=15)
+]
+train_cfg = dict(max_epochs=15)
