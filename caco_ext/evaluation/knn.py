@@ -31,8 +31,9 @@ def check_knn_options(k: Union[int, Sequence[int]],
                              'integer of at least 1, or a list of such')
     if not ks or len(set(ks)) != len(ks):
         raise ValueError(f'k={k!r}: name every number of neighbours once')
-    if isinstance(temperature, bool) or not isinstance(
-            temperature, (int, float)) or not temperature > 0:
+    if isinstance(temperature,
+                  bool) or not isinstance(temperature,
+                                          (int, float)) or not temperature > 0:
         raise ValueError(f'temperature={temperature!r} must be a number '
                          'above 0; CaCo uses 0.2')
     return ks

@@ -105,8 +105,8 @@ def test_evaluate_without_training(tmp_path):
     runner = make_runner(tmp_path, hook)
     hook = find_hook(runner)
     result = hook.evaluate(runner)
-    assert tuple(result) == hook.metric_names == (
-        'knn/top1_k3', 'knn/top5_k3', 'knn/top1_k7', 'knn/top5_k7')
+    assert tuple(result) == hook.metric_names == ('knn/top1_k3', 'knn/top5_k3',
+                                                  'knn/top1_k7', 'knn/top5_k7')
     (train, share, labels), (test, every, truth), classes = \
         hook.build_datasets()
     assert len(share) == 4 + 5 + 4 and len(every) == 33 and classes == 3

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from caco_ext.evaluation import (LabelledPictures, build_feature_loader,
-                                 choose_share, extract_features,
-                                 gather_shares, pool_features, preserve_rng,
-                                 read_labels, translate_labels)
+                                 choose_share, extract_features, gather_shares,
+                                 pool_features, preserve_rng, read_labels,
+                                 translate_labels)
 from tests.dist_utils import run_distributed
 from tests.evaluation.toys import ToyAlgorithm, ToyPictures
 

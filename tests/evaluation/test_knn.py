@@ -50,8 +50,8 @@ def test_reference_predictions():
                             classes)
         assert (order.numpy() == stored[name]).all(), name
         # the order follows from scores that agree with a plain computation
-        expected = loop_scores(bank, labels, query, int(k),
-                               float(temperature), classes)
+        expected = loop_scores(bank, labels, query, int(k), float(temperature),
+                               classes)
         scores = knn_scores(bank, labels, query, int(k), float(temperature),
                             classes)
         assert np.abs(scores.numpy() - expected).max() < 1e-5

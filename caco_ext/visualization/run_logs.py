@@ -1,0 +1,135 @@
+"""What a run leaves in its work dir: scalars, config, checkpoint."""
+import glob
+import json
+import os.path as osp
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Tuple
+
+
+@dataclass
+class RunLog:
+    """Scalars of a run, from all its resumed parts.
+
+    Attributes:
+        work_dir (str): Where the run left them.
+        train (list[dict]): Logged training rows in order; each has ``epoch``,
+            ``iter`` and ``loss``.
+        knn (dict[int, dict]): kNN results by epoch; 0 is the untrained
+            network.
+        config (str, optional): The config file of the last part.
+        checkpoint (str, optional): The last checkpoint.
+    """
+    work_dir: str
+    train: List[dict] = field(default_factory=list)
+    knn: Dict[int, dict] = field(default_factory=dict)
+    config: Optional[str] = None
+    checkpoint: Optional[str] = None
+
+    def loss_by_epoch(self) -> Tuple[List[int], List[float]]:
+        """Average the logged losses of every epoch.
+
+        Returns:
+            tuple[list[int], list[float]]: Epochs (from 1) and mean losses.
+        """
+        sums: Dict[int, list] = {}
+        for row in self.train:
+            sums.setdefault(row['epoch'], []).append(row['loss'])
+        return list(sums), [sum(v) / len(v) for v in sums.values()]
+
+    @property
+    def knn_name(self) -> Optional[str]:
+        """str | None: Name of the top-1 accuracy; of the first k if many."""
+        names = [n for row in self.knn.values() for n in row if 'top1' in n]
+        return names[0] if names else None
+
+    def knn_by_epoch(self) -> Tuple[List[int], List[float]]:
+        """Top-1 accuracies after training, without the untrained network.
+
+        Returns:
+            tuple[list[int], list[float]]: Epochs and per cent.
+        """
+        name = self.knn_name
+        epochs = sorted(e for e in self.knn if e > 0 and name in self.knn[e])
+        return epochs, [self.knn[e][name] for e in epochs]
+
+    @property
+    def untrained_knn(self) -> Optional[float]:
+        """float | None: Top-1 accuracy of the untrained network."""
+        return self.knn.get(0, {}).get(self.knn_name)
+
+
+def _read_rows(path: str) -> List[dict]:
+    rows = []
+    with open(path, encoding='utf-8') as file:
+        for line in file:
+            # a killed run may leave half a line at its end
+            if line.endswith('\n') and line.strip():
+                rows.append(json.loads(line))
+    return rows
+
+
+def _add_part(log: RunLog, rows: List[dict]) -> None:
+    """Append a part; what it does again replaces what came before."""
+    train = [r for r in rows if 'loss' in r and 'iter' in r]
+    knn = {r['step']: r for r in rows if any(n.startswith('knn/') for n in r)}
+    if train:
+        first_iter = min(r['iter'] for r in train)
+        first_epoch = min(r['epoch'] for r in train)
+        log.train = [r for r in log.train if r['iter'] < first_iter]
+        # a part that begins with epoch 1 is a new run in an old folder
+        resumed = first_epoch > 1
+        log.knn = {
+            epoch: row
+            for epoch, row in log.knn.items()
+            if resumed and epoch < first_epoch
+        }
+    log.train += train
+    log.knn.update(knn)
+
+
+def find_last_checkpoint(work_dir: str) -> Optional[str]:
+    """Find the checkpoint that a run saved last.
+
+    Args:
+        work_dir (str): Folder of the run.
+
+    Returns:
+        str | None: Its path, also when the folder was moved since.
+    """
+    note = osp.join(work_dir, 'last_checkpoint')
+    if not osp.isfile(note):
+        return None
+    with open(note, encoding='utf-8') as file:
+        path = file.read().strip()
+    moved = osp.join(work_dir, osp.basename(path))
+    return next((p for p in (path, moved) if osp.isfile(p)), None)
+
+
+def read_run(work_dir: str) -> RunLog:
+    """Read the scalars of all parts of a run and find its other files.
+
+    Args:
+        work_dir (str): The ``work_dir`` of the run.
+
+    Returns:
+        RunLog: What was found; parts that never trained, as those of a test,
+        are left out.
+
+    Raises:
+        FileNotFoundError: There are no scalars.
+    """
+    pattern = osp.join(glob.escape(work_dir), '*', 'vis_data', 'scalars.json')
+    log = RunLog(work_dir)
+    for path in sorted(glob.glob(pattern)):  # folders are named by time
+        rows = _read_rows(path)
+        if not any('loss' in row and 'iter' in row for row in rows):
+            continue
+        _add_part(log, rows)
+        config = osp.join(osp.dirname(path), 'config.py')
+        log.config = config if osp.isfile(config) else log.config
+    if not log.train:
+        raise FileNotFoundError(
+            f'{pattern} has no logged losses; WORK_DIR must be the work_dir '
+            'of a training that has logged at least once')
+    log.checkpoint = find_last_checkpoint(work_dir)
+    return log

@@ -1,0 +1,115 @@
+"""tools/analysis_tools/plot_run.py after a small run."""
+import os.path as osp
+import re
+import runpy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from caco_ext.visualization import find_neighbours, read_run
+from tests.engine.test_knn_hook import find_hook, make_hook, make_runner
+from tests.evaluation.toys import ToyPictures
+
+ROOT = osp.abspath(osp.join(osp.dirname(__file__), '../..'))
+TOOL = osp.join(ROOT, 'tools/analysis_tools/plot_run.py')
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """A finished run whose config imports the toy classes."""
+    work_dir = tmp_path_factory.mktemp('run')
+    runner = make_runner(
+        work_dir,
+        make_hook(train_share=0.8),
+        epochs=2,
+        cfg=dict(
+            custom_imports=dict(imports=['tests.evaluation.toys']),
+            model=dict(type='ToyAlgorithm'),
+            custom_hooks=[make_hook(train_share=0.8)]))
+    runner.train()
+    return str(work_dir), runner
+
+
+def run_tool(*args):
+    return subprocess.run([sys.executable, TOOL, *args],
+                          capture_output=True,
+                          text=True,
+                          timeout=300,
+                          cwd=ROOT,
+                          env=dict(PYTHONPATH=ROOT, PATH='/usr/bin:/bin'))
+
+
+def test_neighbours_are_those_of_the_model(run):
+    work_dir, runner = run
+    log = read_run(work_dir)
+    rows = find_neighbours(Config.fromfile(log.config), log.checkpoint, 4, 3)
+    assert len(rows) == 4
+    model = runner.model.eval()
+    (train, share, labels), (test, _, truth), _ = \
+        find_hook(runner).build_datasets()
+
+    def feature(picture):
+        image = torch.from_numpy(picture[..., ::-1].copy()).permute(2, 0, 1)
+        with torch.no_grad():
+            vector = model.backbone(image[None] / 255)[-1].mean((2, 3))[0]
+        return (vector / vector.norm()).numpy()
+
+    bank = np.stack([
+        feature(train[int(i)]['inputs'][0].permute(1, 2, 0).numpy()[..., ::-1])
+        for i in share
+    ])
+    for row in rows:
+        query = feature(row.pictures[0])
+        best = np.argsort(-(bank @ query))[:3]
+        assert row.cosines == pytest.approx(
+            (bank @ query)[best].tolist(), abs=1e-5)
+        names = [ToyPictures().metainfo['classes'][labels[i]] for i in best]
+        assert row.names[1:] == names
+        assert row.right == [name == row.names[0] for name in names]
+        for picture, i in zip(row.pictures[1:], best):
+            expected = train[int(share[i])]['inputs'][0].permute(1, 2, 0)
+            assert (picture[..., ::-1] == expected.numpy()).all()
+
+
+def test_tool(run):
+    work_dir, _ = run
+    done = run_tool(work_dir, '--queries', '3')
+    assert done.returncode == 0, done.stderr
+    assert osp.getsize(osp.join(work_dir, 'curves.png')) > 10000
+    assert osp.getsize(osp.join(work_dir, 'neighbours.png')) > 10000
+    lines = done.stdout.strip().splitlines()
+    assert lines[-2:] == [
+        f'curves: {work_dir}/curves.png',
+        f'neighbours: {work_dir}/neighbours.png'
+    ]
+    log = read_run(work_dir)
+    assert f'kNN top-1 of the untrained network: {log.untrained_knn:.2f} %' \
+        in lines
+    last = f'kNN top-1 after epoch 2: {log.knn_by_epoch()[1][1]:.2f} %'
+    assert any(line.startswith(last) for line in lines)
+    assert re.search(r'class: \d+ of 15', done.stdout)
+
+
+def test_errors(run, tmp_path, monkeypatch, capsys):
+
+    def run_here(*args):
+        monkeypatch.setattr(sys, 'argv', [TOOL, *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(TOOL, run_name='__main__')
+        return stop.value.code
+
+    work_dir, _ = run
+    assert 'no logged losses' in run_here(tmp_path)
+    assert 'error: no checkpoint none.pth' in run_here(work_dir,
+                                                       '--checkpoint',
+                                                       'none.pth')
+    wrong = tmp_path / 'wrong.pth'
+    torch.save(dict(state_dict={'backbone.x': torch.ones(1)}), wrong)
+    assert 'does not hold the backbone of this config' in run_here(
+        work_dir, '--checkpoint', wrong)
+    assert run_here(work_dir, '--queries', '0') == 2
+    assert '--queries 0 must be at least 1' in capsys.readouterr().err

@@ -1,0 +1,83 @@
+"""Draw what a training run left behind.
+
+Writes WORK_DIR/curves.png (loss and kNN accuracy by epoch) and
+WORK_DIR/neighbours.png (test pictures with their nearest training pictures).
+"""
+import argparse
+import os.path as osp
+
+from mmengine.config import Config
+
+import caco_ext  # noqa: F401  registers the classes that configs name
+from caco_ext.visualization import (draw_curves, draw_neighbours,
+                                    find_neighbours, read_run)
+
+
+def parse_args():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('work_dir', help='work_dir of the run')
+    parser.add_argument(
+        '--checkpoint', help='checkpoint to use (default: the last one)')
+    parser.add_argument(
+        '--queries',
+        type=int,
+        default=8,
+        help='number of test pictures to show (default: 8)')
+    args = parser.parse_args()
+    if args.queries < 1:
+        parser.error(f'--queries {args.queries} must be at least 1')
+    return args
+
+
+def print_numbers(log):
+    """Print loss and accuracy, first and last.
+
+    Args:
+        log (RunLog): The run.
+    """
+    epochs, losses = log.loss_by_epoch()
+    print(f'loss: {losses[0]:.3f} in epoch {epochs[0]}, {losses[-1]:.3f} in '
+          f'epoch {epochs[-1]}')
+    epochs, accuracies = log.knn_by_epoch()
+    if log.untrained_knn is not None:
+        print(f'kNN top-1 of the untrained network: {log.untrained_knn:.2f} %')
+    if epochs:
+        best = max(accuracies)
+        print(f'kNN top-1 after epoch {epochs[-1]}: {accuracies[-1]:.2f} % '
+              f'(best: {best:.2f} % after epoch '
+              f'{epochs[accuracies.index(best)]})')
+
+
+def main():
+    """Draw both pictures."""
+    args = parse_args()
+    try:
+        log = read_run(args.work_dir)
+        curves = draw_curves(log, osp.join(args.work_dir, 'curves.png'))
+        checkpoint = args.checkpoint or log.checkpoint
+        if not checkpoint or not osp.isfile(checkpoint):
+            raise FileNotFoundError(
+                f'no checkpoint {checkpoint or "in " + args.work_dir}; name '
+                f'one with --checkpoint ({curves} was drawn)')
+        if log.config is None:
+            raise FileNotFoundError(f'no config.py beside the scalars of '
+                                    f'{args.work_dir} ({curves} was drawn)')
+        rows = find_neighbours(
+            Config.fromfile(log.config), checkpoint, args.queries)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f'error: {error}')
+    neighbours = draw_neighbours(
+        rows, osp.join(args.work_dir, 'neighbours.png'),
+        f'Nearest training pictures by {osp.basename(checkpoint)}')
+    right = sum(sum(row.right) for row in rows)
+    total = sum(len(row.right) for row in rows)
+    print_numbers(log)
+    print(f'neighbours of the query\'s class: {right} of {total}')
+    print(f'curves: {curves}\nneighbours: {neighbours}')
+
+
+if __name__ == '__main__':
+    main()
