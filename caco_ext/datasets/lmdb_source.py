@@ -2,14 +2,15 @@
 
 Format, version 1 (single file, no pickle anywhere):
 
-==============  ==========================================================
+==============  ==============================================================
 key             value
-==============  ==========================================================
-``__header__``  JSON: format, version, length, classes, complete, digest
+==============  ==============================================================
+``__header__``  JSON: format, version, length, classes; digest of the source,
+                written and complete tell how far the conversion is
 ``__labels__``  little-endian int32, one per picture (-1: none)
 ``__paths__``   JSON list of paths relative to the source
 ``0``, ``1``..  little-endian uint32 CRC-32 of the rest, then the file's bytes
-==============  ==========================================================
+==============  ==============================================================
 """
 import json
 import os
@@ -114,56 +115,65 @@ def open_for_reading(path):
     return env
 
 
+def read_header(txn, path):
+    """Read and check the header.
+
+    Args:
+        txn (lmdb.Transaction): Of the open file.
+        path (str): Its name, for error messages.
+
+    Returns:
+        dict: The header.
+
+    Raises:
+        ValueError: If the file has another format or version.
+    """
+    raw = txn.get(HEADER)
+    header = json.loads(raw) if raw else {}
+    if header.get('format') != FORMAT:
+        raise ValueError(
+            f'{path!r} is an LMDB file of another program; make one with '
+            'tools/dataset_converters/folder2lmdb.py')
+    if header['version'] != VERSION:
+        raise ValueError(
+            f"{path!r} has format version {header['version']}, this release "
+            f'reads version {VERSION}; convert the pictures again')
+    return header
+
+
+# LMDB allows a file to be opened once per process, and several data sets may
+# read the same one (training, and its share for kNN).
+_OPENED = {}
+
+
+def close_all():
+    """Close what this process has open; the next access opens it again."""
+    while _OPENED:
+        _OPENED.popitem()[1].close()
+
+
+# An environment must not be carried across a fork: the workers that read from
+# it would kill each other's transactions. So none is open when one happens.
+os.register_at_fork(before=close_all)
+
+
 class LMDBSource:
     """Pictures of one LMDB file, for any number of loader workers.
 
-    The file is opened at the first access in each process: an LMDB
-    environment must not be carried across a fork, and cannot be pickled.
+    The file is opened at the first access in each process. The object itself
+    holds no more than a name and can be pickled and copied.
 
     Args:
         path (str): The file.
     """
 
     def __init__(self, path):
-        self.path = path
-        self._env = None
-        self._pid = None
-
-    def __getstate__(self):
-        return dict(path=self.path, _env=None, _pid=None)
+        self.path = osp.abspath(path)
 
     def _transaction(self):
-        if self._env is None or self._pid != os.getpid():
-            self._env = open_for_reading(self.path)
-            self._pid = os.getpid()
-        return self._env.begin(buffers=False)
-
-    def header(self):
-        """Read and check the header.
-
-        Returns:
-            dict: The header.
-
-        Raises:
-            ValueError: If the file has another format or version, or its
-                conversion did not end.
-        """
-        with self._transaction() as txn:
-            raw = txn.get(HEADER)
-        header = json.loads(raw) if raw else {}
-        if header.get('format') != FORMAT:
-            raise ValueError(
-                f'{self.path!r} is an LMDB file of another program; make one '
-                'with tools/dataset_converters/folder2lmdb.py')
-        if header['version'] != VERSION:
-            raise ValueError(
-                f"{self.path!r} has format version {header['version']}, this "
-                f'release reads version {VERSION}; convert the folder again')
-        if not header['complete']:
-            raise ValueError(
-                f'the conversion to {self.path!r} did not end; run '
-                'folder2lmdb.py with the same arguments again to resume it')
-        return header
+        if self.path not in _OPENED:
+            _OPENED[self.path] = open_for_reading(self.path)
+        return _OPENED[self.path].begin()
 
     def read(self, with_labels=None, classes=None):
         """Read the table of contents.
@@ -179,10 +189,15 @@ class LMDBSource:
             and class names.
 
         Raises:
-            ValueError: If the file does not have the labels asked for.
+            ValueError: If the conversion did not end, or the file does not
+                have the labels asked for.
         """
-        header = self.header()
         with self._transaction() as txn:
+            header = read_header(txn, self.path)
+            if not header['complete']:
+                raise ValueError(
+                    f'the conversion to {self.path!r} did not end; run '
+                    'folder2lmdb.py with the same arguments again to resume')
             labels = np.frombuffer(txn.get(LABELS), '<i4').tolist()
             paths = json.loads(txn.get(PATHS))
         paths = [osp.join(self.path, path) for path in paths]

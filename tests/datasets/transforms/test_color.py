@@ -4,7 +4,7 @@ import random
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter, ImageOps
+from PIL import ImageFilter, ImageOps
 from torchvision.transforms import functional as tv
 
 from caco_ext.datasets import (ViewBlur, ViewGray, ViewJitter, ViewSolarize,

@@ -1,0 +1,211 @@
+"""Writing the LMDB files that :mod:`lmdb_source` reads."""
+import hashlib
+import json
+import os
+import os.path as osp
+from contextlib import contextmanager
+
+import numpy as np
+from tqdm import tqdm
+
+from .lmdb_source import (FORMAT, HEADER, LABELS, PATHS, VERSION, close_all,
+                          import_lmdb, open_for_reading, pack_record,
+                          read_header, unpack_record)
+from .sources import EXTENSIONS, read_list, scan_folder
+from .transforms.loading import BrokenPictureError
+
+# An interruption costs at most this many pictures.
+_CHUNK = 1000
+_FIRST_MAP_SIZE = 1 << 30
+
+
+class LMDBWriter:
+    """Copies the picture files of a folder or a list into one LMDB file.
+
+    The files are copied as they are, neither decoded nor compressed again.
+    An interrupted conversion is resumed by the same call: pictures and
+    progress are committed together.
+
+    Args:
+        source (str): A folder or a text list, see :class:`ImageFolder`.
+        target (str): The LMDB file.
+        with_labels (bool, optional): True demands labels, False ignores them.
+            Defaults to None (take what is there).
+        extensions (Sequence[str]): Endings of picture files.
+
+    Raises:
+        ValueError: If no pictures are found, or the target holds others.
+    """
+
+    def __init__(self,
+                 source,
+                 target,
+                 with_labels=None,
+                 extensions=EXTENSIONS):
+        extensions = tuple(e.lower() for e in extensions)
+        if osp.isfile(source):
+            folder = osp.dirname(osp.abspath(source))
+            found = read_list(source, folder, extensions, with_labels)
+        else:
+            folder = source
+            found = scan_folder(source, extensions, with_labels)
+        self.paths, self.labels, self.classes = found
+        if not self.paths:
+            raise ValueError(f'no pictures in {source!r} (looked for files '
+                             f'ending in {", ".join(extensions)})')
+        if not target.endswith('.lmdb'):
+            raise ValueError(f'the target {target!r} must end in .lmdb, by '
+                             'which data_root tells it from a text list')
+        self.target = target
+        close_all()  # the target must not be open in this process
+        self.names = [osp.relpath(path, folder) for path in self.paths]
+        content = json.dumps([self.names, self.labels, self.classes])
+        self.digest = hashlib.sha256(content.encode()).hexdigest()
+
+    def _header(self, written, complete=False):
+        return json.dumps(
+            dict(
+                format=FORMAT,
+                version=VERSION,
+                length=len(self.paths),
+                classes=self.classes,
+                digest=self.digest,
+                written=written,
+                complete=complete)).encode()
+
+    def _progress(self):
+        """How much of the target is there.
+
+        Returns:
+            tuple[int, bool]: Pictures written, and whether it is complete.
+
+        Raises:
+            ValueError: If it holds something else.
+        """
+        if not osp.exists(self.target) or not osp.getsize(self.target):
+            return 0, False
+        env = open_for_reading(self.target)
+        try:
+            with env.begin() as txn:
+                if not txn.stat()['entries']:
+                    return 0, False  # interrupted before the first commit
+                header = read_header(txn, self.target)
+        finally:
+            env.close()
+        if header['digest'] != self.digest:
+            raise ValueError(
+                f'{self.target!r} holds other pictures (or the source has '
+                'changed since); remove it or choose another target')
+        return header['written'], header['complete']
+
+    def _read(self, index):
+        path = self.paths[index]
+        with open(path, 'rb') as file:
+            return pack_record(file.read())
+
+    def _put(self, env, items):
+        """Commit some items together, with more room when it is needed."""
+        lmdb = import_lmdb()
+        while True:
+            try:
+                with env.begin(write=True) as txn:
+                    for key, value in items:
+                        txn.put(key, value)
+                return
+            except lmdb.MapFullError:
+                env.set_mapsize(2 * env.info()['map_size'])
+
+    def write(self, quiet=False):
+        """Copy what is missing, then read everything back.
+
+        Args:
+            quiet (bool): Show no progress bar. Defaults to False.
+
+        Returns:
+            int: Number of pictures in the file.
+
+        Raises:
+            OSError: If a picture cannot be read or the disk is full.
+            ValueError: If what is read back is not what was written.
+        """
+        written, complete = self._progress()
+        if not complete:
+            os.makedirs(osp.dirname(osp.abspath(self.target)), exist_ok=True)
+            with self._open_for_writing() as env:
+                self._copy(env, written, quiet)
+        self.check(quiet)
+        if not complete:
+            with self._open_for_writing() as env:
+                header = self._header(len(self.paths), complete=True)
+                self._put(env, [(HEADER, header)])
+        return len(self.paths)
+
+    @contextmanager
+    def _open_for_writing(self):
+        """Open the target, and leave no lock file beside it.
+
+        Yields:
+            lmdb.Environment: Opened for writing.
+
+        Raises:
+            OSError: If LMDB cannot write.
+        """
+        lmdb = import_lmdb()
+        size = osp.getsize(self.target) if osp.exists(self.target) else 0
+        try:
+            with lmdb.open(
+                    self.target,
+                    subdir=False,
+                    map_size=max(_FIRST_MAP_SIZE, 2 * size)) as env:
+                yield env
+        except lmdb.Error as error:
+            raise OSError(
+                f'{self.target!r} cannot be written ({error}); make room and '
+                'run the same command again, it will resume') from error
+        if osp.exists(self.target + '-lock'):
+            os.remove(self.target + '-lock')
+
+    def _copy(self, env, written, quiet):
+        total = len(self.paths)
+        with tqdm(
+                total=total,
+                initial=written,
+                unit='pictures',
+                desc='copying',
+                disable=quiet) as bar:
+            for start in range(written, total, _CHUNK):
+                stop = min(start + _CHUNK, total)
+                items = [(str(i).encode(), self._read(i))
+                         for i in range(start, stop)]
+                items.append((HEADER, self._header(stop)))
+                self._put(env, items)
+                bar.update(stop - start)
+        self._put(env, [
+            (LABELS, np.asarray(self.labels, '<i4').tobytes()),
+            (PATHS, json.dumps(self.names).encode()),
+        ])
+
+    def check(self, quiet=False):
+        """Read every picture back and compare its checksum.
+
+        Args:
+            quiet (bool): Show no progress bar. Defaults to False.
+
+        Raises:
+            ValueError: If a record is missing or damaged.
+        """
+        env = open_for_reading(self.target)
+        names = tqdm(
+            self.names, unit='pictures', desc='checking', disable=quiet)
+        try:
+            with env.begin() as txn:
+                for index, name in enumerate(names):
+                    unpack_record(txn.get(str(index).encode()), name)
+                if json.loads(txn.get(PATHS)) != self.names:
+                    raise ValueError('its list of paths is damaged')
+        except (BrokenPictureError, ValueError) as error:
+            raise ValueError(
+                f'{self.target!r} is damaged, {error}; remove it and convert '
+                'again') from error
+        finally:
+            env.close()

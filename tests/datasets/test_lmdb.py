@@ -1,0 +1,199 @@
+"""LMDB files: the same pictures as the folder, from many workers."""
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+from caco_ext.datasets import ImageFolder
+from caco_ext.datasets import lmdb_source as source
+from caco_ext.datasets import lmdb_writer
+from caco_ext.datasets.lmdb_writer import LMDBWriter
+
+LOAD = [dict(type='LoadImage')]
+
+
+def as_list(batch):
+    return batch
+
+
+@pytest.fixture
+def converted(labelled, tmp_path):
+    """LMDB file of the three classes."""
+    target = tmp_path / 'set.lmdb'
+    assert LMDBWriter(str(labelled), str(target)).write(quiet=True) == 30
+    return target
+
+
+def edit_header(target, **changes):
+    lmdb = source.import_lmdb()
+    with lmdb.open(str(target), subdir=False) as env:
+        with env.begin(write=True) as txn:
+            header = json.loads(txn.get(source.HEADER))
+            header.update(changes)
+            txn.put(source.HEADER, json.dumps(header).encode())
+
+
+def put(target, key, value):
+    lmdb = source.import_lmdb()
+    with lmdb.open(str(target), subdir=False) as env:
+        with env.begin(write=True) as txn:
+            txn.put(key, value)
+
+
+def test_same_as_the_folder(labelled, converted):
+    folder = ImageFolder(str(labelled), pipeline=LOAD)
+    data = ImageFolder(str(converted), pipeline=LOAD)
+    assert data.metainfo['classes'] == folder.metainfo['classes']
+    assert not os.path.exists(f'{converted}-lock')
+    for i in range(30):
+        one, other = data[i], folder[i]
+        assert np.array_equal(one['img'], other['img'])
+        assert one['gt_label'] == other['gt_label']
+        assert one['img_path'].endswith(
+            os.path.relpath(other['img_path'], labelled))
+        assert 'lmdb_index' not in one and 'img_bytes' not in one
+
+
+@pytest.mark.parametrize('options', [
+    dict(num_workers=2),
+    dict(num_workers=2, persistent_workers=True),
+])
+def test_many_workers(converted, options):
+    data = ImageFolder(str(converted), pipeline=LOAD)
+    data[0]  # opened here before the workers start
+    loader = DataLoader(data, 4, collate_fn=as_list, **options)
+    for _ in range(2):
+        items = [item for batch in loader for item in batch]
+        assert [i['gt_label'] for i in items] == [0] * 10 + [1] * 10 + [2] * 10
+        assert all(
+            np.array_equal(i['img'], data[i['sample_idx']]['img'])
+            for i in items[::7])
+
+
+def test_pickle_leaves_the_original_alive(converted):
+    data = ImageFolder(str(converted), pipeline=LOAD)
+    expected = data[4]['img']
+    assert np.array_equal(pickle.loads(pickle.dumps(data))[4]['img'], expected)
+    assert np.array_equal(data[4]['img'], expected)
+
+
+def test_two_data_sets_of_one_file(converted):
+    one = ImageFolder(str(converted), pipeline=LOAD)
+    other = ImageFolder(str(converted), pipeline=LOAD, fraction=.5)
+    assert np.array_equal(one[0]['img'], one[0]['img'])
+    assert len(other) == 15 and other[0]['img'].shape == (20, 24, 3)
+
+
+def test_split_fraction_and_labels(labelled, converted):
+    for options in (dict(split='val'), dict(fraction=.4),
+                    dict(with_labels=False)):
+        folder = ImageFolder(str(labelled), pipeline=LOAD, **options)
+        data = ImageFolder(str(converted), pipeline=LOAD, **options)
+        assert len(data) == len(folder)
+        for i in range(len(data)):
+            assert np.array_equal(data[i]['img'], folder[i]['img'])
+            assert data[i]['gt_label'] == folder[i]['gt_label']
+
+
+def test_parts_of_a_root(labelled, flat, tmp_path):
+    root = tmp_path / 'root'
+    for part, folder in (('train', labelled), ('val', flat)):
+        LMDBWriter(str(folder), str(root / f'{part}.lmdb')).write(quiet=True)
+    assert len(ImageFolder(str(root), split='train')) == 30
+    assert len(ImageFolder(str(root), split='val')) == 6
+
+
+def test_from_a_list(labelled, tmp_path):
+    (labelled / 'list.txt').write_text('bee/03.png 1\nant/00.png 0\n')
+    target = str(tmp_path / 'a.lmdb')
+    LMDBWriter(str(labelled / 'list.txt'), target).write(quiet=True)
+    data = ImageFolder(target, pipeline=LOAD)
+    assert [data[i]['gt_label'] for i in range(2)] == [1, 0]
+    assert data[0]['img_path'] == f'{target}/bee/03.png'
+
+
+def test_interrupted_and_resumed(labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
+    target = str(tmp_path / 'set.lmdb')
+    read, calls = LMDBWriter._read, []
+
+    def stop_at_20(self, index):
+        calls.append(index)
+        if index == 20 and len(calls) <= 21:
+            raise KeyboardInterrupt
+        return read(self, index)
+
+    monkeypatch.setattr(LMDBWriter, '_read', stop_at_20)
+    with pytest.raises(KeyboardInterrupt):
+        LMDBWriter(str(labelled), target).write(quiet=True)
+    with pytest.raises(ValueError, match='did not end.*resume'):
+        ImageFolder(target)
+    calls.clear()
+    calls.extend(range(21))
+    LMDBWriter(str(labelled), target).write(quiet=True)
+    # two chunks of eight were committed before
+    assert calls[21:] == list(range(16, 30))
+    assert len(ImageFolder(target)) == 30
+    calls.clear()
+    assert LMDBWriter(str(labelled), target).write(quiet=True) == 30
+    assert calls == []
+
+
+def test_more_room_when_the_map_is_full(labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_writer, '_FIRST_MAP_SIZE', 1 << 15)
+    target = str(tmp_path / 'set.lmdb')
+    assert LMDBWriter(str(labelled), target).write(quiet=True) == 30
+    assert os.path.getsize(target) > 1 << 15
+
+
+def test_source_that_changed(labelled, converted):
+    os.remove(labelled / 'ant' / '03.png')
+    with pytest.raises(ValueError, match='holds other pictures'):
+        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+
+
+def test_damaged_record(labelled, converted):
+    put(converted, b'5', b'\0\0\0\0not what was written')
+    with pytest.raises(ValueError, match=r'ant/05\.png.*CRC-32'):
+        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+    data = ImageFolder(str(converted), pipeline=LOAD)
+    assert not data[5]['img_path'].endswith('ant/05.png')
+    assert data.num_broken == 1
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(version=2), 'format version 2.*version 1'),
+    (dict(format='other'), 'another program'),
+    (dict(complete=False), 'did not end'),
+])
+def test_wrong_header(converted, changes, message):
+    edit_header(converted, **changes)
+    with pytest.raises(ValueError, match=message):
+        ImageFolder(str(converted))
+
+
+def test_truncated_file(converted):
+    size = os.path.getsize(converted)
+    os.truncate(converted, size // 2)
+    with pytest.raises(ValueError, match='truncated'):
+        ImageFolder(str(converted))
+
+
+def test_no_lmdb_file(tmp_path, flat):
+    with pytest.raises(FileNotFoundError, match='no LMDB file'):
+        ImageFolder(str(tmp_path / 'none.lmdb'))
+    (tmp_path / 'text.lmdb').write_text('hello' * 5000)
+    with pytest.raises(ValueError, match='no LMDB file'):
+        ImageFolder(str(tmp_path / 'text.lmdb'))
+    with pytest.raises(ValueError, match='end in .lmdb'):
+        LMDBWriter(str(flat), str(tmp_path / 'set'))
+
+
+def test_no_labels_to_demand(flat, tmp_path):
+    target = str(tmp_path / 'a.lmdb')
+    LMDBWriter(str(flat), target).write(quiet=True)
+    with pytest.raises(ValueError, match='no labels'):
+        ImageFolder(target, with_labels=True)

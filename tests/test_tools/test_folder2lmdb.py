@@ -1,0 +1,56 @@
+"""tools/dataset_converters/folder2lmdb.py as a user calls it."""
+import os
+import os.path as osp
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from caco_ext.datasets import ImageFolder
+
+ROOT = osp.abspath(osp.join(osp.dirname(__file__), '../..'))
+TOOLS = osp.join(ROOT, 'tools')
+
+
+def run_tool(name, *args):
+    return subprocess.run(
+        [sys.executable,
+         osp.join(TOOLS, name), *map(str, args)],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=ROOT),
+        timeout=300)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for name in ('a', 'b'):
+        (tmp_path / 'pictures' / name).mkdir(parents=True)
+        for i in range(4):
+            img = np.full((8, 8, 3), 20 * i, np.uint8)
+            path = tmp_path / 'pictures' / name / f'{i}.png'
+            Image.fromarray(img).save(path)
+    return tmp_path / 'pictures'
+
+
+def test_convert_and_measure(pictures, tmp_path):
+    target = tmp_path / 'set.lmdb'
+    done = run_tool('dataset_converters/folder2lmdb.py', pictures, target)
+    assert done.returncode == 0, done.stderr
+    assert '8 pictures, 2 classes, read back and checked' in done.stdout
+    assert 'copying: 100%' in done.stderr and 'checking' in done.stderr
+    assert len(ImageFolder(str(target))) == 8
+    done = run_tool('benchmarks/measure_loading.py', pictures, target,
+                    '--workers', 1, '--repeat', 1, '--cold')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('8 pictures, opened in') == 2
+
+
+def test_errors_are_one_line(pictures, tmp_path):
+    done = run_tool('dataset_converters/folder2lmdb.py', tmp_path / 'none',
+                    tmp_path / 'a.lmdb')
+    assert done.returncode == 1
+    assert done.stderr.startswith('error: the picture folder')
+    assert done.stderr.count('\n') == 1
