@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-config=configs/selfsup/caco/caco_resnet18_1xb64-photopatches-cosine-15e_photopatches.py
+config=configs/selfsup/caco/caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py
 
 bash tools/setup_env.sh
 python=$root/.venv/bin/python

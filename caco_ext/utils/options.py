@@ -7,13 +7,21 @@ import difflib
 import inspect
 from typing import Iterator, Optional, Set
 
-import mmengine.registry
 from mmengine.config import Config
-from mmengine.registry import Registry
+from mmengine.registry import (DATA_SAMPLERS, DATASETS, EVALUATOR, HOOKS,
+                               LOG_PROCESSORS, LOOPS, METRICS, MODEL_WRAPPERS,
+                               MODELS, OPTIM_WRAPPER_CONSTRUCTORS,
+                               OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS,
+                               TRANSFORMS, VISBACKENDS, VISUALIZERS)
 from mmengine.runner import (EpochBasedTrainLoop, IterBasedTrainLoop, Runner,
                              set_random_seed)
 from torch.utils.data import DataLoader
 
+# Those that a config's dicts are built from.
+_REGISTRIES = (DATA_SAMPLERS, DATASETS, EVALUATOR, HOOKS, LOG_PROCESSORS,
+               LOOPS, METRICS, MODEL_WRAPPERS, MODELS,
+               OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS,
+               PARAM_SCHEDULERS, TRANSFORMS, VISBACKENDS, VISUALIZERS)
 # Read by whoever builds from the dict, before the class sees the rest.
 _BUILDER_KEYS = {
     'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg',
@@ -149,10 +157,9 @@ def _accepted_by_type(node: dict, cfg: Config) -> Optional[Set[str]]:
     else:
         scope = node.get('_scope_', cfg.get('default_scope'))
         classes = []
-        for registry in vars(mmengine.registry).values():
-            if isinstance(registry, Registry):
-                with registry.switch_scope_and_registry(scope) as scoped:
-                    classes.append(scoped.get(node['type']))
+        for registry in _REGISTRIES:
+            with registry.switch_scope_and_registry(scope) as scoped:
+                classes.append(scoped.get(node['type']))
     # The same name may stand in several registries.
     accepted = [_parameters(c) for c in classes if c is not None]
     if not accepted or None in accepted:
