@@ -38,6 +38,8 @@ class LabelledPictures(Dataset):
 
     def _replaced(self, item: dict, index: int) -> bool:
         """Whether an unreadable picture gave way to another one."""
+        if index in getattr(self.dataset, 'broken', ()):
+            return True
         sample = item.get('data_samples')
         path = getattr(sample, 'metainfo', {}).get('img_path')
         if path is None or not hasattr(self.dataset, 'get_data_info'):
@@ -109,7 +111,7 @@ def read_labels(dataset: Dataset, name: str = 'the data set') -> np.ndarray:
                 f'a labelless data set with kNN on: picture {i} of {name} '
                 f'({info.get("img_path", type(dataset).__name__)}) has the '
                 f'label {label!r}; give kNN a folder with one subfolder per '
-                'class, or remove KNNHook from custom_hooks')
+                'class, or take KNNHook out of the config')
         labels[i] = int(label)
     return labels
 

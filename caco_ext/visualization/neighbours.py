@@ -44,12 +44,14 @@ def build_knn_hook(cfg: Config) -> KNNHook:
     Raises:
         ValueError: The config has none.
     """
-    for hook in cfg.get('custom_hooks') or []:
-        kind = hook['type']
+    hooks = list((cfg.get('default_hooks') or {}).values())
+    hooks += cfg.get('custom_hooks') or []
+    for hook in hooks:
+        kind = hook['type'] if hook else None
         if kind is KNNHook or str(kind).split('.')[-1] == 'KNNHook':
             return HOOKS.build(hook)
-    raise ValueError('the config of this run has no KNNHook in custom_hooks, '
-                     'whose data sets the neighbours are drawn from')
+    raise ValueError('the config of this run has no KNNHook, whose data sets '
+                     'the neighbours are drawn from')
 
 
 def load_backbone(cfg: Config, checkpoint: str) -> torch.nn.Module:

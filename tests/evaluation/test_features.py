@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dist import get_dist_info
+from mmengine.structures import BaseDataElement
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -67,6 +68,23 @@ def test_replaced_pictures_are_left_out():
         ToyAlgorithm(), build_feature_loader(dataset, num_workers=0))
     assert labels.tolist() == [0, 1, 1, 1]
     assert len(features) == 4
+
+
+def test_pictures_known_to_be_broken_are_left_out():
+    """Where the packed sample does not tell its path."""
+
+    class Careful(ToyPictures):
+        broken = ()  # here the set that the data set itself keeps
+
+        def __getitem__(self, idx):
+            item = super().__getitem__(idx)
+            return dict(inputs=item['inputs'], data_samples=BaseDataElement())
+
+    dataset = Careful((3, 3), ('red', 'green'))
+    dataset.broken = {0, 4}
+    _, labels = extract_features(ToyAlgorithm(),
+                                 build_feature_loader(dataset, num_workers=0))
+    assert labels.tolist() == [0, 0, 1, 1]
 
 
 def test_loader_leaves_global_generator_alone():

@@ -30,7 +30,7 @@ class ToyPictures(BaseDataset):
                  with_labels=True,
                  broken=()):
         self.counts, self.seed, self.noise = counts, seed, noise
-        self.with_labels, self.broken = with_labels, broken
+        self.with_labels, self.unreadable = with_labels, broken
         super().__init__(metainfo=dict(classes=tuple(classes)))
 
     def load_data_list(self):
@@ -44,7 +44,7 @@ class ToyPictures(BaseDataset):
         return items
 
     def __getitem__(self, idx):
-        idx = idx + 1 if idx in self.broken else idx
+        idx = idx + 1 if idx in self.unreadable else idx
         info = self.get_data_info(idx)
         rng = np.random.default_rng([self.seed, idx])
         picture = rng.normal(self.COLOURS[info['name']], self.noise,

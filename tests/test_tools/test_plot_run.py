@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 
 from caco_ext.visualization import find_neighbours, read_run
+from caco_ext.visualization.neighbours import build_knn_hook
 from tests.engine.test_knn_hook import find_hook, make_hook, make_runner
 from tests.evaluation.toys import ToyPictures
 
@@ -73,6 +74,17 @@ def test_neighbours_are_those_of_the_model(run):
         for picture, i in zip(row.pictures[1:], best):
             expected = train[int(share[i])]['inputs'][0].permute(1, 2, 0)
             assert (picture[..., ::-1] == expected.numpy()).all()
+
+
+@pytest.mark.parametrize('hooks', [
+    dict(default_hooks=dict(knn=make_hook(), logger=None)),
+    dict(default_hooks=None, custom_hooks=[dict(type='A'),
+                                           make_hook()]),
+])
+def test_hook_is_found_wherever_it_stands(hooks):
+    assert build_knn_hook(Config(hooks)).k == 5
+    with pytest.raises(ValueError, match='has no KNNHook'):
+        build_knn_hook(Config(dict(custom_hooks=[dict(type='A')])))
 
 
 def test_tool(run):
