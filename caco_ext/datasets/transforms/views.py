@@ -138,6 +138,15 @@ def _flat(pipeline):
             yield step
 
 
+def _flatten(pipeline):
+    """Steps of a pipeline whose members may be pipelines."""
+    for step in pipeline:
+        if isinstance(step, (list, tuple)):
+            yield from _flatten(step)
+        else:
+            yield step
+
+
 @TRANSFORMS.register_module()
 class MultiCrop(BaseTransform):
     """Make several views of one picture.

@@ -92,6 +92,16 @@ def test_views_do_not_touch_one_another():
     assert first.max() == 0 and second.max() > 0
 
 
+def test_pipelines_may_share_steps():
+    shared = [dict(type='ViewFlip', prob=1.), [dict(type='ViewGray')]]
+    crops = MultiCrop([[dict(type='ViewCrop', size=8), shared], shared],
+                      [1, 1])
+    assert [[type(step).__name__ for step in pipeline.transforms]
+            for pipeline in crops.pipelines
+            ] == [['ViewCrop', 'ViewFlip', 'ViewGray'],
+                  ['ViewFlip', 'ViewGray']]
+
+
 def test_built_from_a_config():
     config = dict(
         type='MultiCrop',
