@@ -24,8 +24,8 @@ class BankFillHook(Hook):
             Defaults to True.
     """
 
-    # After the runtime info, before the kNN of the untrained network.
-    priority = 'ABOVE_NORMAL'
+    # Behind the kNN of the untrained network, which the fill trains.
+    priority = 'LOWEST'
 
     def __init__(self, full_lr: bool = True) -> None:
         self.full_lr = full_lr

@@ -78,7 +78,7 @@ class BankContrast(MomentumContrast):
         Returns:
             dict[str, Tensor]: 'loss' and 'positive_probability'.
         """
-        self.check_views(inputs)
+        self.begin(inputs)
         query_view, key_view = self.fill_views
         queries = self.queries(inputs, [query_view])
         self.key_encoder.update(self, self.fill_momentum)

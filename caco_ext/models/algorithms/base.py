@@ -2,6 +2,7 @@
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
+from mmengine.dist import broadcast
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -81,6 +82,7 @@ class MomentumContrast(BaseModel):
         self.key_encoder = MomentumEncoder(
             **{name: getattr(self, name)
                for name in self.averaged})
+        self._ranks_agree = False
         call_after_step(self)
 
     def _check_widths(self) -> None:
@@ -164,7 +166,7 @@ class MomentumContrast(BaseModel):
         Returns:
             dict[str, Tensor]: What the head returns.
         """
-        self.check_views(inputs)
+        self.begin(inputs)
         queries = self.queries(inputs, self.query_views)
         self.key_encoder.update(self, self.momentum())
         keys = self.keys(inputs, self.key_views)
@@ -176,8 +178,12 @@ class MomentumContrast(BaseModel):
         """The head's losses; a method with more views adds them here."""
         return self.head(queries, keys, self.pairs, self.memory)
 
-    def check_views(self, inputs: List[Tensor]) -> None:
-        """Compare what came with what is configured.
+    def begin(self, inputs: List[Tensor]) -> None:
+        """What goes before every training pass.
+
+        The first one gives all ranks the memory of rank 0: without it the
+        seed of each would decide, as DDP leaves buffers alone when
+        ``broadcast_buffers`` is off, mmengine's default.
 
         Args:
             inputs (list[Tensor]): The views.
@@ -185,6 +191,11 @@ class MomentumContrast(BaseModel):
         Raises:
             ValueError: If they are not as many as the model uses.
         """
+        if not self._ranks_agree:
+            if self.memory is not None:
+                for buffer in self.memory.buffers():
+                    broadcast(buffer, src=0)
+            self._ranks_agree = True
         if len(inputs) != self.num_views:
             raise ValueError(
                 f'the pipeline makes {len(inputs)} views of a picture and the '

@@ -7,7 +7,8 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from caco_ext.ops import bank_gradient, bank_logsumexp, nearest_columns
+from caco_ext.ops import (bank_gradient, bank_logsumexp, gather,
+                          nearest_columns)
 from ..utils import Schedule
 
 
@@ -164,7 +165,7 @@ class LearnableBank(BaseModule):
             self._move(slice(None), total, lr)
         for one in staged:
             if one.corrections is not None:
-                places = one.corrections[1]
+                places = gather(one.corrections[1])
                 self.positives.index_put_((places, ),
                                           torch.ones_like(
                                               places, dtype=torch.int32),

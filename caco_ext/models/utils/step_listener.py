@@ -24,7 +24,6 @@ def call_after_step(model: nn.Module) -> None:
     def hook(optimizer: Optimizer, *_: Any) -> None:
         model = reference()
         if model is None:
-            handle.remove()
             return
         # Fused optimizers are called although the scaler skips the step.
         skipped = getattr(optimizer, 'found_inf', None)
@@ -36,3 +35,4 @@ def call_after_step(model: nn.Module) -> None:
             model.after_step()
 
     handle = register_optimizer_step_post_hook(hook)
+    weakref.finalize(model, handle.remove)
