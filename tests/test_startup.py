@@ -1,0 +1,84 @@
+"""The hook that runs when Python starts."""
+import importlib
+import subprocess
+import sys
+import types
+
+import pytest
+
+from caco_ext import startup
+
+
+@pytest.fixture
+def finder(monkeypatch):
+    """Install a finder that notes what it is called with."""
+    calls = []
+    finder = startup.AfterImport({'colorsys': calls.append})
+    monkeypatch.setattr(sys, 'meta_path', [finder, *sys.meta_path])
+    monkeypatch.delitem(sys.modules, 'colorsys', raising=False)
+    return calls
+
+
+def test_acts_after_the_import_and_after_each_reload(finder):
+    module = importlib.import_module('colorsys')
+    assert finder == [module]
+    assert module.rgb_to_hsv(0, 0, 0) == (0, 0, 0)
+    assert type(module.__spec__.loader).__name__ == 'SourceFileLoader'
+    importlib.reload(module)
+    assert finder == [module, module]
+
+
+def test_keeps_out_of_other_imports(monkeypatch):
+    other = startup.AfterImport({})
+    assert other.find_spec('colorsys') is None
+    waiting = startup.AfterImport({'no_such_module': print})
+    monkeypatch.setattr(sys, 'meta_path', [waiting, *sys.meta_path])
+    with pytest.raises(ModuleNotFoundError, match='no_such_module'):
+        importlib.import_module('no_such_module')
+
+
+def config_module(scope):
+    """Something like mmengine.config.config."""
+
+    class Config:
+
+        @staticmethod
+        def _get_cfg_path(cfg_path, filename):
+            return cfg_path, scope
+
+    return types.SimpleNamespace(Config=Config)
+
+
+@pytest.mark.parametrize('scope, expected', [('caco_ext', 'mmselfsup'),
+                                             ('mmdet', 'mmdet'), (None, None)])
+def test_inherited_dicts_are_built_in_the_hosts_scope(monkeypatch, scope,
+                                                      expected):
+    table = {'mmdet': 'mmdet'}
+    monkeypatch.setitem(sys.modules, 'mmengine.config.utils',
+                        types.SimpleNamespace(MODULE2PACKAGE=table))
+    module = config_module(scope)
+    startup.adopt_configs(module)
+    assert table == {'mmdet': 'mmdet', 'caco_ext': 'caco_ext'}
+    assert module.Config._get_cfg_path('a', 'b') == ('a', expected)
+
+
+def test_leaves_an_unknown_mmengine_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mmengine.config.utils',
+                        types.SimpleNamespace())
+    module = config_module('caco_ext')
+    startup.adopt_configs(module)
+    assert module.Config._get_cfg_path('a', 'b') == ('a', 'caco_ext')
+
+
+def test_starting_python_imports_nothing_else():
+    code = ('import sys, importlib.util as u;'
+            'before = set(sys.modules);'
+            's = u.spec_from_file_location("caco_ext_startup", sys.argv[1]);'
+            'm = u.module_from_spec(s); s.loader.exec_module(m);'
+            'print(sorted(set(sys.modules) - before),'
+            'type(sys.meta_path[0]).__name__)')
+    done = subprocess.run([sys.executable, '-I', '-c', code, startup.__file__],
+                          stdout=subprocess.PIPE,
+                          text=True,
+                          check=True)
+    assert done.stdout.strip() == '[] AfterImport'

@@ -1,0 +1,172 @@
+"""The shell scripts that start several processes."""
+import json
+import os
+import os.path as osp
+import sys
+
+import pytest
+import torch
+
+from .conftest import ROOT, run, run_tool
+
+
+def test_two_processes_train_and_test(trained, tmp_path):
+    config = trained / 'tiny.py'
+    output = run_tool(
+        'dist_train.sh', config, '2', '--work-dir', 'a run', cwd=tmp_path)
+    assert 'world_size: 2' in output or 'GPU number: 2' in output
+    checkpoint = tmp_path / 'a run' / 'epoch_1.pth'
+    saved = torch.load(checkpoint, map_location='cpu', weights_only=True)
+    # 8 pictures, 4 a batch, two processes.
+    assert saved['meta']['iter'] == 1
+    run_tool(
+        'dist_test.sh',
+        config,
+        checkpoint,
+        '2',
+        '--work-dir',
+        'a run',
+        cwd=tmp_path)
+    metrics = json.loads(
+        (tmp_path / 'a run' / 'test_epoch_1.json').read_text())
+    assert 0 <= metrics['metrics']['knn/top1'] <= 100
+
+
+def write_program(folder, name, text):
+    """Put a bash program into a folder."""
+    path = folder / name
+    path.write_text(f'#!/usr/bin/env bash\n{text}\n')
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    """PATH and PYTHON where srun and python only print their arguments."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
+    for name in ('srun', 'fake-python'):
+        write_program(
+            folder, name, f'''
+if [ "$1" = -c ]; then exec {sys.executable!r} "$@"; fi
+echo "OMP $OMP_NUM_THREADS PORT $MASTER_PORT"
+printf '<%s>' {name} "$@"''')
+    return dict(
+        PATH=f'{folder}:{os.environ["PATH"]}',
+        PYTHON='fake-python',
+        MASTER_PORT='')
+
+
+def test_several_nodes(recorder, tmp_path):
+    output = run_tool(
+        'dist_train.sh',
+        'a config.py',
+        '4',
+        '--amp',
+        cwd=tmp_path,
+        NNODES='3',
+        NODE_RANK='2',
+        MASTER_ADDR='node0',
+        **recorder)
+    script = osp.join(ROOT, 'tools', 'train.py')
+    assert output.endswith(
+        '<fake-python><-m><torch.distributed.run><--nnodes=3><--node_rank=2>'
+        '<--master_addr=node0><--master_port=29500><--nproc_per_node=4>'
+        f'<{script}><a config.py><--amp><--launcher><pytorch>')
+
+
+def test_jobs_on_one_machine_take_different_ports(recorder, tmp_path):
+    ports = set()
+    for _ in range(2):
+        output = run_tool(
+            'dist_train.sh', 'c.py', '1', cwd=tmp_path, **recorder)
+        assert '<--master_addr=127.0.0.1>' in output
+        ports.add(output.partition('<--master_port=')[2].partition('>')[0])
+    assert len(ports) == 2
+    output = run_tool(
+        'dist_train.sh', 'c.py', '1', cwd=tmp_path, PORT='1234', **recorder)
+    assert '<--master_port=1234>' in output
+
+
+@pytest.mark.parametrize('arguments, changes, message', [
+    (['c.py'], {}, 'usage: dist_train.sh CONFIG GPUS'),
+    (['c.py', 'two'], {}, 'GPUS=two is no whole number'),
+    (['c.py', '0'], {}, 'GPUS=0 must be at least 1'),
+    (['c.py', '1'], dict(NNODES='2'), 'NNODES=2 needs MASTER_ADDR'),
+    (['c.py', '1'], dict(NODE_RANK='1'), 'ranks begin with 0'),
+])
+def test_wrong_numbers(arguments, changes, message, recorder, tmp_path):
+    output = run_tool(
+        'dist_train.sh',
+        *arguments,
+        cwd=tmp_path,
+        fails=True,
+        **changes,
+        **recorder)
+    assert message in output.strip().splitlines()[-1]
+
+
+def test_slurm_arguments(recorder, tmp_path):
+    output = run_tool(
+        'slurm_train.sh',
+        'part',
+        'my job',
+        'a config.py',
+        '--amp',
+        cwd=tmp_path,
+        GPUS='16',
+        SRUN_ARGS='--time=10 --mem=4G',
+        PORT='4321',
+        **recorder)
+    script = osp.join(ROOT, 'tools', 'train.py')
+    assert 'PORT 4321' in output
+    assert output.endswith(
+        '<srun><-p><part><--job-name=my job><--ntasks=16><--gres=gpu:8>'
+        '<--ntasks-per-node=8><--cpus-per-task=5><--kill-on-bad-exit=1>'
+        f'<--time=10><--mem=4G><fake-python><-u><{script}><a config.py>'
+        '<--amp><--launcher><slurm>')
+    output = run_tool(
+        'slurm_train.sh',
+        'part',
+        'job',
+        'c.py',
+        cwd=tmp_path,
+        GPUS='2',
+        GPUS_PER_NODE='0',
+        **recorder)
+    assert '<--ntasks=2><--cpus-per-task=5>' in output
+
+
+def test_slurm_runs(trained, tmp_path):
+    write_program(tmp_path, 'scontrol', 'echo localhost')
+    # Drops its own options up to the interpreter and runs the rest as the
+    # only task of a job.
+    write_program(
+        tmp_path, 'srun', f'''
+while [ "$1" != {sys.executable!r} ]; do shift; done
+export SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 SLURM_NODELIST=localhost
+exec "$@"''')
+    run_tool(
+        'slurm_train.sh',
+        'part',
+        'job',
+        trained / 'tiny.py',
+        '--work-dir',
+        'run',
+        cwd=tmp_path,
+        GPUS='1',
+        GPUS_PER_NODE='0',
+        PATH=f'{tmp_path}:{os.environ["PATH"]}')
+    assert (tmp_path / 'run' / 'epoch_1.pth').exists()
+
+
+def test_slurm_is_missing(tmp_path):
+    output = run(
+        'bash',
+        osp.join(ROOT, 'tools', 'slurm_train.sh'),
+        'p',
+        'j',
+        'c.py',
+        cwd=tmp_path,
+        fails=True)
+    assert output.strip() == ('slurm_train.sh: error: srun is not there; is '
+                              'this a slurm node?')

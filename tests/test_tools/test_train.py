@@ -1,0 +1,139 @@
+"""tools/train.py and tools/test.py, each started as a user would."""
+import json
+
+import pytest
+import torch
+
+from .conftest import write_config
+
+
+def read_scalars(folder):
+    """Scalars of all runs in a work folder, in order."""
+    lines = []
+    for path in sorted(folder.glob('*/vis_data/*.json')):
+        if path.name != 'config.json' and path.name != 'scalars.json':
+            lines += [json.loads(x) for x in path.read_text().splitlines()]
+    return lines
+
+
+def test_trains_and_scales_the_learning_rate(trained):
+    checkpoint = torch.load(
+        trained / 'run' / 'epoch_1.pth', map_location='cpu', weights_only=True)
+    assert checkpoint['meta']['epoch'] == 1
+    assert checkpoint['meta']['iter'] == 2  # 8 pictures, 4 a batch
+    output = (trained / 'output.txt').read_text()
+    assert 'batch size of 8' in output and 'LR by 0.5' in output
+    scalars = read_scalars(trained / 'run')
+    assert any('knn/top1' in line for line in scalars)
+
+
+def test_resumes_the_latest_and_a_named_checkpoint(trained, call_tool,
+                                                   tmp_path):
+    config = trained / 'tiny.py'
+    call_tool('train', config, '--work-dir', 'named', '--resume',
+              trained / 'run' / 'epoch_1.pth', '--cfg-options',
+              'train_cfg.max_epochs=2')
+    lines = read_scalars(tmp_path / 'named')
+    assert [x['epoch'] for x in lines if 'loss' in x] == [2]
+    assert not (tmp_path / 'named' / 'epoch_1.pth').exists()
+    call_tool('train', config, '--work-dir', 'named', '--resume',
+              '--cfg-options', 'train_cfg.max_epochs=3')
+    lines = read_scalars(tmp_path / 'named')
+    assert [x['epoch'] for x in lines if 'loss' in x] == [2, 3]
+    assert (tmp_path / 'named' / 'epoch_3.pth').exists()
+
+
+def test_work_dir_is_named_after_the_config(call_tool, tmp_path):
+    config = write_config(tmp_path, name='my_run.py')
+    call_tool('train', config, '--amp')
+    folder = tmp_path / 'work_dirs' / 'my_run'
+    assert (folder / 'epoch_1.pth').exists()
+    assert "type='AmpOptimWrapper'" in (folder / 'my_run.py').read_text()
+
+
+def refusal(call_tool, *arguments) -> str:
+    """The one line with which a tool refuses to run."""
+    with pytest.raises(SystemExit) as caught:
+        call_tool(*arguments)
+    return str(caught.value.code)
+
+
+def test_wrong_use_ends_with_one_line(trained, call_tool, capsys):
+    config = trained / 'tiny.py'
+    assert refusal(call_tool, 'train',
+                   'gone.py').endswith('error: no such config: gone.py')
+    assert refusal(call_tool, 'train', config, '--cfg-options',
+                   'optim_wraper.optimizer.lr=1').endswith(
+                       'error: --cfg-options: no such option: '
+                       'optim_wraper.optimizer.lr; nearest: '
+                       'optim_wrapper.optimizer.lr')
+    assert refusal(
+        call_tool, 'train', config, '--resume',
+        'gone.pth').endswith('error: --resume: no such checkpoint: gone.pth')
+    assert 'auto_scale_lr.base_batch_size=N' in refusal(
+        call_tool, 'train', config, '--auto-scale-lr', '--cfg-options',
+        'auto_scale_lr=None')
+    assert "optim_wrapper.type is 'Other'" in refusal(
+        call_tool, 'train', config, '--amp', '--cfg-options',
+        'optim_wrapper.type=Other')
+    assert refusal(call_tool, 'train', config, '--cfg-options', 'a') == '2'
+    assert '--cfg-options wants KEY=VALUE' in capsys.readouterr().err
+
+
+def test_test_evaluates_with_the_knn_hook(trained, call_tool, tmp_path,
+                                          capsys):
+    checkpoint = trained / 'run' / 'epoch_1.pth'
+    call_tool('test', trained / 'tiny.py', checkpoint, '--work-dir', '.')
+    metrics = json.loads((tmp_path / 'test_epoch_1.json').read_text())
+    top1 = metrics['metrics']['knn/top1']
+    assert metrics['checkpoint'] == str(checkpoint)
+    assert f'knn/top1: {top1:.4g}  ' in capsys.readouterr().out
+    # The same as the run itself measured at its end.
+    logged = [
+        x['knn/top1'] for x in read_scalars(trained / 'run') if 'knn/top1' in x
+    ]
+    assert top1 == logged[-1]
+
+
+def test_test_takes_the_backbone_alone(trained, call_tool, tmp_path):
+    whole = torch.load(
+        trained / 'run' / 'epoch_1.pth', map_location='cpu', weights_only=True)
+    backbone = {
+        k: v
+        for k, v in whole['state_dict'].items() if k.startswith('backbone.')
+    }
+    torch.save(dict(state_dict=backbone), tmp_path / 'backbone.pth')
+    call_tool('test', trained / 'tiny.py', 'backbone.pth', '--work-dir', '.')
+    assert (tmp_path / 'test_backbone.json').exists()
+
+
+def test_test_refuses_what_is_not_the_models(trained, call_tool, tmp_path):
+    state = torch.load(
+        trained / 'run' / 'epoch_1.pth', map_location='cpu',
+        weights_only=True)['state_dict']
+    other = {k: v for k, v in state.items() if not k.startswith('memory.')}
+    other['queue'] = torch.zeros(3)
+    name = next(k for k in other if k.endswith('conv1.weight'))
+    other[name] = torch.zeros(1, 2, 3, 4)
+    torch.save(dict(state_dict=other), tmp_path / 'other.pth')
+    (tmp_path / 'text.pth').write_text('no checkpoint')
+
+    def refused(checkpoint):
+        return refusal(call_tool, 'test', trained / 'tiny.py', checkpoint,
+                       '--work-dir', '.')
+
+    line = refused('other.pth')
+    assert 'missing (memory.' in line
+    assert '1 too many (queue)' in line
+    assert f'1 of another shape ({name})' in line
+    assert 'not a readable checkpoint' in refused('text.pth')
+    assert refused('gone.pth').endswith('no such checkpoint: gone.pth')
+
+
+def test_test_needs_something_to_evaluate_with(trained, call_tool, tmp_path):
+    config = tmp_path / 'without_knn.py'
+    config.write_text(f'_base_ = {str(trained / "tiny.py")!r}\n'
+                      'default_hooks = dict(_delete_=True)\n')
+    line = refusal(call_tool, 'test', config, trained / 'run' / 'epoch_1.pth',
+                   '--work-dir', '.')
+    assert 'neither test_dataloader nor a KNNHook' in line
