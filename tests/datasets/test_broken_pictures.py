@@ -1,4 +1,5 @@
 """Broken pictures are reported once, replaced and counted; the run goes on."""
+import os
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from caco_ext.datasets import ImageFolder, image_folder
 from caco_ext.engine.hooks.broken_pictures_hook import BrokenPicturesHook
+from tests.dist_utils import run_distributed
 
 
 def first_item(batch):
@@ -117,3 +119,16 @@ def test_hook_leaves_other_data_sets_alone():
     runner = MagicMock(train_loop=loop)
     BrokenPicturesHook().after_train_epoch(runner)
     runner.logger.warning.assert_not_called()
+
+
+def broken_on_this_rank(folder):
+    """Each rank meets another broken picture, and both meet one."""
+    data = build(folder)
+    data[0], data[11 if int(os.environ['RANK']) else 29]
+    return data.num_broken, data.broken.indices(reduce=True)
+
+
+def test_ranks_are_counted_together(labelled):
+    spoil(labelled, 'ant/00.png', 'bee/01.png', 'cat/09.png')
+    results = run_distributed(broken_on_this_rank, 2, labelled)
+    assert results == [(2, [0, 11, 29])] * 2
