@@ -11,10 +11,9 @@ import random
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from .pil_bridge import check_prob
+from .random_step import RandomStep
 
 # PIL cuts off fractions where OpenCV rounds
 _CUT = -0.499
@@ -134,13 +133,11 @@ _STEPS = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
 
 
 @TRANSFORMS.register_module()
-class ViewJitter(BaseTransform):
+class ViewJitter(RandomStep):
     """Change brightness, contrast, saturation and hue in random order.
 
     The law is that of torchvision's ``ColorJitter`` on PIL pictures; draws
     come from ``random``, which mmengine seeds.
-
-    Required and modified key: img, (H, W, 3) uint8, BGR.
 
     Args:
         brightness (float): Factor from [max(0, 1 - b), 1 + b]. Defaults to
@@ -160,6 +157,7 @@ class ViewJitter(BaseTransform):
                  saturation=0.4,
                  hue=0.1,
                  prob=0.8):
+        super().__init__(prob)
         for name, value in dict(
                 brightness=brightness, contrast=contrast,
                 saturation=saturation).items():
@@ -168,13 +166,13 @@ class ViewJitter(BaseTransform):
         if not 0 <= hue <= 0.5:
             raise ValueError(f'hue must be between 0 and 0.5, got {hue}')
         self.strengths = brightness, contrast, saturation, hue
-        self.prob = check_prob(prob)
 
-    def _draw(self):
+    def draw(self):
         """Draw the steps, in their order.
 
         Returns:
-            list[tuple[Callable, float]]: Steps that are not idle.
+            list[tuple[Callable, float]]: Steps that are not idle, and their
+            factor or shift.
         """
         *scales, hue = self.strengths
         values = [
@@ -189,63 +187,34 @@ class ViewJitter(BaseTransform):
         random.shuffle(steps)
         return steps
 
-    def transform(self, results):
-        """Jitter the picture.
-
-        Args:
-            results (dict): Holds ``img``.
-
-        Returns:
-            dict: The same.
-        """
-        if random.random() < self.prob:
-            img = results['img']
-            for step, value in self._draw():
-                img = step(img, value)
-            results['img'] = img
-        return results
-
-    def __repr__(self):
-        return (f'{self.__class__.__name__}(strengths={self.strengths}, '
-                f'prob={self.prob})')
+    def change(self, img):
+        """Jitter the picture; see :class:`RandomStep`."""
+        for step, value in self.draw():
+            img = step(img, value)
+        return img
 
 
 @TRANSFORMS.register_module()
-class ViewGray(BaseTransform):
+class ViewGray(RandomStep):
     """Make the picture grey, with the weights 0.299, 0.587, 0.114 of R, G, B.
 
-    Required and modified key: img, (H, W, 3) uint8, BGR; keeps its channels.
+    The picture keeps three channels.
 
     Args:
         prob (float): Probability. Defaults to 0.2.
     """
 
     def __init__(self, prob=0.2):
-        self.prob = check_prob(prob)
+        super().__init__(prob)
 
-    def transform(self, results):
-        """Grey the picture.
-
-        Args:
-            results (dict): Holds ``img``.
-
-        Returns:
-            dict: The same.
-        """
-        if random.random() < self.prob:
-            results['img'] = cv2.cvtColor(
-                _grey(results['img']), cv2.COLOR_GRAY2BGR)
-        return results
-
-    def __repr__(self):
-        return f'{self.__class__.__name__}(prob={self.prob})'
+    def change(self, img):
+        """Grey the picture; see :class:`RandomStep`."""
+        return cv2.cvtColor(_grey(img), cv2.COLOR_GRAY2BGR)
 
 
 @TRANSFORMS.register_module()
-class ViewBlur(BaseTransform):
+class ViewBlur(RandomStep):
     """Blur like PIL's ``GaussianBlur``, with a random radius.
-
-    Required and modified key: img, (H, W, 3) uint8.
 
     Args:
         sigma (tuple[float, float]): Range of the radius. Defaults to
@@ -257,34 +226,19 @@ class ViewBlur(BaseTransform):
     """
 
     def __init__(self, sigma=(0.1, 2.0), prob=0.5):
+        super().__init__(prob)
         if not 0 <= sigma[0] <= sigma[1]:
             raise ValueError(f'sigma must be a range (low, high), got {sigma}')
         self.sigma = tuple(sigma)
-        self.prob = check_prob(prob)
 
-    def transform(self, results):
-        """Blur the picture.
-
-        Args:
-            results (dict): Holds ``img``.
-
-        Returns:
-            dict: The same.
-        """
-        if random.random() < self.prob:
-            results['img'] = blur(results['img'], random.uniform(*self.sigma))
-        return results
-
-    def __repr__(self):
-        return (f'{self.__class__.__name__}(sigma={self.sigma}, '
-                f'prob={self.prob})')
+    def change(self, img):
+        """Blur the picture; see :class:`RandomStep`."""
+        return blur(img, random.uniform(*self.sigma))
 
 
 @TRANSFORMS.register_module()
-class ViewSolarize(BaseTransform):
+class ViewSolarize(RandomStep):
     """Invert all levels at or above a threshold.
-
-    Required and modified key: img, (H, W, 3) uint8.
 
     Args:
         threshold (int): The lowest level that is inverted. Defaults to 128.
@@ -292,25 +246,12 @@ class ViewSolarize(BaseTransform):
     """
 
     def __init__(self, threshold=128, prob=0.2):
+        super().__init__(prob)
         self.threshold = threshold
-        self.prob = check_prob(prob)
         levels = np.arange(256)
         self._table = np.where(levels < threshold, levels,
                                255 - levels).astype(np.uint8)
 
-    def transform(self, results):
-        """Solarise the picture.
-
-        Args:
-            results (dict): Holds ``img``.
-
-        Returns:
-            dict: The same.
-        """
-        if random.random() < self.prob:
-            results['img'] = cv2.LUT(results['img'], self._table)
-        return results
-
-    def __repr__(self):
-        return (f'{self.__class__.__name__}(threshold={self.threshold}, '
-                f'prob={self.prob})')
+    def change(self, img):
+        """Solarise the picture; see :class:`RandomStep`."""
+        return cv2.LUT(img, self._table)

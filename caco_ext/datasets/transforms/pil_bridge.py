@@ -30,20 +30,3 @@ def to_bgr(picture):
     data = bytearray(picture.tobytes('raw', 'BGR'))
     return np.frombuffer(data, np.uint8).reshape(picture.height, picture.width,
                                                  3)
-
-
-def check_prob(prob):
-    """Check a probability.
-
-    Args:
-        prob (float): The option's value.
-
-    Returns:
-        float: The same.
-
-    Raises:
-        ValueError: If it is not between 0 and 1.
-    """
-    if not 0 <= prob <= 1:
-        raise ValueError(f'prob must be between 0 and 1, got {prob}')
-    return prob

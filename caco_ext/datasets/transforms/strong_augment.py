@@ -4,7 +4,8 @@ import random
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from .pil_bridge import check_prob, to_bgr, to_pil
+from .pil_bridge import to_bgr, to_pil
+from .random_step import check_prob
 from .strong_ops import MAX_MAGNITUDE, OPS, SIGNED_OPS, check_op
 
 

@@ -9,7 +9,7 @@ from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from .pil_bridge import check_prob
+from .random_step import RandomStep
 
 
 @TRANSFORMS.register_module()
@@ -100,42 +100,19 @@ class ViewCrop(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class ViewFlip(BaseTransform):
+class ViewFlip(RandomStep):
     """Mirror the picture, left to right.
-
-    Required and modified key: img, (H, W, 3) uint8.
 
     Args:
         prob (float): Probability. Defaults to 0.5.
     """
 
     def __init__(self, prob=0.5):
-        self.prob = check_prob(prob)
+        super().__init__(prob)
 
-    def transform(self, results):
-        """Mirror the picture.
-
-        Args:
-            results (dict): Holds ``img``.
-
-        Returns:
-            dict: The same.
-        """
-        if random.random() < self.prob:
-            results['img'] = cv2.flip(results['img'], 1)
-        return results
-
-    def __repr__(self):
-        return f'{self.__class__.__name__}(prob={self.prob})'
-
-
-def _flat(pipeline):
-    """Lay out lists inside a pipeline."""
-    for step in pipeline:
-        if isinstance(step, list):
-            yield from _flat(step)
-        else:
-            yield step
+    def change(self, img):
+        """Mirror the picture; see :class:`RandomStep`."""
+        return cv2.flip(img, 1)
 
 
 def _flatten(pipeline):

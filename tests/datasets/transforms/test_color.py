@@ -67,7 +67,7 @@ def test_solarize_equals_pil(threshold):
 def test_jitter_draws_factors_and_order():
     random.seed(0)
     jitter = ViewJitter(.4, .3, .2, .1)
-    plans = [jitter._draw() for _ in range(2000)]
+    plans = [jitter.draw() for _ in range(2000)]
     first = [plan[0][0] for plan in plans]
     ranges = dict(
         adjust_brightness=(.6, 1.4),
@@ -81,13 +81,13 @@ def test_jitter_draws_factors_and_order():
         assert len(values) == 2000
         assert low <= min(values) < low + .01 * (high - low) + 1e-3
         assert high >= max(values) > high - .01 * (high - low) - 1e-3
-    assert len(ViewJitter(.4, 0, .4, 0)._draw()) == 2
+    assert len(ViewJitter(.4, 0, .4, 0).draw()) == 2
 
 
 def test_jitter_applies_its_steps(monkeypatch):
     jitter = ViewJitter(prob=1.)
     plan = [(color.adjust_hue, .1), (color.adjust_brightness, .7)]
-    monkeypatch.setattr(jitter, '_draw', lambda: plan)
+    monkeypatch.setattr(jitter, 'draw', lambda: plan)
     expected = color.adjust_brightness(color.adjust_hue(BGR, .1), .7)
     assert np.array_equal(jitter(dict(img=BGR))['img'], expected)
 
