@@ -166,7 +166,7 @@ class MultiCrop(BaseTransform):
             raise ValueError('num_views must hold positive numbers, got '
                              f'{list(num_views)}')
         self.num_views = list(num_views)
-        self.pipelines = [Compose(list(_flat(p))) for p in transforms]
+        self.pipelines = [Compose(list(_flatten(p))) for p in transforms]
 
     @property
     def total_views(self):

@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/models/caco.py',
+    '../_base_/datasets/imagenet.py',
+    '../_base_/views/caco.py',
+    '../_base_/schedules/caco_200e.py',
+]
+
+train_dataloader = dict(
+    batch_size=128, dataset=dict(pipeline=_base_.train_pipeline))

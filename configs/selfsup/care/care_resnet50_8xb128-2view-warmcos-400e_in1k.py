@@ -1,0 +1,17 @@
+_base_ = './care_resnet50_8xb128-2view-warmcos-100e_in1k.py'
+
+param_scheduler = [
+    dict(
+        type='InclusiveLinearLR',
+        start_factor=5e-6,
+        end=10,
+        convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=390,
+        eta_min=0,
+        begin=10,
+        end=400,
+        convert_to_iter_based=True)
+]
+train_cfg = dict(max_epochs=400)
