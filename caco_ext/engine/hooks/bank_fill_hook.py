@@ -8,6 +8,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from caco_ext.datasets import EpochSeededSampler
+
 
 @HOOKS.register_module()
 class BankFillHook(Hook):
@@ -60,7 +62,11 @@ class BankFillHook(Hook):
         done = 0
         for epoch in count():
             sampler = runner.train_dataloader.sampler
-            if hasattr(sampler, 'set_epoch'):
+            if isinstance(sampler, EpochSeededSampler):
+                # The pictures of the first epoch, as in the originals, in
+                # other crops.
+                sampler.set_epoch(epoch, stream=1)
+            elif hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(epoch)
             for data in runner.train_dataloader:
                 with runner.optim_wrapper.optim_context(runner.model):
