@@ -3,5 +3,6 @@ from .adco import AdCo
 from .caco import CaCo
 from .care import CARE
 from .clsa import CLSA
+from .strong_views import StrongViews
 
-__all__ = ['AdCo', 'CARE', 'CLSA', 'CaCo']
+__all__ = ['AdCo', 'CARE', 'CLSA', 'CaCo', 'StrongViews']

@@ -1,0 +1,27 @@
+_base_ = [
+    'mmselfsup::selfsup/_base_/models/byol.py',
+    'mmselfsup::selfsup/_base_/schedules/lars_coslr-200e_in1k.py',
+    '../_base_/datasets/imagenet.py',
+    '../_base_/views/clsa.py',
+]
+
+# BYOL with a strong view; the target network's projections are the keys.
+# Optimizer and batch are those of the host's config.
+model = dict(
+    type='StrongViews',
+    base='mmselfsup.BYOL',
+    key_encoder='target_net',
+    data_preprocessor=dict(type='mmselfsup.SelfSupDataPreprocessor'),
+    memory=dict(type='FeatureQueue', num_columns=65536, dim=256),
+    alpha=1.0,
+    strong_views=(2, ))
+train_dataloader = dict(
+    batch_size=256, dataset=dict(pipeline=_base_.train_pipeline))
+optim_wrapper = dict(
+    optimizer=dict(type='mmselfsup.LARS', lr=4.8, weight_decay=1e-6),
+    paramwise_cfg=dict(
+        custom_keys={
+            'bn': dict(decay_mult=0, lars_exclude=True),
+            'bias': dict(decay_mult=0, lars_exclude=True),
+            'downsample.1': dict(decay_mult=0, lars_exclude=True)
+        }))
