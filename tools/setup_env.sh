@@ -272,6 +272,13 @@ if installed "$other"; then
     step "removing $other" venv_pip uninstall -y "$other"
 fi
 
+if installed opencv-python-headless; then
+    # From the step below, of an earlier set-up; pip would put the other one
+    # into the same folder.
+    step 'removing opencv-python-headless' \
+        venv_pip uninstall -y opencv-python-headless opencv-python
+fi
+
 step '2/4 packages (torch alone is 3 GB; two minutes where it is near)' \
     pip_install -r "$requirements"
 # Two of openmim's requirements downgrade setuptools; it works without them.

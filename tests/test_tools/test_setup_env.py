@@ -34,6 +34,7 @@ case "$*" in
 *get_device_capability*)
     echo "${TORCH:-2.14.1 cp311 cpu - c++20}" ;;
 'setup.py '*) exec "$real" "$@" ;;
+*'import cv2'*) [ -z "${NO_LIBGL:-}" ] ;;
 *'import importlib'* | *importlib.metadata*)
     case "$*" in *"version('${INSTALLED:-none}')"*) ;; *) exit 1 ;; esac ;;
 *sys.version_info* | *sysconfig* | *ensurepip*) exec "$real" "$@" ;;
@@ -208,6 +209,21 @@ def test_nobody_installs_beside_an_orphan(setup):
     calls = setup.calls.read_text().splitlines()
     order = [x for x in calls if x in ('begun', 'ended')]
     assert order == ['begun', 'ended', 'begun', 'ended']
+
+
+def test_opencv_without_a_desktop(setup):
+    assert 'mmcv lite' in setup(NO_LIBGL='1')
+    calls = setup.calls.read_text()
+    assert '-m pip uninstall -y opencv-python\n' in calls
+    assert 'opencv-python-headless==4.11.0.86' in calls
+    # Both own the folder cv2: the next set-up begins with neither.
+    setup.forget()
+    with open(setup.clone / 'requirements' / 'tests.txt', 'a') as f:
+        f.write('another\n')
+    setup(INSTALLED='opencv-python-headless')
+    calls = setup.calls.read_text()
+    gone = '-m pip uninstall -y opencv-python-headless opencv-python\n'
+    assert calls.index(gone) < calls.index('-r ')
 
 
 def test_compiles_mmcv_once_and_goes_back(setup):
