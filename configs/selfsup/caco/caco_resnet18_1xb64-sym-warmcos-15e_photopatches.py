@@ -3,12 +3,12 @@ _base_ = [
     '../_base_/views/caco.py', '../_base_/schedules/caco_200e.py'
 ]
 
-# The quick start: a small network on small pictures, two CPU cores.
+# The quick start: a small network on small crops, for two CPU cores.
 model = dict(
     backbone=dict(depth=18),
     neck=dict(in_channels=512, hid_channels=512, out_channels=128),
     memory=dict(num_columns=1024, dim=128, lr=dict(warmup=1)))
-crop = dict(type='ViewCrop', size=48, scale=(0.2, 1.0))
+crop = dict(type='ViewCrop', size=32, scale=(0.2, 1.0))
 train_pipeline = [
     dict(type='LoadImage'),
     dict(
