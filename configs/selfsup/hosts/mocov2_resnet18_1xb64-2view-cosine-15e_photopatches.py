@@ -1,0 +1,12 @@
+_base_ = [
+    'mmselfsup::selfsup/_base_/models/mocov2.py',
+    '../_base_/datasets/photopatches_weak.py',
+    '../_base_/schedules/hosts_15e.py',
+]
+
+# The baseline of the small runs. Queue and momentum fit 585 steps.
+model = dict(
+    queue_len=1024,
+    momentum=0.99,
+    backbone=dict(depth=18),
+    neck=dict(in_channels=512, hid_channels=512))
