@@ -37,11 +37,11 @@ def test_config(config):
         cfg.model.backbone.depth = 50
     model = MODELS.build(cfg.model)
     pipeline = [
-        TRANSFORMS.build(one)
-        for one in cfg.train_dataloader.dataset.pipeline
+        TRANSFORMS.build(one) for one in cfg.train_dataloader.dataset.pipeline
     ]
-    views = [one.total_views for one in pipeline
-             if hasattr(one, 'total_views')]
+    views = [
+        one.total_views for one in pipeline if hasattr(one, 'total_views')
+    ]
     assert views == [getattr(model, 'num_views', 2)]
     ends = {one.get('end') for one in cfg.param_scheduler}
     assert cfg.train_cfg.max_epochs in ends

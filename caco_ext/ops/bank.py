@@ -192,7 +192,8 @@ def bank_gradient(queries: Tensor,
             # would need their number on the host, a synchronisation.
             inside = (places >= part.start) & (places < part.stop)
             weights.index_put_(
-                (rows, (places - part.start).clamp(0, raw.size(1) - 1)),
+                (rows, (places - part.start).clamp(0,
+                                                   raw.size(1) - 1)),
                 amount * inside,
                 accumulate=True)
         radial = (weights * cosines).sum(dim=0) * inverse

@@ -49,8 +49,8 @@ def test_first_steps_of_a_zero_parameter_are_plain():
 
 
 def test_parameters_without_gradient_stay():
-    with_grad, without = (torch.nn.Parameter(torch.ones(2, 2))
-                          for _ in range(2))
+    with_grad, without = (
+        torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2))
     optimizer = build([with_grad, without], lr=1.)
     with_grad.grad = torch.ones(2, 2)
     optimizer.step()
@@ -76,5 +76,5 @@ def test_state_is_saved_and_loaded():
 @pytest.mark.parametrize('name', ['lr', 'momentum', 'weight_decay'])
 def test_refuses_negative_options(name):
     with pytest.raises(ValueError, match=f'{name}=-1 of CaCoLARS'):
-        build([torch.nn.Parameter(torch.ones(1))], **dict(
-            dict(lr=1.), **{name: -1}))
+        build([torch.nn.Parameter(torch.ones(1))],
+              **dict(dict(lr=1.), **{name: -1}))

@@ -68,9 +68,8 @@ def test_by_epoch(config, epochs, wanted):
 @pytest.mark.parametrize('epochs', [100, 200, 400, 800])
 def test_care_by_iteration(epochs):
     import math
-    found = rates(
-        f'care/care_resnet50_8xb128-2view-warmcos-{epochs}e_in1k.py',
-        epochs * 5)
+    found = rates(f'care/care_resnet50_8xb128-2view-warmcos-{epochs}e_in1k.py',
+                  epochs * 5)
     warm, total = 50, epochs * 5
     for i, value in enumerate(found):
         if i <= warm:

@@ -54,8 +54,7 @@ def config(work_dir, method='CaCo', dataset=None, **changes):
             collate_fn=dict(type='default_collate'),
             dataset=dict(dict(type='HookTestNoise'), **(dataset or {}))),
         train_cfg=dict(by_epoch=True, max_epochs=2),
-        optim_wrapper=dict(
-            optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
         param_scheduler=[dict(type='LinearLR', start_factor=0.1, end=2)],
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1),
@@ -196,8 +195,10 @@ def test_checkpoint_of_another_method_is_refused(tmp_path):
     # A file whose backbone is under another prefix does not.
     state = torch.load(path)['state_dict']
     torch.save(
-        dict(state_dict={f'module.{k}': v
-                         for k, v in state.items()}), tmp_path / 'other.pth')
+        dict(state_dict={
+            f'module.{k}': v
+            for k, v in state.items()
+        }), tmp_path / 'other.pth')
     with pytest.raises(ValueError, match='keys are missing .backbone.bn1'):
         run(config(tmp_path / 'end', load_from=str(tmp_path / 'other.pth')))
 

@@ -30,8 +30,10 @@ def test_iteration(method):
     inputs = pictures(model.num_views)
     start = state(model)
     total(model.loss(inputs)).backward()
-    keys = ['key_encoder.' + name
-            for name, _ in model.key_encoder.named_parameters()]
+    keys = [
+        'key_encoder.' + name
+        for name, _ in model.key_encoder.named_parameters()
+    ]
     memory = [k for k in start if k.startswith('memory')]
     for name in keys + memory:
         assert torch.equal(model.state_dict()[name], start[name]), name
@@ -103,12 +105,19 @@ def test_a_step_that_the_scaler_skips_moves_nothing():
     wrapper.update_params(_Overflow.apply(losses['loss']))
     assert torch.equal(start, model.memory.columns)
     assert not model.key_encoder.due
-    model.memory.discard()
+    # What the skipped step has staged does not come in with the next one.
+    other = copy.deepcopy(model)
+    other.memory.discard()
     with wrapper.optim_context(model):
         losses = model.loss(inputs)
+    assert len(model.memory._staged) == 1
     wrapper.update_params(losses['loss'])
     assert not torch.equal(start, model.memory.columns)
     assert model.key_encoder.due
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        other.loss(inputs)
+    other.memory.step()
+    assert torch.equal(other.memory.columns, model.memory.columns)
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -176,9 +185,7 @@ def test_init_weights_makes_the_encoders_equal():
 
 
 def test_fill():
-    model = build(
-        'CaCo',
-        memory=dict(CONFIGS['CaCo']['memory'], init='fill'))
+    model = build('CaCo', memory=dict(CONFIGS['CaCo']['memory'], init='fill'))
     inputs = pictures(2)
     with pytest.raises(RuntimeError, match='0 of the 40 columns'):
         model.loss(inputs)

@@ -41,8 +41,8 @@ def make(method, mode, **options):
         dict(type=f'{method.__name__}Head', temperature=0.1, **options))
     queries = features(len(views[0]), 1)
     return (head, method.make_pairs(*views),
-            [query.requires_grad_() for query in queries],
-            features(len(views[1]), 2))
+            [query.requires_grad_()
+             for query in queries], features(len(views[1]), 2))
 
 
 def adco_loss(queries, keys, pairs, columns, temperature, in_batch=True):
@@ -61,8 +61,7 @@ def adco_loss(queries, keys, pairs, columns, temperature, in_batch=True):
 @pytest.mark.parametrize('in_batch', [True, False])
 @pytest.mark.parametrize('mode', VIEWS)
 def test_adco(mode, in_batch):
-    head, pairs, queries, keys = make(
-        AdCo, mode, in_batch_negatives=in_batch)
+    head, pairs, queries, keys = make(AdCo, mode, in_batch_negatives=in_batch)
     bank = make_bank(weight_decay=1e-2, lr=0.5, momentum=0.9)
     start = bank.columns.clone().requires_grad_()
     plain = adco_loss(queries, keys, pairs, start, 0.1, in_batch)
@@ -88,9 +87,10 @@ def test_adco_has_one_softmax_over_batch_and_bank():
     bank.columns.copy_(-queries[0].detach().mean(0, keepdim=True).t())
     with torch.no_grad():
         log_prob = head.log_probabilities(queries, keys, pairs, bank)
-    logits = torch.cat(
-        [queries[0] @ keys[0].t(), queries[0] @ F.normalize(bank.columns,
-                                                            dim=0)], 1)
+    logits = torch.cat([
+        queries[0] @ keys[0].t(),
+        queries[0] @ F.normalize(bank.columns, dim=0)
+    ], 1)
     assert logits.shape == (6, 46)
     wanted = (logits / 0.1).log_softmax(1).diagonal()
     torch.testing.assert_close(log_prob[0], wanted)
@@ -188,8 +188,10 @@ def test_without_gradients_nothing_is_staged():
 
 
 def test_pairs_of_each_mode():
-    count = {mode: len(AdCo.make_pairs(*views))
-             for mode, views in VIEWS.items()}
+    count = {
+        mode: len(AdCo.make_pairs(*views))
+        for mode, views in VIEWS.items()
+    }
     assert count == dict(asymmetric=1, symmetric=2, multicrop=5, both=10)
     assert {p.weight for p in AdCo.make_pairs(*VIEWS['multicrop'])} == {1.}
     assert {p.weight for p in AdCo.make_pairs(*VIEWS['both'])} == {.5}
@@ -221,9 +223,8 @@ def test_bank_refuses(options, message):
         MODELS.build(dict(type='LearnableBank', **options))
 
 
-@pytest.mark.parametrize('head', [
-    'AdCoHead', 'CaCoHead', 'CLSAHead', 'DistributionMatchingHead'
-])
+@pytest.mark.parametrize(
+    'head', ['AdCoHead', 'CaCoHead', 'CLSAHead', 'DistributionMatchingHead'])
 def test_heads_refuse_a_temperature_of_zero(head):
     with pytest.raises(ValueError, match='temperature=0.* must be positive'):
         MODELS.build(dict(type=head, temperature=0.))

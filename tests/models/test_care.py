@@ -54,9 +54,9 @@ def test_routes_of_the_gradient(name):
         attention_predictor=model.attention_predictor)
     reached = {
         part
-        for part, module in parts.items() if any(
-            p.grad is not None and p.grad.abs().max() > 0
-            for p in module.parameters())
+        for part, module in parts.items()
+        if any(p.grad is not None and p.grad.abs().max() > 0
+               for p in module.parameters())
     }
     assert reached == ROUTES[name]
 
@@ -72,8 +72,8 @@ def test_loss_is_the_stated_one():
     torch.testing.assert_close(losses['loss_cnn'], con)
     torch.testing.assert_close(losses['loss_attention'], con2)
     # The error of unit vectors of 256 channels is (2 - 2 cos) / 256.
-    fea = 100 / 256 * sum((2 - 2 * (q * a).sum(1)).mean()
-                          for q, a in ((q1, a1), (q2, a2)))
+    fea = 100 / 256 * sum(
+        (2 - 2 * (q * a).sum(1)).mean() for q, a in ((q1, a1), (q2, a2)))
     torch.testing.assert_close(losses['loss_consistency'], fea)
 
 

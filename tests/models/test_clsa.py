@@ -13,8 +13,7 @@ from .toys import build, pictures
 
 def make_queue(columns=40):
     torch.manual_seed(3)
-    return MODELS.build(
-        dict(type='FeatureQueue', num_columns=columns, dim=16))
+    return MODELS.build(dict(type='FeatureQueue', num_columns=columns, dim=16))
 
 
 def losses(weak_views, key_views, strong, temperature=0.2, matching=0.1):
@@ -38,10 +37,9 @@ def losses(weak_views, key_views, strong, temperature=0.2, matching=0.1):
     contrast = sum(
         F.cross_entropy(plain(weak[i], j, temperature), torch.arange(6))
         for i, j, _ in pairs)
-    divergence = sum(
-        -(plain(weak[i], j, matching).softmax(1).detach() *
-          plain(s, j, matching).log_softmax(1)).sum(1).mean()
-        for i, j, _ in pairs for s in strong)
+    divergence = sum(-(plain(weak[i], j, matching).softmax(1).detach() *
+                       plain(s, j, matching).log_softmax(1)).sum(1).mean()
+                     for i, j, _ in pairs for s in strong)
     return out, contrast, divergence, weak, strong, pairs, queue, keys
 
 

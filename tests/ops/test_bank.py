@@ -52,8 +52,8 @@ def test_logsumexp_does_not_overflow_or_vanish():
     query = torch.tensor([[1., 0.]], requires_grad=True)
     columns = torch.tensor([[-2., -3.], [0., 0.]])
     lse, _ = bank_logsumexp(query, columns, 0.005)
-    torch.testing.assert_close(
-        lse, torch.tensor([-200 + torch.tensor(2.).log()]))
+    torch.testing.assert_close(lse,
+                               torch.tensor([-200 + torch.tensor(2.).log()]))
     lse.sum().backward()
     assert torch.isfinite(query.grad).all()
 
@@ -142,8 +142,7 @@ def test_nothing_of_size_rows_by_columns_is_kept():
     columns = torch.randn(8, 40000)
     with torch.profiler.profile(profile_memory=True) as profile:
         bank_logsumexp(queries, columns, 0.1, 0.2, block=512)[0].sum()
-    largest = max(
-        event.self_cpu_memory_usage for event in profile.events()
-        if event.name.startswith('aten::'))
+    largest = max(event.self_cpu_memory_usage for event in profile.events()
+                  if event.name.startswith('aten::'))
     # The columns' norms are the largest; N x K would be 10 MB.
     assert 0 < largest <= 4 * max(64 * 512, 40000) * 2

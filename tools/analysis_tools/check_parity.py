@@ -18,9 +18,8 @@ from typing import Dict, List
 import torch
 import torch.multiprocessing as mp
 from mmengine.dist import get_world_size
-from torch import distributed
-
 from parity_cases import KINDS, Reference
+from torch import distributed
 
 PATTERN = re.compile(r'(?P<name>.+)_world(?P<world>\d+)_rank(?P<rank>\d+)')
 # Of values of order one; larger ones are held against their largest entry.

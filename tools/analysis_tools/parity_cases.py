@@ -105,8 +105,7 @@ def adco(ref: Reference) -> None:
         views = (0, 1), (0, 1)
     else:
         views = (0, ), (1, )
-    head = MODELS.build(
-        dict(type='AdCoHead', temperature=ref.hyper['moco_t']))
+    head = MODELS.build(dict(type='AdCoHead', temperature=ref.hyper['moco_t']))
     _bank(
         ref,
         AdCo,
@@ -117,11 +116,9 @@ def adco(ref: Reference) -> None:
 
 
 def caco(ref: Reference) -> None:
-    head = MODELS.build(
-        dict(type='CaCoHead', temperature=ref.hyper['moco_t']))
+    head = MODELS.build(dict(type='CaCoHead', temperature=ref.hyper['moco_t']))
     views = tuple(range(len(ref.numbered('s0_q'))))
-    _bank(
-        ref, CaCo, head, views, (0, 1), momentum=ref.hyper['mem_momentum'])
+    _bank(ref, CaCo, head, views, (0, 1), momentum=ref.hyper['mem_momentum'])
 
 
 def clsa(ref: Reference) -> None:
@@ -132,14 +129,11 @@ def clsa(ref: Reference) -> None:
             temperature=hyper['T'],
             alpha=1.,
             matching=dict(
-                type='DistributionMatchingHead',
-                temperature=hyper['clsa_t'])))
+                type='DistributionMatchingHead', temperature=hyper['clsa_t'])))
     queue = ref.tensor('queue0')
     memory = MODELS.build(
         dict(
-            type='FeatureQueue',
-            dim=queue.size(0),
-            num_columns=queue.size(1)))
+            type='FeatureQueue', dim=queue.size(0), num_columns=queue.size(1)))
     memory.columns.copy_(queue)
     for step in ('s0', 's1'):
         weak = _leaves(ref.numbered(f'{step}_weak'))
@@ -190,16 +184,18 @@ def care_loss(ref: Reference) -> None:
 def _own_name(name: str) -> str:
     """Name in the package of an entry of the original's attention stack."""
     for old, new in ((r'net\.(\d+)\.shortcut\.0', r'blocks.\1.shortcut.conv'),
-                     (r'net\.(\d+)\.shortcut\.1', r'blocks.\1.shortcut.bn'),
-                     (r'net\.(\d+)\.net\.0', r'blocks.\1.reduce.conv'),
-                     (r'net\.(\d+)\.net\.1', r'blocks.\1.reduce.bn'),
-                     (r'net\.(\d+)\.net\.3\.to_qkv',
-                      r'blocks.\1.attention.to_qkv'),
+                     (r'net\.(\d+)\.shortcut\.1',
+                      r'blocks.\1.shortcut.bn'), (r'net\.(\d+)\.net\.0',
+                                                  r'blocks.\1.reduce.conv'),
+                     (r'net\.(\d+)\.net\.1',
+                      r'blocks.\1.reduce.bn'), (r'net\.(\d+)\.net\.3\.to_qkv',
+                                                r'blocks.\1.attention.to_qkv'),
                      (r'net\.(\d+)\.net\.3\.pos_emb\.(rel_)?',
                       r'blocks.\1.attention.position.'),
                      (r'net\.(\d+)\.net\.5', r'blocks.\1.bn'),
-                     (r'net\.(\d+)\.net\.7', r'blocks.\1.expand.conv'),
-                     (r'net\.(\d+)\.net\.8', r'blocks.\1.expand.bn')):
+                     (r'net\.(\d+)\.net\.7',
+                      r'blocks.\1.expand.conv'), (r'net\.(\d+)\.net\.8',
+                                                  r'blocks.\1.expand.bn')):
         name, count = re.subn('^' + old, new, name)
         if count:
             return name
@@ -245,9 +241,9 @@ def care_stack(ref: Reference) -> None:
 def lars(ref: Reference) -> None:
     hyper = dict(ref.hyper)
     params = [
-        nn.Parameter(value)
-        for value in (ref.tensor(name) for name in sorted(ref.arrays)
-                      if re.fullmatch(r'p\d+_0', name))
+        nn.Parameter(value) for value in (ref.tensor(name)
+                                          for name in sorted(ref.arrays)
+                                          if re.fullmatch(r'p\d+_0', name))
     ]
     net = nn.Module()
     for i, param in enumerate(params):

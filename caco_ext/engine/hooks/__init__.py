@@ -5,4 +5,7 @@ from .knn_hook import KNNHook
 from .setup_check_hook import SetupCheckHook
 from .train_signals_hook import TrainSignalsHook
 
-__all__ = ['BankFillHook', 'BrokenPicturesHook', 'KNNHook', 'SetupCheckHook', 'TrainSignalsHook']
+__all__ = [
+    'BankFillHook', 'BrokenPicturesHook', 'KNNHook', 'SetupCheckHook',
+    'TrainSignalsHook'
+]

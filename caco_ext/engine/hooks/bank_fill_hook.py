@@ -54,8 +54,8 @@ class BankFillHook(Hook):
                         f'loss: {loss:.4f}')
         module.end_fill()
         # The steps of the fill are not those of the run.
-        runner.optim_wrapper.initialize_count_status(
-            runner.model, runner.iter, runner.max_iters)
+        runner.optim_wrapper.initialize_count_status(runner.model, runner.iter,
+                                                     runner.max_iters)
         runner.logger.info('the bank is filled')
 
     def _steps(self, runner: Runner, module) -> Iterator:

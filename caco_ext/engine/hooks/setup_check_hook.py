@@ -83,7 +83,8 @@ class SetupCheckHook(Hook):
         missing = {key for key in own if key not in theirs}
         unexpected = {key for key in theirs if key not in own}
         shapes = {
-            key for key, value in own.items()
+            key
+            for key, value in own.items()
             if key in theirs and value.shape != theirs[key].shape
         }
         if not runner._resume:
@@ -91,16 +92,16 @@ class SetupCheckHook(Hook):
             unexpected = set()
         problems: List[Optional[str]] = [
             missing and f'{len(missing)} keys are missing ({_names(missing)})',
-            unexpected and
-            f'{len(unexpected)} do not belong ({_names(unexpected)})',
+            unexpected
+            and f'{len(unexpected)} do not belong ({_names(unexpected)})',
             shapes and f'{len(shapes)} have another shape ({_names(shapes)})'
         ]
         problems = [text for text in problems if text]
         if problems:
+            method = type(self._model(runner)).__name__
             raise ValueError(
-                f'the checkpoint does not fit {type(self._model(runner)).__name__}'
-                f' of this config: of {len(own)} keys ' +
-                '; '.join(problems) +
+                f'the checkpoint does not fit {method} of this config: of '
+                f'{len(own)} keys ' + '; '.join(problems) +
                 '. Is it of another method, depth or number of columns?')
 
 

@@ -48,8 +48,7 @@ class CaCoLARS(Optimizer):
         super().__init__(params, options)
 
     @torch.no_grad()
-    def step(self,
-             closure: Optional[Callable] = None) -> Optional[float]:
+    def step(self, closure: Optional[Callable] = None) -> Optional[float]:
         """One step.
 
         Args:

@@ -86,7 +86,7 @@ class BankContrast(MomentumContrast):
         with torch.autocast(inputs[0].device.type, enabled=False):
             losses = self._fill_head(queries, keys, [Pair(0, 0, 1.)],
                                      self.memory)
-            self.memory.discard()
+            self.memory.discard()  # the bank does not learn yet
             self.memory.write(gather(keys[0]))
         return losses
 

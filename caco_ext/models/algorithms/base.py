@@ -143,12 +143,12 @@ class MomentumContrast(BaseModel):
         return [self.encode(inputs[view], self) for view in views]
 
     @torch.no_grad()
-    def keys(self, inputs: List[Tensor],
-             views: Sequence[int]) -> List[Tensor]:
+    def keys(self, inputs: List[Tensor], views: Sequence[int]) -> List[Tensor]:
         """Features of some views by the key encoder, (N, C) each."""
         if not self.shuffle_bn:
-            return [self.encode(inputs[view], self.key_encoder)
-                    for view in views]
+            return [
+                self.encode(inputs[view], self.key_encoder) for view in views
+            ]
         keys = []
         for view in views:
             images, order = shuffle(inputs[view])
@@ -173,8 +173,7 @@ class MomentumContrast(BaseModel):
         with torch.autocast(inputs[0].device.type, enabled=False):
             return self.compare(queries, keys)
 
-    def compare(self, queries: List[Tensor],
-                keys: List[Tensor]) -> dict:
+    def compare(self, queries: List[Tensor], keys: List[Tensor]) -> dict:
         """The head's losses; a method with more views adds them here."""
         return self.head(queries, keys, self.pairs, self.memory)
 
@@ -191,6 +190,11 @@ class MomentumContrast(BaseModel):
         Raises:
             ValueError: If they are not as many as the model uses.
         """
+        if self.memory is not None and next(
+                p for p in self.parameters() if p.requires_grad).grad is None:
+            # Gradients wait while they accumulate. None waits, so what is
+            # still staged belongs to a step that a loss scaler skipped.
+            self.memory.discard()
         if not self._ranks_agree:
             if self.memory is not None:
                 for buffer in self.memory.buffers():

@@ -38,6 +38,8 @@ class CaCo(BankContrast):
             return pairs
         count = sum(pair.query in small for pair in pairs)
         return [
-            pair._replace(weight=1 / (count if pair.query in small else
-                                      len(pairs) - count)) for pair in pairs
+            pair._replace(
+                weight=1 /
+                (count if pair.query in small else len(pairs) - count))
+            for pair in pairs
         ]

@@ -70,7 +70,6 @@ class CARE(MomentumContrast):
         return tuple(
             F.normalize(stream[0].float(), dim=1) for stream in streams)
 
-    def compare(self, queries: List[Tuple],
-                keys: List[Tuple]) -> dict:
+    def compare(self, queries: List[Tuple], keys: List[Tuple]) -> dict:
         """The head takes no memory."""
         return self.head(queries, keys, self.pairs)

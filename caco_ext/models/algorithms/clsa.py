@@ -50,8 +50,7 @@ class CLSA(MomentumContrast):
         """Weak and strong features: all pass before the key encoder moves."""
         return super().queries(inputs, (*views, *self.strong_views))
 
-    def compare(self, queries: List[Tensor],
-                keys: List[Tensor]) -> dict:
+    def compare(self, queries: List[Tensor], keys: List[Tensor]) -> dict:
         """The head takes strong views by themselves."""
         weak = len(self.query_views)
         return self.head(queries[:weak], keys, self.pairs, self.memory,

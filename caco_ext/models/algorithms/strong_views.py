@@ -37,7 +37,9 @@ class _StrongViews:
             features = attrgetter(name)(self)(images)
         return F.normalize(features[0].float(), dim=1)
 
-    def loss(self, inputs: List[Tensor], data_samples=None,
+    def loss(self,
+             inputs: List[Tensor],
+             data_samples=None,
              **kwargs) -> Dict[str, Tensor]:
         """The algorithm's losses of the first views and the matching."""
         if len(inputs) != self.num_views:
@@ -45,6 +47,8 @@ class _StrongViews:
                 f'the pipeline makes {len(inputs)} views of a picture and '
                 f'strong_views={self.strong_views} needs {self.num_views}; '
                 'change num_views of the MultiView transform or strong_views')
+        if next(self.backbone.parameters()).grad is None:
+            self.memory.discard()  # of a step that a loss scaler skipped
         losses = super().loss(inputs[:min(self.strong_views)], data_samples,
                               **kwargs)
         strong = [self._encode(inputs[view]) for view in self.strong_views]

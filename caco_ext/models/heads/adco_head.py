@@ -59,9 +59,9 @@ class AdCoHead(BankHead):
                 ours[query], (cosines / self.temperature).logsumexp(dim=1))
             log_prob.append(positive / self.temperature - total)
             with torch.no_grad():
-                total = torch.logaddexp(
-                    banks[query],
-                    (cosines / memory.temperature).logsumexp(dim=1))
+                total = torch.logaddexp(banks[query],
+                                        (cosines /
+                                         memory.temperature).logsumexp(dim=1))
                 # A query's softmax at the bank is the same in all its pairs
                 # but for the denominator, so their sum is one softmax too.
                 shares[query].append(math.log(weight / total.numel()) - total)

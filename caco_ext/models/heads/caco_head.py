@@ -42,8 +42,7 @@ class CaCoHead(BankHead):
         """See :meth:`BankHead.log_probabilities`."""
         ours, banks = self._bank(queries, memory)
         labels = memory.nearest(torch.cat(keys)).chunk(len(keys))
-        rows = torch.arange(
-            sum(map(len, queries)), device=queries[0].device)
+        rows = torch.arange(sum(map(len, queries)), device=queries[0].device)
         rows = rows.split([len(query) for query in queries])
         log_prob, corrections = [], []
         weights = [0.] * len(queries)

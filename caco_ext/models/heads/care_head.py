@@ -53,9 +53,10 @@ class CAREHead(BaseModule):
         """
 
         def regression(stream: int) -> Tensor:
-            return sum(weight * (2 - 2 * (queries[query][stream] *
-                                          keys[key][stream]).sum(dim=1)).mean()
-                       for query, key, weight in pairs)
+            return sum(weight *
+                       (2 - 2 *
+                        (queries[query][stream] * keys[key][stream]).sum(dim=1)
+                        ).mean() for query, key, weight in pairs)
 
         def consistency(views: List[Tuple[Tensor, Tensor]]) -> Tensor:
             return self.consistency_weight * sum(

@@ -53,8 +53,9 @@ class DistributionMatchingHead(BaseModule):
             Tensor: Sum over all combinations, a scalar.
         """
         with torch.no_grad():
-            target = sum((one / self.temperature).softmax(dim=1)
-                         for one in weak)
-        return sum(-(target *
-                     (one / self.temperature).log_softmax(dim=1)).sum(1).mean()
-                   for one in strong)
+            target = sum(
+                (one / self.temperature).softmax(dim=1) for one in weak)
+        return sum(
+            -(target *
+              (one / self.temperature).log_softmax(dim=1)).sum(1).mean()
+            for one in strong)

@@ -66,6 +66,10 @@ class FeatureQueue(BaseModule):
                 'longer or the batch smaller')
         self._staged.append(keys.detach())
 
+    def discard(self) -> None:
+        """Forget what is staged."""
+        self._staged = []
+
     @torch.no_grad()
     def step(self) -> None:
         """Write everything staged over the oldest columns."""

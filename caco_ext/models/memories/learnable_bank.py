@@ -7,8 +7,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from caco_ext.ops import (bank_gradient, bank_logsumexp, gather,
-                          nearest_columns)
+from caco_ext.ops import bank_gradient, bank_logsumexp, gather, nearest_columns
 from ..utils import Schedule
 
 
@@ -124,11 +123,11 @@ class LearnableBank(BaseModule):
         return nearest_columns(keys, self.columns)
 
     def stage(
-        self,
-        queries: Tensor,
-        log_normalisers: Tensor,
-        corrections: Optional[Tuple[Tensor, Tensor, Tensor]] = None
-    ) -> None:
+            self,
+            queries: Tensor,
+            log_normalisers: Tensor,
+            corrections: Optional[Tuple[Tensor, Tensor,
+                                        Tensor]] = None) -> None:
         """Keep what the next step needs; see :func:`ops.bank_gradient`.
 
         Args:
@@ -142,7 +141,7 @@ class LearnableBank(BaseModule):
             _Staged(queries.detach(), log_normalisers.detach(), corrections))
 
     def discard(self) -> None:
-        """Forget what is staged: during the fill the bank does not learn."""
+        """Forget what is staged."""
         self._staged = []
 
     @torch.no_grad()
@@ -166,10 +165,10 @@ class LearnableBank(BaseModule):
         for one in staged:
             if one.corrections is not None:
                 places = gather(one.corrections[1])
-                self.positives.index_put_((places, ),
-                                          torch.ones_like(
-                                              places, dtype=torch.int32),
-                                          accumulate=True)
+                self.positives.index_put_(
+                    (places, ),
+                    torch.ones_like(places, dtype=torch.int32),
+                    accumulate=True)
 
     def _gradient(self, staged: _Staged):
         return bank_gradient(staged.queries, staged.log_normalisers,
@@ -205,7 +204,8 @@ class LearnableBank(BaseModule):
             :meth:`reset_signals`.
         """
         values = dict(
-            bank_lr=self.lr(), bank_norm=float(self.columns.norm(dim=0).mean()))
+            bank_lr=self.lr(),
+            bank_norm=float(self.columns.norm(dim=0).mean()))
         if bool(self.positives.any()):
             values['columns_used'] = float((self.positives > 0).float().mean())
         return values

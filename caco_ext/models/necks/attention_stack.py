@@ -41,9 +41,9 @@ class AttentionBlock(BaseModule):
         **attention: Of :class:`MapAttention`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int,
-                 size: Tuple[int, int], downsample: bool, norm_cfg: dict,
-                 **attention) -> None:
+    def __init__(self, in_channels: int, out_channels: int, size: Tuple[int,
+                                                                        int],
+                 downsample: bool, norm_cfg: dict, **attention) -> None:
         super().__init__()
         inner = out_channels // 4
         self.shortcut = None
@@ -184,7 +184,6 @@ class AttentionStack(BaseModule):
         self._check(x)
         maps = []
         for block in self.blocks:
-            maps.append(block.attention.weights(
-                block.relu(block.reduce(x))))
+            maps.append(block.attention.weights(block.relu(block.reduce(x))))
             x = block(x)
         return maps

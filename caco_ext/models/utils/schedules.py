@@ -68,8 +68,8 @@ class Schedule:
         if self.start == self.end:
             return self.start
         share = (step - self.warmup) / (total - self.warmup)
-        return self.end + (self.start - self.end) * (
-            1 + math.cos(math.pi * share)) / 2
+        return self.end + (self.start -
+                           self.end) * (1 + math.cos(math.pi * share)) / 2
 
     def __call__(self) -> float:
         """Value at the runner's present epoch or iteration.

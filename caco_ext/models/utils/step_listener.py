@@ -30,8 +30,9 @@ def call_after_step(model: nn.Module) -> None:
         if skipped is not None and bool(skipped):
             return
         own = {id(p) for p in model.parameters() if p.requires_grad}
-        if any(id(p) in own for group in optimizer.param_groups
-               for p in group['params']):
+        if any(
+                id(p) in own for group in optimizer.param_groups
+                for p in group['params']):
             model.after_step()
 
     handle = register_optimizer_step_post_hook(hook)

@@ -24,3 +24,4 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=14, eta_min=0.012, begin=1, end=15)
 ]
 train_cfg = dict(max_epochs=15)
+auto_scale_lr = dict(base_batch_size=64)

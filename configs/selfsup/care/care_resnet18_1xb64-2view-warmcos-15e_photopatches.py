@@ -49,3 +49,4 @@ param_scheduler = [
         convert_to_iter_based=True)
 ]
 train_cfg = dict(max_epochs=15)
+auto_scale_lr = dict(base_batch_size=64)

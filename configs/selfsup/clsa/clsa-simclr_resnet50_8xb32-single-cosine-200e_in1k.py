@@ -24,3 +24,4 @@ optim_wrapper = dict(
             'bias': dict(decay_mult=0, lars_exclude=True),
             'downsample.1': dict(decay_mult=0, lars_exclude=True)
         }))
+auto_scale_lr = dict(base_batch_size=256, enable=False)

@@ -25,3 +25,4 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=0.06))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=15, end=15)]
 train_cfg = dict(max_epochs=15)
+auto_scale_lr = dict(base_batch_size=64)

@@ -10,5 +10,4 @@ train_dataloader = dict(
     pin_memory=True,
     sampler=dict(type='EpochSeededSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        type='ImageFolder', data_root=data_root, data_prefix='train'))
+    dataset=dict(type='ImageFolder', data_root=data_root, data_prefix='train'))

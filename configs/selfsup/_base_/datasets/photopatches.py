@@ -4,7 +4,7 @@ _base_ = '../default_runtime.py'
 # first use. data_root=FOLDER puts a folder of pictures in their place.
 train_dataloader = dict(
     batch_size=64,
-    num_workers=2,
+    num_workers=1,
     drop_last=True,
     persistent_workers=True,
     sampler=dict(type='EpochSeededSampler', shuffle=True),
@@ -27,4 +27,4 @@ default_hooks = dict(
             type='PhotoPatches', split='val', pipeline=knn_pipeline),
         k=20,
         temperature=0.07,
-        interval=3))
+        interval=5))

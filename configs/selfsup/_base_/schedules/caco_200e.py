@@ -2,8 +2,7 @@
 lr = 1.2
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(
-        type='CaCoLARS', lr=lr, momentum=0.9, weight_decay=1.5e-6))
+    optimizer=dict(type='CaCoLARS', lr=lr, momentum=0.9, weight_decay=1.5e-6))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, end=10),
     dict(

@@ -8,10 +8,7 @@ jitter = dict(
 grey = dict(type='ViewGray', prob=0.2)
 flip = dict(type='ViewFlip', prob=0.5)
 # Behind the crop: the two views differ in blur and solarisation.
-first = [
-    jitter, grey,
-    dict(type='ViewBlur', sigma=(0.1, 2.0), prob=1.0), flip
-]
+first = [jitter, grey, dict(type='ViewBlur', sigma=(0.1, 2.0), prob=1.0), flip]
 second = [
     jitter, grey,
     dict(type='ViewBlur', sigma=(0.1, 2.0), prob=0.1),

@@ -8,10 +8,7 @@ jitter = dict(
     prob=0.8)
 grey = dict(type='ViewGray', prob=0.2)
 flip = dict(type='ViewFlip', prob=0.5)
-first = [
-    jitter,
-    dict(type='ViewBlur', sigma=(0.1, 2.0), prob=1.0), grey, flip
-]
+first = [jitter, dict(type='ViewBlur', sigma=(0.1, 2.0), prob=1.0), grey, flip]
 second = [
     jitter,
     dict(type='ViewBlur', sigma=(0.1, 2.0), prob=0.1), grey, flip,
