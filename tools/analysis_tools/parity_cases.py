@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import caco_ext  # noqa: F401  (registers everything)
+from caco_ext.converters import stack_names
 from caco_ext.datasets.transforms.strong_ops import apply_op
 from caco_ext.evaluation.knn import knn_predict
 from caco_ext.models.algorithms import CARE, CLSA, AdCo, CaCo
@@ -181,27 +182,6 @@ def care_loss(ref: Reference) -> None:
     ])
 
 
-def _own_name(name: str) -> str:
-    """Name in the package of an entry of the original's attention stack."""
-    for old, new in ((r'net\.(\d+)\.shortcut\.0', r'blocks.\1.shortcut.conv'),
-                     (r'net\.(\d+)\.shortcut\.1',
-                      r'blocks.\1.shortcut.bn'), (r'net\.(\d+)\.net\.0',
-                                                  r'blocks.\1.reduce.conv'),
-                     (r'net\.(\d+)\.net\.1',
-                      r'blocks.\1.reduce.bn'), (r'net\.(\d+)\.net\.3\.to_qkv',
-                                                r'blocks.\1.attention.to_qkv'),
-                     (r'net\.(\d+)\.net\.3\.pos_emb\.(rel_)?',
-                      r'blocks.\1.attention.position.'),
-                     (r'net\.(\d+)\.net\.5', r'blocks.\1.bn'),
-                     (r'net\.(\d+)\.net\.7',
-                      r'blocks.\1.expand.conv'), (r'net\.(\d+)\.net\.8',
-                                                  r'blocks.\1.expand.bn')):
-        name, count = re.subn('^' + old, new, name)
-        if count:
-            return name
-    raise KeyError(f'unknown entry of an attention stack: {name}')
-
-
 def care_stack(ref: Reference) -> None:
     hyper = ref.hyper
     if hyper['proj_factor'] != 4 or not hyper['downsample']:
@@ -217,8 +197,9 @@ def care_stack(ref: Reference) -> None:
             num_heads=hyper['heads'],
             head_channels=hyper['dim_head'],
             position='relative' if hyper['rel_pos_emb'] else 'absolute'))
+    names = stack_names(hyper['num_layers'], hyper['rel_pos_emb'])
     weights = {
-        _own_name(name[3:]): ref.tensor(name)
+        names[name[3:]]: ref.tensor(name)
         for name in ref.arrays if name.startswith('sd/')
     }
     stack.load_state_dict(weights)
@@ -233,7 +214,7 @@ def care_stack(ref: Reference) -> None:
     }), ('after', stack.state_dict())):
         for key in ref.arrays:
             if key.startswith(f'{name}/'):
-                ref.compare(key, values[_own_name(key[len(name) + 1:])])
+                ref.compare(key, values[names[key[len(name) + 1:]]])
     with torch.no_grad():
         ref.compare('y_eval', stack.eval()(x))
 

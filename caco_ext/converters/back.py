@@ -1,0 +1,166 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+"""From this package's checkpoints back to the originals' layout."""
+from typing import Any, Dict, List, Mapping, Tuple
+
+from torch import Tensor
+
+from .files import CheckpointError, weights_of
+from .key_maps import (METHODS, PROBES, Method, encoder_names, entry_names,
+                       with_prefix)
+from .official import BANK
+from .resnet import detect
+
+
+def method_of(state: Mapping[str, Tensor]) -> str:
+    """Method of a checkpoint of this package, by its keys.
+
+    Args:
+        state (Mapping[str, Tensor]): Weights by the package's names.
+
+    Returns:
+        str: 'adco', 'caco', 'clsa' or 'care'; '' for none of them.
+    """
+    if 'key_encoder._extra_state' not in state:
+        return ''
+    if 'attention.blocks.0.attention.to_qkv.weight' in state:
+        return 'care'
+    if 'memory.pointer' in state:
+        return 'clsa'
+    if 'memory.velocity' in state:
+        return 'caco' if 'neck.fc2.weight' in state else 'adco'
+    return ''
+
+
+def to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
+    """Write a checkpoint as the original's program would.
+
+    What :func:`convert` made of an original's file comes back tensor by
+    tensor, and a run of this package can be read by the original's tools.
+
+    Args:
+        content (Any): What the file holds.
+        path (str): The file, for errors.
+
+    Returns:
+        tuple[dict, list[str]]: The content of the original's file, and the
+        names that have no place in it.
+
+    Raises:
+        CheckpointError: It is of no full pre-training of the four methods
+            and of no converted linear probe.
+    """
+    state, meta = weights_of(content, path)
+    original = meta.get('original') or {}
+    if meta.get('kind') == 'linear probe':
+        names, container, epoch = _probe_names(state, meta, original)
+        state.update(content.get('unfolded_head', {}))
+    else:
+        method = method_of(state)
+        if not method:
+            raise CheckpointError(
+                f'{path!r} is no complete pre-training checkpoint of AdCo, '
+                'CaCo, CLSA or CARE in the layout of this package')
+        layout = METHODS[method]
+        names = _names(method, layout, state, meta)
+        container, epoch = layout.container, layout.epoch
+    missing = [new for new in names.values() if new not in state]
+    if missing:
+        raise CheckpointError(f'{path!r} lacks {", ".join(missing[:4])}, '
+                              'which the original has')
+    result = dict(original.get('scalars') or {})
+    if 'epoch' in meta:
+        result.setdefault(epoch, meta['epoch'])
+        if not original:
+            result['arch'] = f'resnet{detect_backbone(state).depth}'
+    plain = {old: new for old, new in names.items() if BANK not in old}
+    # 'module.' as in the file, or as DDP writes it
+    keys = original.get('keys') or [f'module.{old}' for old in plain]
+    result[container] = {
+        key: state[plain[key.removeprefix('module.').replace(
+            '_encoder.bot.', '_encoder.trans.')]]
+        for key in keys if key.removeprefix('module.').replace(
+            '_encoder.bot.', '_encoder.trans.') in plain
+    }
+    bank = {
+        old[len(BANK) + 1:]: state[new]
+        for old, new in names.items() if BANK in old
+    }
+    if bank:
+        result[BANK] = bank
+    if original.get('param_groups') and 'optimizer' in content:
+        result['optimizer'] = _optimizer(content, original, plain)
+    return result, sorted(set(state) - set(names.values()))
+
+
+def detect_backbone(state: Mapping[str, Tensor]):
+    """Architecture of ``backbone.*``."""
+    cut = len('backbone.')
+    return detect(
+        {
+            name[cut:]: value
+            for name, value in state.items() if name.startswith('backbone.')
+        }, 'backbone')
+
+
+def _names(method: str, layout: Method, state: Mapping[str, Tensor],
+           meta: Mapping) -> Dict[str, str]:
+    """The package's name of each entry, by the original's."""
+    architecture = detect_backbone(state)
+    prefix = 'attention.blocks.'
+    blocks = 1 + max((int(name[len(prefix):].split('.')[0])
+                      for name in state if name.startswith(prefix)),
+                     default=-1)
+    relative = (meta.get('model') or {}).get(
+        'attention.position') == 'relative'
+    names = dict(layout.memory)
+    for own, old, new in ((True, layout.query, ''), (False, layout.key,
+                                                     'key_encoder.')):
+        names.update(
+            with_prefix(
+                encoder_names(method, architecture, own, blocks, relative),
+                old, new))
+    names.update(with_prefix(layout.bank, f'{BANK}.', ''))
+    return names
+
+
+def _probe_names(state: Mapping[str, Tensor], meta: Mapping,
+                 original: Mapping) -> Tuple[Dict[str, str], str, str]:
+    """The package's names of a linear probe's entries; container, epoch."""
+    layout = PROBES['care' if meta.get('method') == 'care' else 'maple']
+    names = with_prefix(
+        {name: f'backbone.{name}'
+         for name in detect_backbone(state).shapes()}, layout.backbone, '')
+    keys = {key.removeprefix('module.') for key in original.get('keys', ())}
+    heads = [entry_names(rows) for rows in layout.heads]
+    names.update(
+        next((head for head in heads if set(head) <= keys), heads[0]))
+    return names, layout.container, layout.epoch
+
+
+def _optimizer(content: Mapping, original: Mapping,
+               plain: Mapping[str, str]) -> Dict[str, Any]:
+    """The original's optimizer, with the momenta of this checkpoint."""
+    from .key_maps import BUFFERS
+    from .options import apply_options, build_shapes, config_path
+    from mmengine.config import Config
+    state = content['state_dict']
+    method = method_of(state)
+    cfg = Config.fromfile(config_path(METHODS[method].config))
+    model = build_shapes(
+        apply_options(cfg.model, content['meta']['model'])[0])
+    places = {name: i for i, (name, _) in enumerate(model.named_parameters())}
+    params = [
+        key.removeprefix('module.') for key in original['keys']
+        if key.rsplit('.', 1)[-1] not in BUFFERS
+    ]
+    groups = original['param_groups']
+    indices = [index for group in groups for index in group['params']]
+    if len(indices) != len(params):
+        query = METHODS[method].query
+        params = [name for name in params if name.startswith(query)]
+    found = {}
+    for name, index in zip(params, indices):
+        entry = content['optimizer']['state'].get(places[plain[name]])
+        if entry:
+            found[index] = entry
+    return dict(state=found, param_groups=groups)

@@ -1,0 +1,241 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+"""Names in the originals' checkpoints and in this package's, as tables.
+
+A row names a layer on both sides and what kind it is; the kind tells which
+entries the layer has. From the rows come complete dictionaries of names, so
+that every entry of a file is either in one or unknown.
+"""
+from typing import Dict, NamedTuple, Sequence, Tuple
+
+from .resnet import Architecture
+
+_NORM = ('weight', 'bias', 'running_mean', 'running_var',
+         'num_batches_tracked')
+# The entries of a layer, by its kind.
+ENTRIES: Dict[str, Tuple[str, ...]] = dict(
+    linear=('weight', 'bias'), matrix=('weight', ), norm=_NORM, tensor=())
+# Those that are no parameters of an optimizer.
+BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked', 'queue',
+           'queue_ptr')
+
+Rows = Sequence[Tuple[str, str, str]]
+
+_MOCO_HEAD: Rows = (
+    ('fc.0', 'neck.mlp.0', 'linear'),
+    ('fc.2', 'neck.mlp.2', 'linear'),
+)
+_CACO_HEAD: Rows = (
+    ('fc.0', 'neck.fc0', 'matrix'),
+    ('fc.1', 'neck.bn0', 'norm'),
+    ('fc.3', 'neck.fc1', 'matrix'),
+    ('fc.4', 'neck.bn1', 'norm'),
+    ('fc.6', 'neck.fc2', 'matrix'),
+)
+_CARE_PROJECTORS: Rows = (
+    ('fc1.0', 'neck.fc0', 'linear'),
+    ('fc1.1', 'neck.bn0', 'norm'),
+    ('fc1.3', 'neck.fc1', 'linear'),
+    ('fc2.0', 'attention_neck.fc0', 'linear'),
+    ('fc2.1', 'attention_neck.bn0', 'norm'),
+    ('fc2.3', 'attention_neck.fc1', 'linear'),
+)
+_CARE_PREDICTORS: Rows = (
+    ('fc1.4', 'predictor.fc0', 'linear'),
+    ('fc1.5', 'predictor.bn0', 'norm'),
+    ('fc1.7', 'predictor.fc1', 'linear'),
+    ('fc2.4', 'attention_predictor.fc0', 'linear'),
+    ('fc2.5', 'attention_predictor.bn0', 'norm'),
+    ('fc2.7', 'attention_predictor.fc1', 'linear'),
+)
+# CARE's attention stack, block by block; only the first has a shortcut.
+_STACK_FIRST: Rows = (
+    ('net.{b}.shortcut.0', 'blocks.{b}.shortcut.conv', 'matrix'),
+    ('net.{b}.shortcut.1', 'blocks.{b}.shortcut.bn', 'norm'),
+)
+_STACK: Rows = (
+    ('net.{b}.net.0', 'blocks.{b}.reduce.conv', 'matrix'),
+    ('net.{b}.net.1', 'blocks.{b}.reduce.bn', 'norm'),
+    ('net.{b}.net.3.to_qkv', 'blocks.{b}.attention.to_qkv', 'matrix'),
+    ('net.{b}.net.3.pos_emb.{rel}height',
+     'blocks.{b}.attention.position.height', 'tensor'),
+    ('net.{b}.net.3.pos_emb.{rel}width',
+     'blocks.{b}.attention.position.width', 'tensor'),
+    ('net.{b}.net.5', 'blocks.{b}.bn', 'norm'),
+    ('net.{b}.net.7', 'blocks.{b}.expand.conv', 'matrix'),
+    ('net.{b}.net.8', 'blocks.{b}.expand.bn', 'norm'),
+)
+_BANK = dict(W='memory.columns', v='memory.velocity')
+
+
+class Method(NamedTuple):
+    """How one original lays out its pre-training checkpoint.
+
+    Attributes:
+        container (str): Top-level entry with the weights.
+        epoch (str): Top-level entry with the number of epochs trained.
+        query (str): Prefix of the query encoder (student).
+        key (str): Prefix of the key encoder (teacher).
+        shared (Rows): Layers behind the backbone that both encoders have.
+        student (Rows): Those that the query encoder alone has.
+        memory (dict[str, str]): Entries of the container outside both.
+        bank (dict[str, str]): Entries of the top-level 'Memory_Bank'.
+        config (str): Preset in ``configs/selfsup`` for the default mode.
+        stack (bool): Whether there is an attention stack.
+    """
+    container: str
+    epoch: str
+    query: str
+    key: str
+    shared: Rows
+    config: str
+    student: Rows = ()
+    memory: Dict[str, str] = {}
+    bank: Dict[str, str] = {}
+    stack: bool = False
+
+
+METHODS: Dict[str, Method] = dict(
+    adco=Method(
+        'state_dict',
+        'epoch',
+        'encoder_q.',
+        'encoder_k.',
+        _MOCO_HEAD,
+        'adco/adco_resnet50_8xb32-asym-cosine-200e_in1k.py',
+        bank=_BANK),
+    caco=Method(
+        'state_dict',
+        'epoch',
+        'encoder_q.',
+        'encoder_k.',
+        _CACO_HEAD,
+        'caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py',
+        bank=_BANK),
+    clsa=Method(
+        'state_dict',
+        'epoch',
+        'encoder_q.',
+        'encoder_k.',
+        _MOCO_HEAD,
+        'clsa/clsa_resnet50_8xb32-single-cosine-200e_in1k.py',
+        memory=dict(queue='memory.columns', queue_ptr='memory.pointer')),
+    care=Method(
+        'model',
+        'start_epoch',
+        'student_encoder.',
+        'teacher_encoder.',
+        _CARE_PROJECTORS,
+        'care/care_resnet50_8xb128-2view-warmcos-100e_in1k.py',
+        student=_CARE_PREDICTORS,
+        stack=True),
+)
+
+
+class Probe(NamedTuple):
+    """How the originals lay out the checkpoint of a linear probe.
+
+    Attributes:
+        container (str): Top-level entry with the weights.
+        epoch (str): Top-level entry with the number of epochs trained.
+        backbone (str): Prefix of the backbone.
+        heads (tuple[Rows]): Alternatives of the classifier's layers.
+    """
+    container: str
+    epoch: str
+    backbone: str
+    heads: Tuple[Rows, ...]
+
+
+PROBES: Dict[str, Probe] = dict(
+    # fc.1 where the probe was trained with dropout
+    maple=Probe('state_dict', 'epoch', '',
+                ((('fc', 'head.fc', 'linear'), ),
+                 (('fc.1', 'head.fc', 'linear'), ))),
+    care=Probe('classifier', 'start_epoch', 'encoder.',
+               ((('classifier.0', 'head.fc', 'linear'),
+                 ('classifier.1', 'head.bn', 'norm')), )),
+)
+
+
+def entry_names(rows: Rows, **fields) -> Dict[str, str]:
+    """Names of all entries of some layers.
+
+    Args:
+        rows (Rows): The layers.
+        **fields: What stands for ``{...}`` in the names.
+
+    Returns:
+        dict[str, str]: The package's name by the original's.
+    """
+    names = {}
+    for old, new, kind in rows:
+        old, new = old.format(**fields), new.format(**fields)
+        if kind == 'tensor':
+            names[old] = new
+        for entry in ENTRIES[kind]:
+            names[f'{old}.{entry}'] = f'{new}.{entry}'
+    return names
+
+
+def stack_names(num_blocks: int, relative: bool = False) -> Dict[str, str]:
+    """Names in CARE's attention stack.
+
+    Args:
+        num_blocks (int): Blocks of the stack.
+        relative (bool): Whether its positions are relative.
+            Defaults to False.
+
+    Returns:
+        dict[str, str]: The package's name by the original's, both without
+        the prefix of the stack itself.
+    """
+    names = {}
+    for b in range(num_blocks):
+        rows = (*_STACK_FIRST, *_STACK) if b == 0 else _STACK
+        names.update(entry_names(rows, b=b, rel='rel_' if relative else ''))
+    return names
+
+
+def encoder_names(method: str,
+                  architecture: Architecture,
+                  student: bool,
+                  num_blocks: int = 0,
+                  relative: bool = False) -> Dict[str, str]:
+    """Names of one encoder of an original.
+
+    Args:
+        method (str): A key of :data:`METHODS`.
+        architecture (Architecture): Of the backbone.
+        student (bool): Whether it is the query encoder.
+        num_blocks (int): Of the attention stack. Defaults to 0.
+        relative (bool): See :func:`stack_names`. Defaults to False.
+
+    Returns:
+        dict[str, str]: The package's name by the original's, both without
+        the prefix of the encoder.
+    """
+    layout = METHODS[method]
+    names = {name: f'backbone.{name}' for name in architecture.shapes()}
+    if layout.stack:
+        names.update(
+            with_prefix(
+                stack_names(num_blocks, relative), 'trans.', 'attention.'))
+    names.update(entry_names(layout.shared))
+    if student:
+        names.update(entry_names(layout.student))
+    return names
+
+
+def with_prefix(names: Dict[str, str], old: str,
+                new: str) -> Dict[str, str]:
+    """Put a prefix in front of the names on each side.
+
+    Args:
+        names (dict[str, str]): The package's name by the original's.
+        old (str): In front of the original's.
+        new (str): In front of the package's.
+
+    Returns:
+        dict[str, str]: The longer names.
+    """
+    return {old + key: new + value for key, value in names.items()}

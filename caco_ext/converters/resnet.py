@@ -1,0 +1,188 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+"""Tell a ResNet's depth and width from the shapes of its entries."""
+import re
+from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+
+from torch import Tensor
+
+# Blocks of each stage and whether they are bottlenecks, by depth.
+DEPTHS: Dict[int, Tuple[Tuple[int, ...], bool]] = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+    152: ((3, 8, 36, 3), True),
+}
+Shape = Tuple[int, ...]
+
+
+class Architecture(NamedTuple):
+    """A ResNet with the stride in its 3x3 convolutions and a 7x7 stem.
+
+    Attributes:
+        depth (int): One of :data:`DEPTHS`.
+        base_channels (int): Inner width of the first stage's blocks.
+            Defaults to 64.
+        expansion (int): Outer over inner width; None stands for 4 with
+            bottlenecks and 1 without. Defaults to None.
+        stem_channels (int): Defaults to 64.
+    """
+    depth: int
+    base_channels: int = 64
+    expansion: Optional[int] = None
+    stem_channels: int = 64
+
+    @property
+    def factor(self) -> int:
+        """Outer over inner width of a block."""
+        return self.expansion or (4 if DEPTHS[self.depth][1] else 1)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the last map."""
+        return 8 * self.base_channels * self.factor
+
+    @property
+    def name(self) -> str:
+        """As 'ResNet-50', with the widths where they are not usual."""
+        name = f'ResNet-{self.depth}'
+        if self == Architecture(self.depth):
+            return name
+        if self == Architecture(self.depth, 128, 2):
+            return f'{name} (2x)'
+        return (f'{name} (stem {self.stem_channels}, inner '
+                f'{self.base_channels}, outer '
+                f'{self.base_channels * self.factor})')
+
+    def options(self) -> Dict[str, int]:
+        """What the hosts' ``ResNet`` has to be told.
+
+        Returns:
+            dict[str, int]: 'depth', and what differs from the defaults.
+        """
+        usual = Architecture(self.depth)
+        return dict(
+            depth=self.depth, **{
+                name: value
+                for name, value in self._asdict().items()
+                if value != getattr(usual, name)
+            })
+
+    def shapes(self) -> Dict[str, Shape]:
+        """Every entry of the backbone's state dict.
+
+        Returns:
+            dict[str, tuple[int, ...]]: Shape by name, in the order in which
+            torchvision and the hosts register them.
+        """
+        shapes = dict()
+        shapes.update(
+            _conv('conv1', (self.stem_channels, 3, 7, 7), 'bn1'))
+        blocks, bottleneck = DEPTHS[self.depth]
+        before = self.stem_channels
+        for stage, count in enumerate(blocks):
+            inner = self.base_channels * 2**stage
+            outer = inner * self.factor
+            for block in range(count):
+                prefix = f'layer{stage + 1}.{block}.'
+                if bottleneck:
+                    convs = [(inner, before, 1, 1), (inner, inner, 3, 3),
+                             (outer, inner, 1, 1)]
+                else:
+                    convs = [(inner, before, 3, 3), (outer, inner, 3, 3)]
+                for number, shape in enumerate(convs, 1):
+                    shapes.update(
+                        _conv(f'{prefix}conv{number}', shape,
+                              f'{prefix}bn{number}'))
+                # a stride or another width needs a projection
+                if block == 0 and (stage > 0 or before != outer):
+                    shapes.update(
+                        _conv(f'{prefix}downsample.0', (outer, before, 1, 1),
+                              f'{prefix}downsample.1'))
+                before = outer
+        return shapes
+
+
+def _conv(conv: str, shape: Shape, norm: str) -> Dict[str, Shape]:
+    """A convolution without bias and its batch norm."""
+    shapes = {f'{conv}.weight': shape}
+    for name in ('weight', 'bias', 'running_mean', 'running_var'):
+        shapes[f'{norm}.{name}'] = shape[:1]
+    shapes[f'{norm}.num_batches_tracked'] = ()
+    return shapes
+
+
+def detect(state: Mapping[str, Tensor], where: str) -> Architecture:
+    """Tell the architecture and check that all of it is there.
+
+    Args:
+        state (Mapping[str, Tensor]): May hold other entries too.
+        where (str): What to call it in errors.
+
+    Returns:
+        Architecture: Of the backbone.
+
+    Raises:
+        ValueError: It is no ResNet, of no known depth, or entries are
+            missing or of another shape.
+    """
+    found = {}
+    for name in state:
+        match = re.match(r'layer(\d+)\.(\d+)\.', name)
+        if match:
+            stage, block = int(match[1]), int(match[2])
+            found[stage] = max(found.get(stage, 0), block + 1)
+    blocks = tuple(found[stage] for stage in sorted(found))
+    bottleneck = 'layer1.0.conv3.weight' in state
+    depth = next((depth for depth, layout in DEPTHS.items()
+                  if layout == (blocks, bottleneck)), None)
+    kind = 'bottleneck' if bottleneck else 'basic'
+    if depth is None or 'conv1.weight' not in state:
+        stem = 'conv1.weight' in state
+        raise ValueError(
+            f'{where} is no ResNet of depth {", ".join(map(str, DEPTHS))}: '
+            f'it has {"a" if stem else "no"} conv1.weight and '
+            f'{blocks or "no"} {kind} blocks in layer1, layer2, ...')
+    last = 'conv3' if bottleneck else 'conv2'
+    widths = [
+        state.get(f'layer1.0.{name}.weight') for name in ('conv2', last)
+    ]
+    if any(w is None or w.ndim != 4 for w in widths):
+        raise ValueError(f'{where}: layer1.0.conv2.weight or '
+                         f'layer1.0.{last}.weight is missing or no '
+                         'convolution')
+    inner, outer = widths[0].size(1), widths[1].size(0)
+    if not bottleneck:
+        inner = outer
+    expansion = outer // inner
+    architecture = Architecture(
+        depth, inner,
+        None if expansion == (4 if bottleneck else 1) else expansion,
+        state['conv1.weight'].size(0))
+    check_shapes(state, architecture.shapes(), f'{where} ({kind} blocks, '
+                 f'{architecture.name})')
+    return architecture
+
+
+def check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Shape],
+                 where: str) -> None:
+    """Check that entries are there and have their shapes.
+
+    Args:
+        state (Mapping[str, Tensor]): May hold other entries too.
+        wanted (Mapping[str, tuple[int, ...]]): Shape by name.
+        where (str): What to call it in the error.
+
+    Raises:
+        ValueError: Names the first few that are missing or different.
+    """
+    wrong = []
+    for name, shape in wanted.items():
+        if name not in state:
+            wrong.append(f'{name} is missing')
+        elif tuple(state[name].shape) != tuple(shape):
+            wrong.append(f'{name} is {list(state[name].shape)} and should '
+                         f'be {list(shape)}')
+    if wrong:
+        more = f' and {len(wrong) - 4} more' if len(wrong) > 4 else ''
+        raise ValueError(f'{where}: {"; ".join(wrong[:4])}{more}')
