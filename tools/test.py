@@ -114,7 +114,7 @@ def find_knn_hook(runner: Runner, config: str):
         if type(hook).__name__ == 'KNNHook':
             return hook
     raise UsageError(f'{config} has neither test_dataloader nor a KNNHook in '
-                     'custom_hooks, so there is nothing to evaluate with')
+                     'default_hooks or custom_hooks to evaluate with')
 
 
 @master_only
