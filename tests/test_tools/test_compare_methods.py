@@ -1,0 +1,293 @@
+"""tools/benchmarks/compare_methods.sh on a few pictures."""
+import json
+import os.path as osp
+import shutil
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from caco_ext.utils import run_tool
+from caco_ext.visualization import read_run
+from .conftest import ROOT
+from .conftest import run_tool as run_script
+from .conftest import write_config
+
+TOOLS = osp.join(ROOT, 'tools', 'benchmarks')
+MODULES = ('compare_methods', 'comparison_measures', 'comparison_report',
+           'comparison_runs')
+
+
+@pytest.fixture(scope='module')
+def modules():
+    """The tool's modules, imported as the script imports them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(TOOLS)
+        patch.setenv('LOCAL_RANK', '0')  # so that it is taken back
+        yield SimpleNamespace(**{name: __import__(name) for name in MODULES})
+        for name in MODULES:
+            del sys.modules[name]
+
+
+@pytest.fixture(scope='module')
+def compare(modules, tmp_path_factory):
+    """Call the tool in this process, which saves importing torch."""
+    folder = tmp_path_factory.mktemp('compare')
+    write_config(folder)
+    data, knn = folder / 'data', 'default_hooks.knn'
+    options = ('model.backbone.base_channels=8',
+               'model.backbone.stem_channels=8', 'model.neck.in_channels=64',
+               'train_dataloader.batch_size=4',
+               'train_dataloader.num_workers=0',
+               'train_dataloader.persistent_workers=False',
+               f'train_dataloader.dataset.data_root={data}',
+               f'{knn}.train_dataset.data_root={data}',
+               f'{knn}.test_dataset.data_root={data}', f'{knn}.k=3',
+               f'{knn}.num_workers=0')
+
+    def call(*arguments, out=folder / 'out'):
+        tool = modules.compare_methods
+        run_tool(tool.get_parser(), tool.main, [
+            '--out',
+            str(out), '--methods', 'mocov2,simclr', '--seeds', '0,1',
+            '--epochs', '1', *arguments, '--cfg-options', *options
+        ])
+
+    call.out = folder / 'out'
+    runs, tool = modules.comparison_runs, modules.compare_methods
+
+    def train(config, options, seed, amp, work_dir, state):
+        # As it is when the machine goes down after a checkpoint.
+        if (seed, osp.basename(osp.dirname(work_dir))) == (1, 'mocov2'):
+            finished = call.out / 'mocov2' / 'seed_0'
+            for path in finished.iterdir():
+                if path.is_dir():
+                    shutil.copytree(path, osp.join(work_dir, path.name))
+                elif path.suffix == '.pth' or path.name == 'last_checkpoint':
+                    shutil.copy(path, work_dir)
+        return runs.train(config, options, seed, amp, work_dir, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tool, 'train', train)
+        call()
+    return call
+
+
+def read(path):
+    with open(path, encoding='utf-8') as file:
+        return json.load(file)
+
+
+def cells(out) -> dict:
+    """The rows of the table by method."""
+    lines = (out / 'table.md').read_text().splitlines()
+    rows = [[c.strip() for c in line.strip('|').split('|')] for line in lines
+            if line.startswith('|')]
+    assert rows[0] == [
+        'method', 'kNN [%]', 'linear probe [%]', 'seconds per epoch',
+        'peak memory [GB]', 'seeds'
+    ]
+    return {row[0]: row[1:] for row in rows[2:]}
+
+
+def test_table_and_plot(compare):
+    rows = cells(compare.out)
+    assert set(rows) == {'mocov2', 'simclr', 'random network'}
+    accuracies = [float(row[0].split()[0]) for row in rows.values()]
+    assert accuracies == sorted(accuracies, reverse=True)
+    results = read(compare.out / 'results.json')
+    assert len(results['runs']) == 6
+    for method in ('mocov2', 'simclr'):
+        runs = [r for r in results['runs'] if r['method'] == method]
+        assert rows[method][-1] == '0, 1'
+        for column, name, unit, digits in ((0, 'knn', 1, 1), (1, 'probe', 1,
+                                                              1),
+                                           (2, 'seconds_per_epoch', 1, 1),
+                                           (3, 'peak_memory_mb', 1e-3, 2)):
+            values = [run[name] * unit for run in runs]
+            mean, spread = np.mean(values), np.std(values, ddof=1)
+            assert rows[method][column] == \
+                f'{mean:.{digits}f} ± {spread:.{digits}f}'
+        # Torch alone takes more than this, and nobody waits a minute.
+        assert all(r['peak_memory_mb'] > 200 for r in runs)
+        assert all(0 < r['seconds_per_epoch'] < 60 for r in runs)
+    assert rows['random network'][2:4] == ['–', '–']
+    with Image.open(compare.out / 'plot.png') as picture:
+        assert picture.width > 800 and len(set(picture.getdata())) > 50
+
+
+def test_each_run_is_measured_as_it_was_logged(compare):
+    results = read(compare.out / 'results.json')
+    trained = [r for r in results['runs'] if r['method'] != 'random']
+    weights = {}
+    for run in trained:
+        folder = compare.out / run['method'] / f'seed_{run["seed"]}'
+        log = read_run(str(folder))
+        assert log.knn_by_epoch() == ([1], [run['knn']])
+        weights[run['method'], run['seed']] = np.load(
+            folder / 'features.npz')['train'].tobytes()
+    # The second of MoCo v2 continued a copy of the first.
+    assert len(trained) == 4 and len(set(weights.values())) == 3
+    assert weights['mocov2', 0] == weights['mocov2', 1]
+    # The weights that MoCo v2 starts from, and others.
+    first, second = (
+        read(compare.out / 'random' / f'seed_{seed}' / 'result.json')
+        for seed in (0, 1))
+    log = read_run(str(compare.out / 'mocov2' / 'seed_0'))
+    assert log.untrained_knn == first['knn']
+    features = [
+        np.load(compare.out / 'random' / f'seed_{seed}' / 'features.npz')
+        for seed in (0, 1)
+    ]
+    assert not np.array_equal(features[0]['train'], features[1]['train'])
+    assert set(results['knn_by_epoch']['simclr']) == {'0', '1'}
+
+
+def test_an_interrupted_run_is_resumed(compare):
+    first, second = (compare.out / 'mocov2' / f'seed_{s}' for s in (0, 1))
+    assert 'Saving checkpoint at 1' in (first / 'train.log').read_text()
+    resumed = (second / 'train.log').read_text()
+    assert 'resumed epoch: 1' in resumed
+    assert 'Saving checkpoint' not in resumed
+    first, second = (read(p / 'result.json') for p in (first, second))
+    for name in ('knn', 'probe', 'seconds_per_epoch'):
+        assert second[name] == first[name]
+
+
+def test_finished_runs_are_kept(compare, capfd):
+    sizes = {p: p.stat().st_size for p in compare.out.glob('*/*/train.log')}
+    assert len(sizes) == 4
+    before = cells(compare.out)
+    capfd.readouterr()
+    compare()
+    output = capfd.readouterr().out
+    assert output.count(': kept\n') == 6
+    assert 'see ' not in output
+    assert sizes == {p: p.stat().st_size for p in sizes}
+    assert cells(compare.out) == before
+
+
+def test_table_of_what_there_is(compare, tmp_path):
+    result = compare.out / 'simclr' / 'seed_1' / 'result.json'
+    shutil.move(result, tmp_path)
+    try:
+        compare('--table-only')
+        rows = cells(compare.out)
+    finally:
+        shutil.move(tmp_path / 'result.json', result)
+    assert rows['simclr'][-1] == '0' and '±' not in rows['simclr'][0]
+    assert rows['mocov2'][-1] == '0, 1'
+    compare('--table-only')
+    assert cells(compare.out)['simclr'][-1] == '0, 1'
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('--methods', 'caco,moco'), "there is no 'moco'; choose among adco-asym"),
+    (('--seeds', '0,x'), '--seeds 0,x must be whole numbers'),
+    (('--seeds', '0,0'), '--seeds names one twice'),
+    (('--epochs', '0'), '--epochs 0 must be at least 1'),
+    (('--methods', 'caco'), 'caco warms up for 1; take at least 2'),
+    (('--epochs', '2'), 'holds another comparison'),
+])
+def test_wrong_arguments(compare, arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        compare(*arguments)
+
+
+def test_another_config_in_an_old_folder(compare, modules, monkeypatch):
+    simclr = modules.compare_methods.METHODS['simclr']
+    monkeypatch.setitem(modules.compare_methods.METHODS, 'mocov2', simclr)
+    monkeypatch.setattr(modules.compare_methods, 'RANDOM', 'simclr')
+    with pytest.raises(SystemExit, match='seed_0 holds a run of another'):
+        compare('--methods', 'mocov2')
+
+
+def test_a_failing_run_is_named_and_the_others_go_on(compare, modules,
+                                                     monkeypatch, tmp_path,
+                                                     capsys):
+    script = tmp_path / 'train.py'
+    script.write_text('raise SystemExit("no room left")')
+    monkeypatch.setattr(modules.comparison_runs, 'TRAIN', str(script))
+    # So that nothing has to be measured here.
+    shutil.copytree(compare.out / 'random', tmp_path / 'out' / 'random')
+    with pytest.raises(SystemExit) as stop:
+        compare('--seeds', '0', out=tmp_path / 'out')
+    assert str(stop.value).endswith('these failed: mocov2, seed 0; simclr, '
+                                    'seed 0')
+    assert capsys.readouterr().out.count('no room left') == 2
+    assert list(cells(tmp_path / 'out')) == ['random network']
+
+
+def test_table_only_needs_a_comparison(compare, tmp_path):
+    with pytest.raises(SystemExit, match='nothing holds no comparison'):
+        compare('--table-only', out=tmp_path / 'nothing')
+
+
+def test_shell_script(tmp_path):
+    output = run_script(
+        'benchmarks/compare_methods.sh',
+        '--epochs',
+        '3',
+        '--out',
+        'a folder',
+        cwd=tmp_path,
+        PYTHON='echo')
+    assert output.strip() == \
+        f'{TOOLS}/compare_methods.py --epochs 3 --out a folder'
+
+
+def test_schedules_are_stretched_behind_their_warm_up(modules):
+    tool, runs = modules.compare_methods, modules.comparison_runs
+    config = osp.join(ROOT, 'configs', 'selfsup', tool.METHODS['caco'])
+    cfg = runs.resolve(config, tool.COMMON_OPTIONS)
+    options = runs.schedule_options(cfg, 30, 'caco')
+    cfg = runs.resolve(config, [*tool.COMMON_OPTIONS, *options])
+    warm, cosine = cfg.param_scheduler
+    assert (warm['end'], cosine['begin']) == (1, 1)
+    assert (cosine['T_max'], cosine['end']) == (29, 30)
+    assert cfg.train_cfg.max_epochs == 30
+    assert cfg.default_hooks.checkpoint.save_best is None
+
+
+def test_all_methods_have_one_backbone_and_batch(modules, monkeypatch):
+    tool = modules.compare_methods
+    args = SimpleNamespace(
+        methods=list(tool.METHODS), epochs=15, amp=False, cfg_options=[])
+    runs, common = tool.plan(args)
+    assert common == 'ResNet-18, batches of 64, 15 epoch(s)'
+    assert len({digest for _, _, digest in runs.values()}) == len(tool.METHODS)
+    other = 'adco/adco_resnet50_8xb32-asym-cosine-200e_in1k.py'
+    monkeypatch.setitem(tool.METHODS, 'byol', other)
+    with pytest.raises(ValueError, match='byol has ResNet-50, batches of 32'):
+        tool.plan(args)
+
+
+def test_probe_is_that_of_scikit_learn(modules):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 20)
+    centres = rng.normal(size=(3, 8))[labels] * 4
+    x, y = centres + rng.normal(size=(2, 60, 8)) * 5
+    measures = modules.comparison_measures
+    accuracy, chosen = measures.linear_probe(x, labels, y, labels)
+
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    scores = []
+    for c in measures.C_GRID:
+        score = []
+        for train, held in folds.split(x, labels):
+            mean, std = x[train].mean(0), x[train].std(0)
+            model = LogisticRegression(C=c, max_iter=1000)
+            model.fit((x[train] - mean) / std, labels[train])
+            score.append(model.score((x[held] - mean) / std, labels[held]))
+        scores.append(np.mean(score))
+    assert len(set(scores)) > 1
+    assert chosen == measures.C_GRID[int(np.argmax(scores))]
+    model = LogisticRegression(C=chosen, max_iter=1000)
+    model.fit((x - x.mean(0)) / x.std(0), labels)
+    expected = model.score((y - x.mean(0)) / x.std(0), labels)
+    assert accuracy == pytest.approx(100 * expected)
+    assert 30 < accuracy < 100

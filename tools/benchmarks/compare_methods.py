@@ -1,0 +1,257 @@
+"""Train several methods under the same conditions and compare them.
+
+Every method and seed trains in a process and a folder of its own,
+OUT/METHOD/seed_SEED. Then its frozen backbone is measured by its neighbours
+and by a linear probe. OUT gets table.md, plot.png and results.json, after
+every run anew. A finished run is kept and an interrupted one continued.
+"""
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import os.path as osp
+import signal
+import sys
+
+import torch
+from comparison_report import read_json, write_json, write_report
+from comparison_runs import (begin, measure, resolve, schedule_options,
+                             start_measuring, train)
+
+import caco_ext  # noqa: F401  registers the classes that configs name
+from caco_ext.utils import UsageError, run_tool
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+# What --methods chooses from; several names may lead to one method's configs.
+# Relative to configs/selfsup.
+METHODS = {
+    'adco-asym': 'adco/adco_resnet18_1xb64-asym-cosine-15e_photopatches.py',
+    'adco-sym': 'adco/adco_resnet18_1xb64-sym-cosine-15e_photopatches.py',
+    'caco': 'caco/caco_resnet18_1xb64-sym48px-warmcos-15e_photopatches.py',
+    'caco-32px': 'caco/caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py',
+    'clsa': 'clsa/clsa_resnet18_1xb64-single-cosine-15e_photopatches.py',
+    'care': 'care/care_resnet18_1xb64-2view-warmcos-15e_photopatches.py',
+    'mocov2': 'hosts/mocov2_resnet18_1xb64-2view-cosine-15e_photopatches.py',
+    'simclr': 'hosts/simclr_resnet18_1xb64-2view-cosine-15e_photopatches.py',
+    'byol': 'hosts/byol_resnet18_1xb64-2view-cosine-15e_photopatches.py',
+    'simsiam': 'hosts/simsiam_resnet18_1xb64-2view-cosine-15e_photopatches.py',
+}
+# Whose untrained network stands for chance, whatever methods are compared.
+RANDOM = 'mocov2'
+# For the curves, and to lose little when interrupted. More checkpoints of all
+# these runs would fill a disk.
+COMMON_OPTIONS = ('default_hooks.knn.interval=3',
+                  'default_hooks.checkpoint.interval=1',
+                  'default_hooks.checkpoint.max_keep_ckpts=1',
+                  'default_hooks.checkpoint.save_best=None')
+
+
+def get_parser():
+    """Describe the command line.
+
+    Returns:
+        ArgumentParser: The arguments.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--methods',
+        default=','.join(METHODS),
+        help='names with commas between them (default: %(default)s)')
+    parser.add_argument(
+        '--seeds',
+        default='0,1,2',
+        help='whole numbers with commas between them (default: %(default)s)')
+    parser.add_argument('--epochs', type=int, default=15)
+    parser.add_argument('--out', default='work_dirs/compare')
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--table-only',
+        action='store_true',
+        help='train nothing; draw table and plot of what there is')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='settings that replace those of every config')
+    return parser
+
+
+def check_arguments(args):
+    """Take the lists apart and refuse what cannot be, before any training.
+
+    Args:
+        args (Namespace): Of :func:`get_parser`; ``methods`` and ``seeds``
+            become lists.
+
+    Raises:
+        UsageError: With the option, its value and the way out.
+    """
+    args.methods = args.methods.split(',')
+    for name in args.methods:
+        if name not in METHODS:
+            raise UsageError(
+                f'--methods: there is no {name!r}; choose among ' +
+                ', '.join(METHODS))
+    seeds = args.seeds.split(',')
+    if not all(seed.isdigit() for seed in seeds):
+        raise UsageError(f'--seeds {args.seeds} must be whole numbers with '
+                         'commas between them, as 0,1,2')
+    args.seeds = [int(seed) for seed in seeds]
+    for option in ('methods', 'seeds'):
+        values = getattr(args, option)
+        if len(set(values)) < len(values):
+            raise UsageError(f'--{option} names one twice')
+    if args.epochs < 1:
+        raise UsageError(f'--epochs {args.epochs} must be at least 1')
+    if args.amp and not torch.cuda.is_available():
+        raise UsageError('--amp needs a GPU; leave it out on the CPU')
+
+
+def plan(args):
+    """Settle every method's config and options.
+
+    Args:
+        args (Namespace): Checked arguments.
+
+    Returns:
+        tuple[dict, str]: By method ``(config, options, digest)``, and a line
+        that says what all have in common.
+
+    Raises:
+        UsageError: They differ in backbone or batch.
+    """
+    runs, common = {}, {}
+    for name in dict.fromkeys([*args.methods, RANDOM]):
+        config = osp.join(ROOT, 'configs', 'selfsup', METHODS[name])
+        options = [*COMMON_OPTIONS, *args.cfg_options]
+        options += schedule_options(
+            resolve(config, options), args.epochs, name)
+        cfg = resolve(config, options)
+        # A config that was edited meanwhile is another one.
+        text = json.dumps([cfg.to_dict(), args.amp], default=str)
+        runs[name] = (config, options,
+                      hashlib.sha256(text.encode()).hexdigest())
+        backbone = cfg.model.backbone
+        common[name] = (f'{backbone.type.split(".")[-1]}-{backbone.depth}, '
+                        f'batches of {cfg.train_dataloader.batch_size}, '
+                        f'{args.epochs} epoch(s)')
+    first, *others = common
+    for name in others:
+        if common[name] != common[first]:
+            raise UsageError(f'--methods: {first} has {common[first]}, and '
+                             f'{name} has {common[name]}; compare them apart')
+    return runs, common[first] + (', mixed precision' if args.amp else '')
+
+
+def run_once(pool, name, seed, plan_of_run, args):
+    """Train and measure one method with one seed, unless that is done.
+
+    Args:
+        pool (Executor): Measures.
+        name (str): The method, or 'random' for an untrained network.
+        seed (int): The seed.
+        plan_of_run (tuple): Of :func:`plan`.
+        args (Namespace): Checked arguments.
+
+    Returns:
+        bool: Whether all went well.
+    """
+    config, options, digest = plan_of_run
+    title = f'[compare] {name}, seed {seed}:'
+    folder = osp.join(args.out, name, f'seed_{seed}')
+    state = begin(folder, digest)
+    path = osp.join(folder, 'result.json')
+    if osp.isfile(path):
+        print(title, 'kept', flush=True)
+        return True
+    if name == 'random':
+        result = measure(pool, 'measure_random', config, options, seed, folder)
+    else:
+        log = osp.join(folder, 'train.log')
+        if not state['trained']:
+            print(title, f'training, see {log}', flush=True)
+            if train(config, options, seed, args.amp, folder, state):
+                with open(log, encoding='utf-8') as file:
+                    tail = ''.join(file.readlines()[-5:])
+                print(title, f'failed\n{tail}', flush=True)
+                return False
+        result = measure(pool, 'measure_run', folder)
+        result['peak_memory_mb'] = state['peak_memory_mb']
+    write_json(path, dict(method=name, seed=seed, **result))
+    write_report(args.out)
+    print(
+        title, f'kNN {result["knn"]:.2f} %, linear probe '
+        f'{result["probe"]:.2f} %',
+        flush=True)
+    return True
+
+
+def compare(args, runs, common):
+    """Train and measure whatever is missing.
+
+    Args:
+        args (Namespace): Checked arguments.
+        runs (dict): Of :func:`plan`.
+        common (str): Of :func:`plan`.
+
+    Returns:
+        list[str]: Runs that failed.
+
+    Raises:
+        UsageError: The folder belongs to another comparison.
+    """
+    path = osp.join(args.out, 'settings.json')
+    settings = dict(common=common, options=args.cfg_options)
+    there = read_json(path)
+    if there not in (None, settings):
+        raise UsageError(f'--out {args.out} holds another comparison ({there})'
+                         '; name another folder')
+    write_json(path, settings)
+    # Seed by seed, so that a table of all methods stands early.
+    jobs = [(name, seed) for seed in args.seeds
+            for name in ['random', *args.methods]]
+    with start_measuring() as pool:
+        return [
+            f'{name}, seed {seed}' for name, seed in jobs
+            if not run_once(pool, name, seed, runs[RANDOM if name ==
+                                                   'random' else name], args)
+        ]
+
+
+def main(args):
+    """Compare.
+
+    Args:
+        args (Namespace): The arguments.
+    """
+    if args.table_only:
+        if not osp.isfile(osp.join(args.out, 'settings.json')):
+            raise UsageError(f'--out {args.out} holds no comparison')
+    else:
+        check_arguments(args)
+        runs, common = plan(args)
+        os.makedirs(args.out, exist_ok=True)
+        with open(osp.join(args.out, 'lock'), 'w') as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f'--out {args.out}: another comparison is '
+                                 'writing there') from None
+            failed = compare(args, runs, common)
+    for path in write_report(args.out):
+        print(path)
+    with open(osp.join(args.out, 'table.md'), encoding='utf-8') as file:
+        print(file.read())
+    if not args.table_only and failed:
+        raise UsageError('these failed: ' + '; '.join(failed))
+
+
+if __name__ == '__main__':
+    # A training that is going on has to be stopped with this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    run_tool(get_parser(), main)
