@@ -12,4 +12,16 @@ compat.apply()
 
 from . import datasets, engine, evaluation, models  # noqa: E402,F401
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'extract_features', 'get_model']
+
+
+def __getattr__(name: str):
+    # Lazily: training needs none of it.
+    if name in ('extract_features', 'get_model'):
+        from . import apis
+        return getattr(apis, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

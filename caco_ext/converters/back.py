@@ -5,9 +5,9 @@ from typing import Any, Dict, List, Mapping, Tuple
 from torch import Tensor
 
 from .files import CheckpointError, weights_of
-from .key_maps import (METHODS, PROBES, Method, encoder_names, entry_names,
+from .key_maps import (BUFFERS, METHODS, PROBES, Method, encoder_names, entry_names,
                        with_prefix)
-from .official import BANK
+from .official import BANK, strip_key
 from .resnet import detect
 
 
@@ -75,11 +75,10 @@ def to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
     plain = {old: new for old, new in names.items() if BANK not in old}
     # 'module.' as in the file, or as DDP writes it
     keys = original.get('keys') or [f'module.{old}' for old in plain]
+    # those that are not in `plain` were idle in the file
     result[container] = {
-        key: state[plain[key.removeprefix('module.').replace(
-            '_encoder.bot.', '_encoder.trans.')]]
-        for key in keys if key.removeprefix('module.').replace(
-            '_encoder.bot.', '_encoder.trans.') in plain
+        key: state[plain[strip_key(key)]]
+        for key in keys if strip_key(key) in plain
     }
     bank = {
         old[len(BANK) + 1:]: state[new]
@@ -130,7 +129,7 @@ def _probe_names(state: Mapping[str, Tensor], meta: Mapping,
     names = with_prefix(
         {name: f'backbone.{name}'
          for name in detect_backbone(state).shapes()}, layout.backbone, '')
-    keys = {key.removeprefix('module.') for key in original.get('keys', ())}
+    keys = {strip_key(key) for key in original.get('keys', ())}
     heads = [entry_names(rows) for rows in layout.heads]
     names.update(
         next((head for head in heads if set(head) <= keys), heads[0]))
@@ -140,9 +139,8 @@ def _probe_names(state: Mapping[str, Tensor], meta: Mapping,
 def _optimizer(content: Mapping, original: Mapping,
                plain: Mapping[str, str]) -> Dict[str, Any]:
     """The original's optimizer, with the momenta of this checkpoint."""
-    from .key_maps import BUFFERS
-    from .options import apply_options, build_shapes, config_path
     from mmengine.config import Config
+    from .options import apply_options, build_shapes, config_path
     state = content['state_dict']
     method = method_of(state)
     cfg = Config.fromfile(config_path(METHODS[method].config))
@@ -150,7 +148,7 @@ def _optimizer(content: Mapping, original: Mapping,
         apply_options(cfg.model, content['meta']['model'])[0])
     places = {name: i for i, (name, _) in enumerate(model.named_parameters())}
     params = [
-        key.removeprefix('module.') for key in original['keys']
+        strip_key(key) for key in original['keys']
         if key.rsplit('.', 1)[-1] not in BUFFERS
     ]
     groups = original['param_groups']

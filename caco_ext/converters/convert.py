@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .files import CheckpointError, provenance, read_checkpoint
 from .key_maps import METHODS
-from .official import BANK, Official, identify
+from .official import Official, identify
 
 PARTS = ('full', 'backbone', 'backbone_k')
 # What stands in an original's file, by the package's name of it.
@@ -147,9 +147,7 @@ def describe(official: Official) -> str:
 
 def source_name(official: Official, name: str) -> str:
     """Name of a weight as it stands in the file."""
-    if name.startswith(f'{BANK}.'):
-        return name
-    return f'module.{name}' if official.module else name
+    return official.keys.get(name, name)
 
 
 def _backbone(official: Official, report: Report, part: str,
@@ -188,7 +186,7 @@ def _full(official: Official, report: Report, meta: dict,
     report.used += [(source_name(official, name), official.names[name])
                     for name in tensors if name not in official.idle]
     meta['original'] = dict(
-        keys=[source_name(official, name) for name in official.state],
+        keys=list(official.keys.values()),
         scalars=official.scalars)
     if official.probe:
         if official.optimizer is not None:
@@ -211,7 +209,11 @@ def _full(official: Official, report: Report, meta: dict,
         report.notes.append(
             f'{cfg.filename} has other sizes; train with it and '
             f'--cfg-options {" ".join(changes)}')
-    model = build_shapes(settings)
+    try:
+        model = build_shapes(settings)
+    except (ValueError, AssertionError) as error:
+        raise CheckpointError('the file is mixed up; no model has the sizes '
+                              f'of all its parts: {error}') from error
     _add(state, report, official)
     state = _in_order(state, model)
     epoch, length = epoch_and_length(official, cfg, given, report.notes)

@@ -180,6 +180,22 @@ def plain(value: Any, where: str = 'meta') -> Any:
                           'written here holds tensors and plain data only')
 
 
+def check_destination(path: str) -> None:
+    """Refuse what cannot be written to, before hours of work.
+
+    Args:
+        path (str): The file to write.
+
+    Raises:
+        CheckpointError: It is a folder, or its folder takes no files.
+    """
+    if osp.isdir(path):
+        raise CheckpointError(f'{path!r} is a folder; name a file')
+    folder = osp.dirname(osp.abspath(path))
+    if osp.isdir(folder) and not os.access(folder, os.W_OK):
+        raise CheckpointError(f'{folder!r} cannot be written to')
+
+
 def write_atomically(path: str, write: Callable[[str], None]) -> None:
     """Write under a temporary name and rename, so that no half file stays.
 
@@ -188,10 +204,9 @@ def write_atomically(path: str, write: Callable[[str], None]) -> None:
         write (Callable[[str], None]): Writes to the path it is given.
 
     Raises:
-        CheckpointError: ``path`` is a folder.
+        CheckpointError: See :func:`check_destination`.
     """
-    if osp.isdir(path):
-        raise CheckpointError(f'{path!r} is a folder; name a file')
+    check_destination(path)
     folder = osp.dirname(osp.abspath(path))
     os.makedirs(folder, exist_ok=True)
     handle, temporary = tempfile.mkstemp(

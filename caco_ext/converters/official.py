@@ -28,7 +28,8 @@ class Official:
             ``state`` and, behind 'Memory_Bank.', of ``bank``.
         architecture (Architecture): Of the backbone.
         epoch (int, optional): Epochs trained.
-        module (bool): Whether keys began with 'module.'.
+        keys (dict[str, str]): The file's own key of each weight of
+            ``state``, with 'module.' and older names.
         scalars (dict): Plain numbers and strings beside the weights.
         optimizer (dict, optional): State of the optimizer.
         dropped (list[tuple[str, str]]): Top-level entries without
@@ -44,7 +45,7 @@ class Official:
     names: Dict[str, str]
     architecture: Architecture
     epoch: Optional[int]
-    module: bool
+    keys: Dict[str, str]
     scalars: Dict[str, Any]
     optimizer: Optional[Mapping]
     dropped: List[Tuple[str, str]] = field(default_factory=list)
@@ -80,11 +81,11 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
         raise CheckpointError(f'{path!r} holds {_describe(content)}, not a '
                               'checkpoint of AdCo, CaCo, CLSA or CARE')
     container, raw = _container(content, path)
-    state, module = _strip(raw, f'{path!r}, {container}')
+    state = _strip(raw, f'{path!r}, {container}')
     bank = content.get(BANK, {})
     if not isinstance(bank, Mapping):
         raise CheckpointError(f'{path!r}: {BANK} is {_describe(bank)}')
-    bank = _strip(bank, f'{path!r}, {BANK}')[0] if bank else {}
+    bank = _strip(bank, f'{path!r}, {BANK}') if bank else {}
     found, probe = _recognise(state, bank, path, method)
     layout = PROBES['care' if found == 'care' else
                     'maple'] if probe else METHODS[found]
@@ -101,7 +102,7 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
             with_prefix(METHODS[found].bank if not probe else {},
                         f'{BANK}.', ''))
     official = Official(found, probe, state, bank, names, architecture, None,
-                        module, {}, None, [], relative)
+                        dict(zip(state, raw)), {}, None, [], relative)
     if probe and found == 'care':
         # its backbone class has the other stream and heads too
         official.idle = {
@@ -142,7 +143,7 @@ def _container(content: Mapping, path: str) -> Tuple[str, Mapping]:
         'have them')
 
 
-def _strip(state: Mapping, where: str) -> Tuple[Dict[str, Tensor], bool]:
+def _strip(state: Mapping, where: str) -> Dict[str, Tensor]:
     """Take 'module.' off the keys, and see that values are tensors."""
     if not state:
         raise CheckpointError(f'{where}: empty, no weights')
@@ -156,13 +157,21 @@ def _strip(state: Mapping, where: str) -> Tuple[Dict[str, Tensor], bool]:
         raise CheckpointError(
             f'{where} is mixed up: {len(module)} of {len(state)} keys begin '
             f"with 'module.', others, as {other!r}, do not")
-    cut = len('module.') if module else 0
-    # older checkpoints of CARE call the stack 'bot'
-    return {
-        re.sub(r'^((student|teacher)_encoder\.)bot\.', r'\1trans.',
-               name[cut:]): value
-        for name, value in state.items()
-    }, bool(module)
+    return {strip_key(name): value for name, value in state.items()}
+
+
+def strip_key(key: str) -> str:
+    """Name of a weight by its key in a file.
+
+    Args:
+        key (str): May begin with DDP's 'module.'; older checkpoints of CARE
+            call the attention stack 'bot'.
+
+    Returns:
+        str: As in the key maps.
+    """
+    return re.sub(r'^((student|teacher)_encoder\.)bot\.', r'\1trans.',
+                  re.sub(r'^module\.', '', key))
 
 
 def _recognise(state: Mapping, bank: Mapping, path: str,

@@ -209,7 +209,7 @@ def check_learning_rate(official: Official, cfg: Config, epoch: int,
     if theirs is None or epoch < 1:
         return
     ours = _rate(cfg, epoch, length)
-    if abs(theirs - ours) > 0.02 * max(abs(theirs), abs(ours)):
+    if abs(theirs - ours) > 0.01 * max(abs(theirs), abs(ours)):
         notes.append(
             f'the file ended with lr {theirs:.6g}, and the config trains the '
             f'epoch that it ended with lr {ours:.6g}: batch, length or '

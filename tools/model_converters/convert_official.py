@@ -10,6 +10,7 @@ import json
 from caco_ext.converters import (METHODS, PARTS, CheckpointError, beside,
                                  convert, read_checkpoint, to_official,
                                  write_checkpoint)
+from caco_ext.converters.files import check_destination
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -68,6 +69,7 @@ def main() -> None:
     """Convert and give an account of it."""
     args = get_parser().parse_args()
     try:
+        check_destination(args.dst)
         if args.back:
             content, left = to_official(
                 read_checkpoint(args.src, args.trust), args.src)

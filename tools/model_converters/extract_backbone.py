@@ -3,17 +3,18 @@
 The keys keep their prefix, so that every OpenMMLab project loads the file by
 
     init_cfg=dict(type='Pretrained', checkpoint='DST', prefix='backbone.')
+
+Any backbone serves, a ResNet or another; export_backbone.py writes ResNets
+for other libraries too.
 """
 import argparse
-import os
-import os.path as osp
-import pickle
-import tempfile
-
-import torch
 
 # importing the package allows torch to read mmengine's checkpoints
-import caco_ext
+import caco_ext  # noqa: F401
+from caco_ext.converters import (CheckpointError, read_checkpoint,
+                                 write_checkpoint)
+from caco_ext.converters.files import (check_destination, provenance,
+                                       weights_of)
 
 PREFIX = 'backbone.'
 
@@ -41,70 +42,31 @@ def read_backbone(path: str) -> tuple:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no checkpoint or has no backbone.
+        CheckpointError: It is no checkpoint or has no backbone.
     """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'no checkpoint {path!r}')
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f'{path!r} is not a readable checkpoint: '
-                         f'{str(error).splitlines()[0]}') from error
-    if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path!r} holds a {type(checkpoint).__name__}, not '
-                         'a checkpoint')
-    state = checkpoint.get('state_dict', checkpoint)
+    state, meta = weights_of(read_checkpoint(path), path)
     weights = {n: v for n, v in state.items() if n.startswith(PREFIX)}
-    for name, value in weights.items():
-        if not isinstance(value, torch.Tensor):
-            raise ValueError(f'{name!r} is a {type(value).__name__}, not a '
-                             f'tensor, in {path!r}')
-        # of its own, without what it may have been a part of
-        weights[name] = value.clone()
     if not weights:
         found = sorted({str(name).split('.')[0] for name in state})
-        raise ValueError(f'{path!r} has no key that begins with {PREFIX!r}, '
-                         f'only {", ".join(found[:8])}; give a checkpoint '
-                         'that this package or MMSelfSup has trained')
-    return weights, checkpoint.get('meta') or {}
-
-
-def save_atomically(content: dict, path: str) -> None:
-    """Save under a temporary name and rename, so that no half file stays.
-
-    Args:
-        content (dict): What ``torch.save`` shall write.
-        path (str): Where; its folder is made when missing.
-    """
-    folder = osp.dirname(osp.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=folder, prefix=osp.basename(path) + '.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            torch.save(content, file)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        raise CheckpointError(
+            f'{path!r} has no key that begins with {PREFIX!r}, only '
+            f'{", ".join(found[:8])}; give a checkpoint that this package or '
+            "MMSelfSup has trained; convert_official.py reads the authors'")
+    return weights, meta
 
 
 def main():
     """Convert and say how to use the result."""
     args = parse_args()
-    if osp.isdir(args.dst):
-        raise SystemExit(f'error: {args.dst!r} is a folder; name a file')
     try:
+        check_destination(args.dst)
         weights, meta = read_backbone(args.src)
-    except (FileNotFoundError, ValueError) as error:
+        keep = {name: meta.get(name) for name in ('method', 'epoch', 'iter')}
+        write_checkpoint(
+            dict(state_dict=weights, meta=provenance(args.src, **keep)),
+            args.dst)
+    except (CheckpointError, OSError) as error:
         raise SystemExit(f'error: {error}')
-    keep = {name: meta[name] for name in ('epoch', 'iter') if name in meta}
-    keep.update(
-        source=osp.basename(args.src), caco_ext_version=caco_ext.__version__)
-    save_atomically(dict(state_dict=weights, meta=keep), args.dst)
     print(f'{len(weights)} tensors of the backbone written to {args.dst}\n'
           "use: init_cfg=dict(type='Pretrained', "
           f"checkpoint={args.dst!r}, prefix='backbone.')")

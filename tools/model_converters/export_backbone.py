@@ -1,0 +1,139 @@
+"""Write the backbone of any checkpoint for another library.
+
+    export_backbone.py SRC DST --to torchvision
+
+SRC is of this package, of MMSelfSup, or of an author's program.
+"""
+import argparse
+import pickle
+
+# importing the package allows torch to read mmengine's checkpoints
+import caco_ext  # noqa: F401
+from caco_ext.converters import CheckpointError, beside, write_checkpoint
+from caco_ext.converters.backbones import TARGETS, export, read_backbone
+from caco_ext.converters.files import (check_destination, plain, provenance,
+                                       write_atomically)
+from caco_ext.converters.onnx_export import export_onnx
+
+USE = dict(
+    openmmlab="init_cfg=dict(type='Pretrained', checkpoint={dst!r}, "
+    'prefix={prefix!r})',
+    torchvision='net = torchvision.models.{model}(); net.load_state_dict('
+    "torch.load({dst!r})['state_dict'], strict=False)  # all but fc",
+    timm="timm.create_model('{model}', num_classes=0, "
+    'checkpoint_path={dst!r})',
+    detectron2='MODEL.WEIGHTS {dst}, INPUT.FORMAT RGB, '
+    'MODEL.PIXEL_MEAN [123.675,116.28,103.53], '
+    'MODEL.PIXEL_STD [58.395,57.12,57.375], '
+    'MODEL.RESNETS.STRIDE_IN_1X1 False, MODEL.RESNETS.DEPTH {depth}, '
+    'MODEL.RESNETS.WIDTH_PER_GROUP {width}',
+    onnx="onnxruntime.InferenceSession({dst!r}).run(['features'], "
+    'dict(images=batch))')
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line.
+
+    Returns:
+        ArgumentParser: The arguments.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('src', help='any checkpoint with a ResNet')
+    parser.add_argument(
+        'dst',
+        help='file to write; *.safetensors, and for detectron2 *.pkl, choose '
+        'the format')
+    parser.add_argument(
+        '--to', choices=TARGETS, required=True, help='whose names to use')
+    parser.add_argument(
+        '--part',
+        choices=('backbone', 'backbone_k'),
+        default='backbone',
+        help="the query encoder's, or the key encoder's, default: backbone")
+    parser.add_argument(
+        '--prefix',
+        default='backbone.',
+        help='in front of the keys for openmmlab, default: backbone.')
+    parser.add_argument(
+        '--safetensors',
+        action='store_true',
+        help='write the weights beside DST as .safetensors too')
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='run whatever code SRC names; only for files of people you know')
+    return parser
+
+
+def write(content: dict, args: argparse.Namespace) -> None:
+    """Write the file in the format that its name asks for.
+
+    Args:
+        content (dict): What to write.
+        args (Namespace): The arguments.
+    """
+    if args.to == 'detectron2':
+        weights = dict(
+            state_dict=content['model'], meta=content['meta'])
+    else:
+        weights = content
+    if args.dst.endswith('.safetensors'):
+        write_checkpoint(weights, args.dst)
+    elif args.dst.endswith('.pkl') and args.to == 'detectron2':
+        arrays = plain(content)
+        arrays['model'] = {
+            name: value.numpy()
+            for name, value in arrays['model'].items()
+        }
+
+        def dump(path: str) -> None:
+            with open(path, 'wb') as file:
+                pickle.dump(arrays, file, protocol=2)
+
+        write_atomically(args.dst, dump)
+    else:
+        write_checkpoint(content, args.dst)
+    if args.safetensors:
+        write_checkpoint(weights, beside(args.dst))
+
+
+def main() -> None:
+    """Export and say how to use the result."""
+    args = get_parser().parse_args()
+    try:
+        check_destination(args.dst)
+        if args.to == 'onnx' and args.safetensors:
+            raise CheckpointError('--safetensors: an ONNX file holds its '
+                                  'weights; use another --to for them')
+        backbone = read_backbone(args.src, args.part, args.trust)
+        meta = provenance(
+            args.src,
+            part=args.part,
+            architecture=backbone.architecture.name,
+            **{
+                key: backbone.meta.get(key)
+                for key in ('method', 'epoch')
+            })
+        content = dict(meta=meta)
+        if args.to == 'onnx':
+            error = export_onnx(backbone, args.dst, meta)
+            print(f'onnxruntime and torch agree to {error:.1e}')
+        else:
+            content = export(backbone, args.to, meta, args.prefix)
+            write(content, args)
+    except (CheckpointError, OSError) as error:
+        raise SystemExit(f'error: {error}')
+    print(f'{backbone.source}, {backbone.architecture.name}: '
+          f'{len(backbone.weights)} tensors written to {args.dst}')
+    print('use: ' + USE[args.to].format(
+        dst=args.dst,
+        prefix=args.prefix,
+        depth=backbone.architecture.depth,
+        width=backbone.architecture.base_channels,
+        model=content['meta'].get('model')))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,36 @@
+"""Say what a checkpoint is: method, depth, epoch, parts, versions, hash."""
+import argparse
+
+# importing the package allows torch to read mmengine's checkpoints
+import caco_ext  # noqa: F401
+from caco_ext.converters import CheckpointError
+from caco_ext.converters.inspection import inspect
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line.
+
+    Returns:
+        ArgumentParser: The arguments.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('file', help='any checkpoint')
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='run whatever code FILE names; only for files of people you '
+        'know')
+    return parser
+
+
+def main() -> None:
+    """Print ten lines."""
+    args = get_parser().parse_args()
+    try:
+        print('\n'.join(inspect(args.file, args.trust)))
+    except (CheckpointError, OSError) as error:
+        raise SystemExit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()
