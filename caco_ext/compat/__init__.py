@@ -40,8 +40,8 @@ def apply() -> None:
     # the check above and not by an import.
     from . import checkpoints, distributed, hosts, syncbn
     for func in (hosts.mend_registry_locations,
-                 hosts.build_inherited_collate_fn, hosts.silence_noise,
-                 hosts.mend_mixed_precision,
+                 hosts.build_inherited_collate_fn, hosts.remove_hooks_by_none,
+                 hosts.silence_noise, hosts.mend_mixed_precision,
                  checkpoints.allow_checkpoint_classes,
                  distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu):
         _run(func)

@@ -107,3 +107,16 @@ def test_noise_is_dropped_and_nothing_else(message, category, module):
     assert heard('another message', module) == 1
     if 'pkg_resources' not in message:
         assert heard(message, 'elsewhere') == 1
+
+
+def test_default_hooks_are_removed_by_none(tmp_path):
+    hooks = dict(timer=None, knn=None, other=dict(type='EmptyCacheHook'))
+    runner = Runner(
+        torch.nn.Linear(1, 1), str(tmp_path), experiment_name=tmp_path.name)
+    with pytest.raises(AssertionError):
+        Runner.register_default_hooks.__wrapped__(runner, hooks)
+    runner._hooks = []
+    runner.register_default_hooks(hooks)
+    names = {type(hook).__name__ for hook in runner.hooks}
+    assert 'EmptyCacheHook' in names and 'LoggerHook' in names
+    assert 'IterTimerHook' not in names
