@@ -12,12 +12,12 @@ import argparse
 import re
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Dict, List
 
 import torch
 import torch.multiprocessing as mp
-from mmengine.dist import get_world_size
 from parity_cases import KINDS, Reference
 from torch import distributed
 
@@ -47,33 +47,50 @@ def find_kind(name: str) -> str:
     return max(fit, key=len, default='')
 
 
-def worker(rank: int, world: int, kind: str, paths: List[str],
-           store: str) -> None:
-    """Check the file of one rank and leave the errors beside ``store``."""
+def check(kind: str, path: str) -> tuple:
+    """Errors of one file by name, arrays left uncompared, failure if any."""
+    try:
+        reference = Reference(path)
+        KINDS[kind](reference)
+    except Exception as error:  # a damaged file must not hide the others
+        return {}, [], f'{type(error).__name__}: {error}'
+    return reference.errors, reference.unread(), ''
+
+
+def worker(rank: int, cases: List[tuple], folder: str) -> None:
+    """Check the files of one rank, each case in a process group of its own."""
     torch.set_num_threads(1)
-    if world > 1:
+    for number, (kind, paths) in enumerate(cases):
         distributed.init_process_group(
-            'gloo', f'file://{store}', rank=rank, world_size=world)
-    assert get_world_size() == world
-    reference = Reference(paths[rank])
-    KINDS[kind](reference)
-    unread = reference.unread()
-    torch.save((reference.errors, unread), f'{store}.{rank}')
-    if world > 1:
+            'gloo',
+            f'file://{folder}/{number}',
+            rank=rank,
+            world_size=len(paths),
+            timeout=timedelta(seconds=60))
+        result = check(kind, paths[rank])
         distributed.destroy_process_group()
+        torch.save(result, f'{folder}/{number}.{rank}')
 
 
-def run_case(kind: str, paths: List[str]) -> List[tuple]:
-    """Errors of each rank: (by name, arrays that were not compared)."""
-    world = len(paths)
+def run_cases(cases: List[tuple]) -> List[list]:
+    """Check cases of the same number of ranks.
+
+    Args:
+        cases (list[tuple]): Kind and path of each rank's file.
+
+    Returns:
+        list[list]: For each case what :func:`check` gives on each rank.
+    """
+    world = len(cases[0][1])
+    if world == 1:
+        return [[check(kind, path)] for kind, (path, ) in cases]
     with tempfile.TemporaryDirectory() as folder:
-        store = str(Path(folder) / 'store')
+        # Once for all cases: starting Python takes longer than they do.
         mp.start_processes(
-            worker, (world, kind, paths, store),
-            nprocs=world,
-            start_method='spawn') if world > 1 else worker(
-                0, 1, kind, paths, store)
-        return [torch.load(f'{store}.{rank}') for rank in range(world)]
+            worker, (cases, folder), nprocs=world, start_method='spawn')
+        return [[
+            torch.load(f'{folder}/{number}.{rank}') for rank in range(world)
+        ] for number in range(len(cases))]
 
 
 def verdict(errors: Dict[str, tuple]) -> tuple:
@@ -87,6 +104,23 @@ def verdict(errors: Dict[str, tuple]) -> tuple:
         if not error <= limit * max(1, scale):
             failed.append(f'{name} ({error:.1e})')
     return worst, failed
+
+
+def report(title: str, ranks: List[tuple], skipped: List[tuple]) -> bool:
+    """Print the line of a case; whether it failed."""
+    wrong = [error for *_, error in ranks if error]
+    if wrong:
+        print(f'{title:36s} error   {wrong[0]}')
+        return True
+    checked = [verdict(errors) for errors, *_ in ranks]
+    failed = sorted({one for _, bad in checked for one in bad})
+    worst = max(worst for worst, _ in checked)
+    print(f'{title:36s} {"FAILED" if failed else "ok":7s} '
+          f'worst {worst:.1e}  {", ".join(failed[:4])}')
+    unread = sorted({one for _, left, _ in ranks for one in left})
+    if unread:
+        skipped.append((title, 'not compared: ' + ', '.join(unread[:4])))
+    return bool(failed)
 
 
 def main() -> int:
@@ -105,28 +139,18 @@ def main() -> int:
     if not cases and not skipped:
         sys.exit(f'{args.folder} holds no file NAME_world<R>_rank<r>.npz')
     failures = 0
+    by_world: Dict[int, list] = {}
     for (name, world), ranks in cases.items():
         title = f'{name} on {world} rank(s)'
         if sorted(ranks) != list(range(world)):
             skipped.append((title, f'only files of rank(s) {sorted(ranks)}'))
             continue
-        try:
-            results = run_case(
-                find_kind(name), [ranks[rank] for rank in range(world)])
-        except Exception as error:  # a damaged file must not hide the others
-            failures += 1
-            print(f'{title:36s} error   {type(error).__name__}: {error}')
-            continue
-        checked = [verdict(errors) for errors, _ in results]
-        failed = sorted({one for _, bad in checked for one in bad})
-        unread = sorted({one for _, left in results for one in left})
-        worst = max(worst for worst, _ in checked)
-        failures += bool(failed)
-        word = 'FAILED' if failed else 'ok'
-        print(f'{title:36s} {word:7s} worst {worst:.1e}  '
-              f'{", ".join(failed[:4])}')
-        if unread:
-            skipped.append((title, 'not compared: ' + ', '.join(unread[:4])))
+        paths = [ranks[rank] for rank in range(world)]
+        by_world.setdefault(world, []).append((title, find_kind(name), paths))
+    for group in by_world.values():
+        results = run_cases([case[1:] for case in group])
+        for (title, *_), ranks in zip(group, results):
+            failures += report(title, ranks, skipped)
     for title, why in skipped:
         print(f'{title:36s} not checked: {why}')
     return int(failures > 0 or (args.strict and bool(skipped)))
