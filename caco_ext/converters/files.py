@@ -6,6 +6,7 @@ import os
 import os.path as osp
 import pickle
 import platform
+import re
 import tempfile
 import zipfile
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
@@ -84,15 +85,8 @@ def _refusal(path: str, message: str) -> str:
     Returns:
         str: For the user.
     """
-    reason = ' '.join(message.split())
-    # what torch advises does not hold here
-    for start in ('WeightsUnpickler error:', 'Unsupported'):
-        if start in reason:
-            reason = reason[reason.index(start):]
-            break
-    else:
-        reason = reason.split('. ')[0]
-    reason = reason.split(' Please use')[0].split(' Check the')[0][:200]
+    named = re.search(r'GLOBAL (\S+)', message)
+    reason = f'it names {named[1]}' if named else message.splitlines()[0][:160]
     if zipfile.is_zipfile(path):
         return (f'{path!r} is not a readable checkpoint: it holds more than '
                 f'tensors and plain data ({reason}). To read it, code that '
