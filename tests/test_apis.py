@@ -44,8 +44,8 @@ def test_features_of_pictures(author, tmp_path):
     pixels = rng.integers(0, 256, (256, 300, 3), dtype=np.uint8)
     file = tmp_path / 'a.png'
     Image.fromarray(pixels).save(file)
-    features = extract_features(model,
-                                [str(file), Image.open(file), pixels, file])
+    features = extract_features(
+        model, [str(file), Image.open(file), pixels, file])
     assert (features == features[:1]).all()
     # of 256 x 300 the middle is used as it is
     middle = torch.from_numpy(pixels[16:240, 38:262]).permute(2, 0, 1)
@@ -79,8 +79,8 @@ def test_names_of_the_zoo(author, tmp_path, monkeypatch):
     # published: a file beside, or on the web and fetched once
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
     for weights in (str(author[0]), author[0].as_uri()):
-        monkeypatch.setattr(
-            'caco_ext.apis.zoo', lambda: {name: dict(Weights=weights)})
+        monkeypatch.setattr('caco_ext.apis.zoo',
+                            lambda: {name: dict(Weights=weights)})
         model = get_model(name)
         assert model.conv1.weight.shape == (64, 3, 7, 7)
     assert [p.name for p in (tmp_path / 'hub' / 'checkpoints').iterdir()

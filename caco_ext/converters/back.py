@@ -5,8 +5,8 @@ from typing import Any, Dict, List, Mapping, Tuple
 from torch import Tensor
 
 from .files import CheckpointError, weights_of
-from .key_maps import (BUFFERS, METHODS, PROBES, Method, encoder_names, entry_names,
-                       with_prefix)
+from .key_maps import (BUFFERS, METHODS, PROBES, Method, encoder_names,
+                       entry_names, with_prefix)
 from .official import BANK, strip_key
 from .resnet import detect
 
@@ -109,8 +109,8 @@ def _names(method: str, layout: Method, state: Mapping[str, Tensor],
     blocks = 1 + max((int(name[len(prefix):].split('.')[0])
                       for name in state if name.startswith(prefix)),
                      default=-1)
-    relative = (meta.get('model') or {}).get(
-        'attention.position') == 'relative'
+    relative = (meta.get('model')
+                or {}).get('attention.position') == 'relative'
     names = dict(layout.memory)
     for own, old, new in ((True, layout.query, ''), (False, layout.key,
                                                      'key_encoder.')):
@@ -131,8 +131,7 @@ def _probe_names(state: Mapping[str, Tensor], meta: Mapping,
          for name in detect_backbone(state).shapes()}, layout.backbone, '')
     keys = {strip_key(key) for key in original.get('keys', ())}
     heads = [entry_names(rows) for rows in layout.heads]
-    names.update(
-        next((head for head in heads if set(head) <= keys), heads[0]))
+    names.update(next((head for head in heads if set(head) <= keys), heads[0]))
     return names, layout.container, layout.epoch
 
 
@@ -140,12 +139,12 @@ def _optimizer(content: Mapping, original: Mapping,
                plain: Mapping[str, str]) -> Dict[str, Any]:
     """The original's optimizer, with the momenta of this checkpoint."""
     from mmengine.config import Config
+
     from .options import apply_options, build_shapes, config_path
     state = content['state_dict']
     method = method_of(state)
     cfg = Config.fromfile(config_path(METHODS[method].config))
-    model = build_shapes(
-        apply_options(cfg.model, content['meta']['model'])[0])
+    model = build_shapes(apply_options(cfg.model, content['meta']['model'])[0])
     places = {name: i for i, (name, _) in enumerate(model.named_parameters())}
     params = [
         strip_key(key) for key in original['keys']

@@ -15,8 +15,10 @@ from .resnet import Architecture, check_shapes, detect
 TARGETS = ('openmmlab', 'torchvision', 'timm', 'detectron2', 'onnx')
 # The name of a ResNet in torchvision and timm.
 _LIBRARY_NAMES: Dict[Architecture, str] = {
-    **{Architecture(depth): f'resnet{depth}'
-       for depth in (18, 34, 50, 101, 152)},
+    **{
+        Architecture(depth): f'resnet{depth}'
+        for depth in (18, 34, 50, 101, 152)
+    },
     Architecture(50, 128, 2): 'wide_resnet50_2',
     Architecture(101, 128, 2): 'wide_resnet101_2',
 }
@@ -69,8 +71,7 @@ def read_backbone(path: str,
     return find_backbone(read_checkpoint(path, trust), path, part)
 
 
-def find_backbone(content: Any, path: str,
-                  part: str = 'backbone') -> Backbone:
+def find_backbone(content: Any, path: str, part: str = 'backbone') -> Backbone:
     """As :func:`read_backbone`, of a file that is read already.
 
     Args:
@@ -93,8 +94,8 @@ def find_backbone(content: Any, path: str,
                 f'{path!r} has no key that begins with {_PREFIXES[part]!r}, '
                 f'only {", ".join(sorted({n.split(".")[0] for n in names}))}')
         method = method_of(state)
-        source = (f'checkpoint of {method}' if method else
-                  'checkpoint in the layout of OpenMMLab')
+        source = (f'checkpoint of {method}'
+                  if method else 'checkpoint in the layout of OpenMMLab')
         meta = {
             key: meta[key]
             for key in ('method', 'epoch', 'source', 'source_sha256')
@@ -143,8 +144,8 @@ def _top_names(content: Any):
     if not isinstance(content, Mapping):
         return [], None
     state = content.get('state_dict', content)
-    names = [name for name in state if isinstance(name, str)] if isinstance(
-        state, Mapping) else []
+    names = [name for name in state
+             if isinstance(name, str)] if isinstance(state, Mapping) else []
     model = content.get('model')
     if isinstance(model, Mapping) and 'stem.conv1.weight' in model:
         return list(model), dict(state_dict=model, meta=content.get('meta'))
@@ -217,7 +218,9 @@ def from_detectron2(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     return {names.get(name, name): value for name, value in state.items()}
 
 
-def export(backbone: Backbone, target: str, meta: Mapping[str, Any],
+def export(backbone: Backbone,
+           target: str,
+           meta: Mapping[str, Any],
            prefix: str = 'backbone.') -> Dict[str, Any]:
     """The content of a file for another library.
 

@@ -186,8 +186,7 @@ def _full(official: Official, report: Report, meta: dict,
     report.used += [(source_name(official, name), official.names[name])
                     for name in tensors if name not in official.idle]
     meta['original'] = dict(
-        keys=list(official.keys.values()),
-        scalars=official.scalars)
+        keys=list(official.keys.values()), scalars=official.scalars)
     if official.probe:
         if official.optimizer is not None:
             report.dropped.append(('optimizer', 'the probe is trained'))
@@ -197,8 +196,8 @@ def _full(official: Official, report: Report, meta: dict,
                           model_options)
     from .resume import (MOMENTUM, check_learning_rate, epoch_and_length,
                          momenta, resume_entries)
-    cfg = Config.fromfile(config
-                          or config_path(METHODS[official.method].config))
+    cfg = Config.fromfile(
+        config or config_path(METHODS[official.method].config))
     options = model_options(official.method, state, official.architecture,
                             official.relative)
     if str(cfg.model.type).lower() != official.method:
@@ -237,8 +236,7 @@ def _full(official: Official, report: Report, meta: dict,
         **resume_entries(cfg, model, epoch, length, momentum))
 
 
-def _add(state: Dict[str, Tensor], report: Report,
-         official: Official) -> None:
+def _add(state: Dict[str, Tensor], report: Report, official: Official) -> None:
     """Add the state that the originals do not keep."""
     state['key_encoder._extra_state'] = torch.tensor(official.epoch != 0)
     report.added.append(
@@ -258,8 +256,7 @@ def _in_order(state: Dict[str, Tensor], model) -> Dict[str, Tensor]:
     """Check that a model takes the state, and order it as the model does."""
     wanted = model.state_dict()
     problems = [f'{name} is missing' for name in wanted if name not in state]
-    problems += [f'{name} is too much' for name in state
-                 if name not in wanted]
+    problems += [f'{name} is too much' for name in state if name not in wanted]
     problems += [
         f'{name} is {list(state[name].shape)}, the model has '
         f'{list(value.shape)}' for name, value in wanted.items()
@@ -287,8 +284,9 @@ def _probe(state: Dict[str, Tensor], report: Report) -> Dict[str, Any]:
     scale = norm['weight'].double() / (norm['running_var'].double() +
                                        1e-5).sqrt()
     state['head.fc.weight'] = (weight.double() * scale[:, None]).to(weight)
-    state['head.fc.bias'] = ((bias.double() - norm['running_mean'].double()) *
-                             scale + norm['bias'].double()).to(bias)
+    state['head.fc.bias'] = (
+        (bias.double() - norm['running_mean'].double()) * scale +
+        norm['bias'].double()).to(bias)
     report.used = [(old, 'head.fc, folded into one linear layer'
                     if new.startswith('head.') else new)
                    for old, new in report.used]

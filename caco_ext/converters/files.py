@@ -168,8 +168,8 @@ def plain(value: Any, where: str = 'meta') -> Any:
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return type(value)(
-            plain(item, f'{where}[{i}]') for i, item in enumerate(value))
+        return type(value)(plain(item, f'{where}[{i}]')
+                           for i, item in enumerate(value))
     raise CheckpointError(f'{where} is a {type(value).__name__}; a checkpoint '
                           'written here holds tensors and plain data only')
 

@@ -65,8 +65,7 @@ def _nature(content: Any, path: str, meta: Mapping) -> Dict[str, str]:
     """What it is, its method, backbone and epoch."""
     epoch = meta.get('epoch', 'not recorded')
     unknown = dict(
-        kind='unknown', method='unknown', backbone='unknown',
-        epoch=str(epoch))
+        kind='unknown', method='unknown', backbone='unknown', epoch=str(epoch))
     try:
         backbone = find_backbone(content, path)
     except CheckpointError as error:

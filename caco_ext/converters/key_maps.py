@@ -58,8 +58,8 @@ _STACK: Rows = (
     ('net.{b}.net.3.to_qkv', 'blocks.{b}.attention.to_qkv', 'matrix'),
     ('net.{b}.net.3.pos_emb.{rel}height',
      'blocks.{b}.attention.position.height', 'tensor'),
-    ('net.{b}.net.3.pos_emb.{rel}width',
-     'blocks.{b}.attention.position.width', 'tensor'),
+    ('net.{b}.net.3.pos_emb.{rel}width', 'blocks.{b}.attention.position.width',
+     'tensor'),
     ('net.{b}.net.5', 'blocks.{b}.bn', 'norm'),
     ('net.{b}.net.7', 'blocks.{b}.expand.conv', 'matrix'),
     ('net.{b}.net.8', 'blocks.{b}.expand.bn', 'norm'),
@@ -226,8 +226,7 @@ def encoder_names(method: str,
     return names
 
 
-def with_prefix(names: Dict[str, str], old: str,
-                new: str) -> Dict[str, str]:
+def with_prefix(names: Dict[str, str], old: str, new: str) -> Dict[str, str]:
     """Put a prefix in front of the names on each side.
 
     Args:

@@ -7,8 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from torch import Tensor
 
 from .files import PLAIN, CheckpointError
-from .key_maps import (METHODS, PROBES, encoder_names, entry_names,
-                       with_prefix)
+from .key_maps import METHODS, PROBES, encoder_names, entry_names, with_prefix
 from .resnet import Architecture, detect
 
 BANK = 'Memory_Bank'
@@ -56,8 +55,10 @@ class Official:
         """All tensors by their names in :attr:`names`."""
         return {
             **self.state,
-            **{f'{BANK}.{name}': value
-               for name, value in self.bank.items()}
+            **{
+                f'{BANK}.{name}': value
+                for name, value in self.bank.items()
+            }
         }
 
 
@@ -87,8 +88,8 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
         raise CheckpointError(f'{path!r}: {BANK} is {_describe(bank)}')
     bank = _strip(bank, f'{path!r}, {BANK}') if bank else {}
     found, probe = _recognise(state, bank, path, method)
-    layout = PROBES['care' if found == 'care' else
-                    'maple'] if probe else METHODS[found]
+    layout = PROBES['care' if found ==
+                    'care' else 'maple'] if probe else METHODS[found]
     if container not in ('', layout.container):
         raise CheckpointError(
             f'{path!r} is mixed up: weights of {found} stand under '
@@ -99,8 +100,8 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
         raise CheckpointError(f'{path!r}: {error}') from error
     if bank:
         names.update(
-            with_prefix(METHODS[found].bank if not probe else {},
-                        f'{BANK}.', ''))
+            with_prefix(METHODS[found].bank if not probe else {}, f'{BANK}.',
+                        ''))
     official = Official(found, probe, state, bank, names, architecture, None,
                         dict(zip(state, raw)), {}, None, [], relative)
     if probe and found == 'care':

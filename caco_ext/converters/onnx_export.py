@@ -29,8 +29,8 @@ class _Pooled(nn.Module):
         return last.mean((2, 3)), last
 
 
-def export_onnx(backbone: Backbone, path: str,
-                meta: Mapping[str, Any]) -> float:
+def export_onnx(backbone: Backbone, path: str, meta: Mapping[str,
+                                                             Any]) -> float:
     """Write an ONNX file and compare it with torch.
 
     Inputs: 'images', normalised RGB, (N, 3, H, W) of any size. Outputs:
@@ -52,9 +52,8 @@ def export_onnx(backbone: Backbone, path: str,
         import onnx
         import onnxruntime
     except ImportError as error:
-        raise CheckpointError(
-            f'--to onnx needs {error.name}: pip install -r '
-            'requirements/export.txt') from error
+        raise CheckpointError(f'--to onnx needs {error.name}: pip install -r '
+                              'requirements/export.txt') from error
     model = _Pooled(build(backbone)).eval()
     errors = []
 
@@ -85,9 +84,10 @@ def export_onnx(backbone: Backbone, path: str,
                 **options)
         graph = onnx.load(to)
         onnx.checker.check_model(graph)
-        onnx.helper.set_model_props(
-            graph, {key: json.dumps(value)
-                    for key, value in meta.items()})
+        onnx.helper.set_model_props(graph, {
+            key: json.dumps(value)
+            for key, value in meta.items()
+        })
         onnx.save(graph, to)
         session = onnxruntime.InferenceSession(
             to, providers=['CPUExecutionProvider'])

@@ -37,7 +37,8 @@ def config_path(name: str) -> str:
                             f'{" or ".join(folders)}')
 
 
-def model_options(method: str, state: Mapping[str, Tensor],
+def model_options(method: str,
+                  state: Mapping[str, Tensor],
                   architecture: Architecture,
                   relative: bool = False) -> Dict[str, Any]:
     """Sizes of a model, from the shapes of its weights.
@@ -89,16 +90,22 @@ def _stack_options(state: Mapping[str, Tensor],
     rows, columns = [(one.size(0) + 1) // 2 if relative else one.size(0)
                      for one in sides]
     return {
-        'attention.in_channels': shortcut.size(1),
-        'attention.out_channels': shortcut.size(0),
+        'attention.in_channels':
+        shortcut.size(1),
+        'attention.out_channels':
+        shortcut.size(0),
         # whatever stride the config has is put in later
         'attention.map': (rows, columns),
         'attention.num_blocks':
-        1 + max(int(name[len(prefix):].split('.')[0])
-                for name in state if name.startswith(prefix)),
-        'attention.num_heads': qkv.size(0) // (3 * width),
-        'attention.head_channels': width,
-        'attention.position': 'relative' if relative else 'absolute',
+        1 + max(
+            int(name[len(prefix):].split('.')[0])
+            for name in state if name.startswith(prefix)),
+        'attention.num_heads':
+        qkv.size(0) // (3 * width),
+        'attention.head_channels':
+        width,
+        'attention.position':
+        'relative' if relative else 'absolute',
     }
 
 

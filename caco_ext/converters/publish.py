@@ -72,7 +72,8 @@ def publish(config: str,
     return result
 
 
-def zoo_entry(config: str, path: str,
+def zoo_entry(config: str,
+              path: str,
               url: Optional[str] = None) -> Dict[str, Any]:
     """A model of a metafile.
 
@@ -99,8 +100,7 @@ def zoo_entry(config: str, path: str,
         'In Collection': _COLLECTIONS.get(method, str(cfg.model.type)),
         'Metadata': metadata,
         'Config': f'configs/selfsup/{method}/{osp.basename(config)}',
-        'Weights':
-        f'{url.rstrip("/")}/{osp.basename(path)}' if url else path,
+        'Weights': f'{url.rstrip("/")}/{osp.basename(path)}' if url else path,
         'Results': None,
     }
 
@@ -127,9 +127,8 @@ def enter(entry: Dict[str, Any], metafile: str) -> str:
     names = [model['Name'] for model in before['Models']]
     weights = f'    Weights: {entry["Weights"]}\n'
     if entry['Name'] in names:
-        start = re.search(
-            rf'^  - Name: {re.escape(entry["Name"])}\s*$', text,
-            re.MULTILINE)
+        start = re.search(rf'^  - Name: {re.escape(entry["Name"])}\s*$', text,
+                          re.MULTILINE)
         end = text.find('\n  - Name: ', start.end())
         block = text[start.start():end if end > 0 else len(text)]
         changed = re.sub(r'^    Weights:.*\n', '', block, flags=re.MULTILINE)

@@ -62,7 +62,8 @@ class Architecture(NamedTuple):
         """
         usual = Architecture(self.depth)
         return dict(
-            depth=self.depth, **{
+            depth=self.depth,
+            **{
                 name: value
                 for name, value in self._asdict().items()
                 if value != getattr(usual, name)
@@ -76,8 +77,7 @@ class Architecture(NamedTuple):
             torchvision and the hosts register them.
         """
         shapes = dict()
-        shapes.update(
-            _conv('conv1', (self.stem_channels, 3, 7, 7), 'bn1'))
+        shapes.update(_conv('conv1', (self.stem_channels, 3, 7, 7), 'bn1'))
         blocks, bottleneck = DEPTHS[self.depth]
         before = self.stem_channels
         for stage, count in enumerate(blocks):
@@ -144,9 +144,7 @@ def detect(state: Mapping[str, Tensor], where: str) -> Architecture:
             f'it has {"a" if stem else "no"} conv1.weight and '
             f'{blocks or "no"} {kind} blocks in layer1, layer2, ...')
     last = 'conv3' if bottleneck else 'conv2'
-    widths = [
-        state.get(f'layer1.0.{name}.weight') for name in ('conv2', last)
-    ]
+    widths = [state.get(f'layer1.0.{name}.weight') for name in ('conv2', last)]
     if any(w is None or w.ndim != 4 for w in widths):
         raise ValueError(f'{where}: layer1.0.conv2.weight or '
                          f'layer1.0.{last}.weight is missing or no '

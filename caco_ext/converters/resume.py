@@ -106,8 +106,8 @@ def momenta(official: Official, key: str,
         value = state.get(index, {}).get(key)
         if value is None:
             continue
-        if not isinstance(value, Tensor) or (value.shape !=
-                                             official.state[name].shape):
+        if not isinstance(value, Tensor) or (value.shape
+                                             != official.state[name].shape):
             return none(f'{key} of parameter {index} does not have the shape '
                         f'of {name}')
         found[official.names[name]] = value
@@ -143,8 +143,8 @@ def resume_entries(cfg: Config, model: nn.Module, epoch: int, length: int,
     key = MOMENTUM[settings.optimizer.type]
     names = {id(p): name for name, p in model.named_parameters()}
     stored = optimizer.state_dict()
-    state, places = {}, (p for g in optimizer.param_groups
-                         for p in g['params'])
+    state, places = {}, (
+        p for g in optimizer.param_groups for p in g['params'])
     for index, param in enumerate(places):
         if names[id(param)] in momentum:
             state[index] = {key: momentum[names[id(param)]]}

@@ -11,8 +11,8 @@ DATA = osp.join(osp.dirname(osp.dirname(osp.abspath(__file__))), 'data')
 FOLDER = osp.join(DATA, 'checkpoints')
 METHODS = ('adco', 'caco', 'clsa', 'care')
 
-_spec = importlib.util.spec_from_file_location(
-    'fill', osp.join(FOLDER, 'fill.py'))
+_spec = importlib.util.spec_from_file_location('fill',
+                                               osp.join(FOLDER, 'fill.py'))
 fill = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(fill)
 
@@ -65,8 +65,10 @@ def network(depth, width=64):
     }[depth]
     net = resnet.ResNet(block, layers, width_per_group=width)
     net.load_state_dict(
-        fill.state_dict({k: v.shape
-                         for k, v in net.state_dict().items()}))
+        fill.state_dict({
+            k: v.shape
+            for k, v in net.state_dict().items()
+        }))
     return net.eval()
 
 
@@ -97,15 +99,18 @@ def probe(method, classes=10):
         if not name.startswith('fc.')
     }
     if method == 'care':
-        shapes = {'module.classifier.0.weight': (classes, 512),
-                  'module.classifier.0.bias': (classes, )}
+        shapes = {
+            'module.classifier.0.weight': (classes, 512),
+            'module.classifier.0.bias': (classes, )
+        }
         for leaf in ('weight', 'bias', 'running_mean', 'running_var'):
             shapes[f'module.classifier.1.{leaf}'] = (classes, )
         shapes['module.classifier.1.num_batches_tracked'] = ()
         state = {f'module.encoder.{k}': v for k, v in body.items()}
         state.update(fill.state_dict(shapes))
         return dict(
-            start_epoch=80, classifier=state, best_top1=72.0, optimizer={}), net
+            start_epoch=80, classifier=state, best_top1=72.0,
+            optimizer={}), net
     state = {f'module.{k}': v for k, v in body.items()}
     state.update(
         fill.state_dict({
@@ -113,5 +118,8 @@ def probe(method, classes=10):
             'module.fc.bias': (classes, )
         }))
     return dict(
-        epoch=100, arch='resnet18', state_dict=state, best_acc1=60.,
+        epoch=100,
+        arch='resnet18',
+        state_dict=state,
+        best_acc1=60.,
         optimizer={}), net

@@ -10,10 +10,10 @@ import yaml
 from caco_ext.converters import CheckpointError, write_checkpoint
 from caco_ext.converters.backbones import (build, export, find_backbone,
                                            read_backbone, to_detectron2)
+from caco_ext.converters.inspection import inspect
 from caco_ext.converters.onnx_export import _compare, export_onnx
 from caco_ext.converters.options import config_path
 from caco_ext.converters.publish import enter, publish, zoo_entry
-from caco_ext.converters.inspection import inspect
 from . import originals
 
 
@@ -46,8 +46,9 @@ def test_every_target_comes_back(author, tmp_path):
             assert same(again.weights, backbone.weights), (target, suffix)
             assert list(again.weights) == list(backbone.weights)
             assert again.architecture == backbone.architecture
-    assert read_backbone(
-        path, 'backbone_k').weights['conv1.weight'].shape == (64, 3, 7, 7)
+    assert read_backbone(path,
+                         'backbone_k').weights['conv1.weight'].shape == (64, 3,
+                                                                         7, 7)
 
 
 def test_torchvision_loads_all_but_fc(author):
@@ -82,9 +83,7 @@ def test_detectron2_names(author):
 
 def test_library_without_such_a_model(tmp_path):
     net = originals.network(50, 8)
-    backbone = find_backbone(
-        {k: v
-         for k, v in net.state_dict().items()}, 'it')
+    backbone = find_backbone({k: v for k, v in net.state_dict().items()}, 'it')
     with pytest.raises(CheckpointError, match='timm has no model of the size'):
         export(backbone, 'timm', {})
     with pytest.raises(CheckpointError, match='--to keras'):
@@ -136,8 +135,8 @@ def test_inspection(author, tmp_path):
     assert len(lines) == 10
     text = dict(line.split(': ', 1) for line in lines)
     assert text['kind'].startswith("authors' pre-training of AdCo, ResNet-18")
-    assert (text['method'], text['backbone'], text['epoch']) == (
-        'adco', 'ResNet-18', '3')
+    assert (text['method'], text['backbone'],
+            text['epoch']) == ('adco', 'ResNet-18', '3')
     assert 'Memory_Bank (W, v)' in text['parts']
     assert len(text['sha256']) == 64
     odd = str(tmp_path / 'odd.pth')
@@ -200,7 +199,8 @@ def test_detectron2_pickle_holds_numpy_only(author, tmp_path, monkeypatch):
     tool = originals.DATA + '/../../tools/model_converters/export_backbone.py'
     monkeypatch.setattr(
         sys, 'argv',
-        [tool, path, str(target), '--to', 'detectron2', '--safetensors'])
+        [tool, path,
+         str(target), '--to', 'detectron2', '--safetensors'])
     runpy.run_path(tool, run_name='__main__')
     with open(target, 'rb') as file:
         content = pickle.load(file)

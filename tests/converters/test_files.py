@@ -97,8 +97,8 @@ def test_result_tells_where_it_is_from(tmp_path):
         target = str(tmp_path / name)
         write_checkpoint(result, target)
         read = torch.load(
-            target, weights_only=True) if name == 'b.pth' else read_checkpoint(
-                target)
+            target,
+            weights_only=True) if name == 'b.pth' else read_checkpoint(target)
         meta = read['meta']
         assert meta['source'] == 'a.pth.tar' and meta['method'] == 'caco'
         assert len(meta['source_sha256']) == 64 and meta['epoch'] == 200

@@ -42,12 +42,10 @@ def test_full(case, tmp_path):
     method, content, path, recorded = case
     result, report = convert(path)
     # every entry of the file is used, none is dropped
-    cut = {
-        'Memory_Bank/W': 'Memory_Bank.W',
-        'Memory_Bank/v': 'Memory_Bank.v'
-    }
+    cut = {'Memory_Bank/W': 'Memory_Bank.W', 'Memory_Bank/v': 'Memory_Bank.v'}
     given = {
-        cut.get(name, name.split('/')[-1])
+        cut.get(name,
+                name.split('/')[-1])
         for name in originals.flat(content)
     }
     assert given <= {name for name, _ in report.used}
@@ -85,8 +83,9 @@ def test_full(case, tmp_path):
     for name, value in wanted.items():
         assert got[name].dtype == value.dtype, name
         assert got[name].numpy().tobytes() == value.numpy().tobytes(), name
-    assert all(name.startswith('memory.') or name.endswith('_extra_state')
-               for name in left)
+    assert all(
+        name.startswith('memory.') or name.endswith('_extra_state')
+        for name in left)
 
 
 def _check_care(model, recorded):
@@ -113,8 +112,8 @@ def test_torchvision(case, tmp_path, part):
     assert len(result['state_dict']) == 318
     scalars = {'epoch', 'arch', 'best_acc', 'start_epoch'}
     rows = [name for name, _ in report.used + report.dropped]
-    assert len(set(rows) - scalars) == given == len(rows) - len(
-        scalars & set(rows))
+    assert len(set(rows) -
+               scalars) == given == len(rows) - len(scalars & set(rows))
     write_checkpoint(result, str(tmp_path / 'b.pth'))
     state = read_checkpoint(str(tmp_path / 'b.pth'))['state_dict']
     net = torchvision.models.resnet50()

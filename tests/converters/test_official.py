@@ -108,9 +108,9 @@ def test_linear_probe(tmp_path, method):
     net.fc = torch.nn.Identity()
     state = content.get('classifier') or content['state_dict']
     part = 'classifier.0' if method == 'care' else 'fc'
-    logits = torch.nn.functional.linear(net(images),
-                                        state[f'module.{part}.weight'],
-                                        state[f'module.{part}.bias'])
+    logits = torch.nn.functional.linear(
+        net(images), state[f'module.{part}.weight'],
+        state[f'module.{part}.bias'])
     if method == 'care':
         head = torch.nn.BatchNorm1d(10).eval()
         head.load_state_dict({
@@ -134,8 +134,8 @@ def test_probe_of_care_may_hold_the_other_stream(tmp_path):
     path = str(tmp_path / 'a.pth.tar')
     torch.save(content, path)
     _, report = convert(path, 'backbone')
-    assert ('encoder.trans.x', 'not used by the linear probe') in (
-        report.dropped)
+    assert ('encoder.trans.x',
+            'not used by the linear probe') in (report.dropped)
 
 
 def broken(method, change):
@@ -226,8 +226,8 @@ def _optimizer(content, key, query_only):
     own = [n for n in names if '.encoder_q.' in n or '.student_' in n]
     state = {
         names.index(name): {
-            key: torch.full_like(content[container][name],
-                                 float(names.index(name)))
+            key:
+            torch.full_like(content[container][name], float(names.index(name)))
         }
         for name in own
     }
@@ -258,16 +258,16 @@ def test_momentum_and_schedule(tmp_path, method, key, query_only):
     content.update({'optimizer': optimizer, epoch: 20})
     torch.save(content, path)
     result, report = convert(path)
-    assert ('optimizer', f'optimizer.state ({len(own)} momenta)') in (
-        report.used)
+    assert ('optimizer',
+            f'optimizer.state ({len(own)} momenta)') in (report.used)
     # the momentum of each parameter belongs to that parameter
+    from mmengine.config import Config
+
+    from caco_ext.converters import METHODS
     from caco_ext.converters.options import (apply_options, build_shapes,
                                              config_path)
-    from caco_ext.converters import METHODS
-    from mmengine.config import Config
     cfg = Config.fromfile(config_path(METHODS[method].config))
-    model = build_shapes(
-        apply_options(cfg.model, result['meta']['model'])[0])
+    model = build_shapes(apply_options(cfg.model, result['meta']['model'])[0])
     params = dict(model.named_parameters())
     sources = {new: old for old, new in report.used}
     state = result['optimizer']['state']
@@ -293,9 +293,8 @@ def test_momentum_and_schedule(tmp_path, method, key, query_only):
         care=0.2 * 0.5 * (1 + math.cos(math.pi * 10 / 90)))[method]
     assert rate == pytest.approx(wanted, rel=1e-9)
     steps = 20 * length if method == 'care' else 20
-    assert [one['_global_step'] for one in result['param_schedulers']] == [
-        steps
-    ] * len(result['param_schedulers'])
+    assert [one['_global_step'] for one in result['param_schedulers']
+            ] == [steps] * len(result['param_schedulers'])
     differ = any('the file ended with lr' in note for note in report.notes)
     assert differ == (method == 'care')  # 0.03 and not 0.19
 
@@ -311,10 +310,12 @@ def test_optimizer_that_cannot_be_used(tmp_path):
     content = originals.small(path, 'adco')
     for optimizer, reason in (
         ({}, 'has no state'),
-        (dict(state={0: dict(momentum_buffer=torch.ones(1))},
-              param_groups=[dict(params=[0])]), 'another number'),
-        (dict(state={0: dict(exp_avg=torch.ones(1))},
-              param_groups=[dict(params=list(range(330)))]),
+        (dict(
+            state={0: dict(momentum_buffer=torch.ones(1))},
+            param_groups=[dict(params=[0])]), 'another number'),
+        (dict(
+            state={0: dict(exp_avg=torch.ones(1))},
+            param_groups=[dict(params=list(range(330)))]),
          'no momentum_buffer|another number'),
     ):
         content['optimizer'] = optimizer

@@ -35,8 +35,10 @@ class Look(Hook):
             lr=optimizer.param_groups[0]['lr'],
             due=runner.model.key_encoder.due,
             state={
-                name: {k: v.clone()
-                       for k, v in optimizer.state[param].items()}
+                name: {
+                    k: v.clone()
+                    for k, v in optimizer.state[param].items()
+                }
                 for name, param in runner.model.named_parameters()
                 if optimizer.state[param]
             })

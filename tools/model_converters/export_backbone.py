@@ -75,8 +75,7 @@ def write(content: dict, args: argparse.Namespace) -> None:
         args (Namespace): The arguments.
     """
     if args.to == 'detectron2':
-        weights = dict(
-            state_dict=content['model'], meta=content['meta'])
+        weights = dict(state_dict=content['model'], meta=content['meta'])
     else:
         weights = content
     if args.dst.endswith('.safetensors'):
@@ -112,10 +111,8 @@ def main() -> None:
             args.src,
             part=args.part,
             architecture=backbone.architecture.name,
-            **{
-                key: backbone.meta.get(key)
-                for key in ('method', 'epoch')
-            })
+            **{key: backbone.meta.get(key)
+               for key in ('method', 'epoch')})
         content = dict(meta=meta)
         if args.to == 'onnx':
             error = export_onnx(backbone, args.dst, meta)
