@@ -1,10 +1,12 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from .back import method_of, to_official
-from .convert import PARTS, Report, convert
-from .files import CheckpointError, beside, read_checkpoint, write_checkpoint
+from .convert import PARTS, convert
+from .files import CheckpointError, read_checkpoint
 from .key_maps import METHODS, stack_names
 from .official import Official, identify
+from .report import Report
 from .resnet import Architecture, detect
+from .writing import beside, write_checkpoint
 
 __all__ = [
     'METHODS', 'PARTS', 'Architecture', 'CheckpointError', 'Official',

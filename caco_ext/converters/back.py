@@ -7,7 +7,7 @@ from torch import Tensor
 from .files import CheckpointError, weights_of
 from .key_maps import (BUFFERS, METHODS, PROBES, Method, encoder_names,
                        entry_names, with_prefix)
-from .official import BANK, strip_key
+from .recognition import BANK, strip_key
 from .resnet import detect
 
 

@@ -1,6 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""The backbone of any checkpoint, and its names in other libraries."""
-import re
+"""The backbone of any checkpoint."""
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping
 
@@ -9,27 +8,10 @@ from torch import Tensor
 
 from .back import method_of
 from .files import CheckpointError, read_checkpoint, weights_of
+from .library_names import from_detectron2
 from .official import identify
-from .resnet import Architecture, check_shapes, detect
+from .resnet import Architecture, detect
 
-TARGETS = ('openmmlab', 'torchvision', 'timm', 'detectron2', 'onnx')
-# The name of a ResNet in torchvision and timm.
-_LIBRARY_NAMES: Dict[Architecture, str] = {
-    **{
-        Architecture(depth): f'resnet{depth}'
-        for depth in (18, 34, 50, 101, 152)
-    },
-    Architecture(50, 128, 2): 'wide_resnet50_2',
-    Architecture(101, 128, 2): 'wide_resnet101_2',
-}
-# detectron2's name by torchvision's, in the order in which they apply.
-_DETECTRON2 = (
-    (r'^(conv1|bn1)\.', r'stem.\1.'),
-    (r'^layer(\d)\.', lambda match: f'res{int(match[1]) + 1}.'),
-    (r'\bbn(\d)\.', r'conv\1.norm.'),
-    (r'\bdownsample\.0\.', r'shortcut.'),
-    (r'\bdownsample\.1\.', r'shortcut.norm.'),
-)
 # Where a checkpoint of this package or of MMSelfSup has each backbone.
 _PREFIXES = dict(backbone='backbone.', backbone_k='key_encoder.backbone.')
 
@@ -161,100 +143,6 @@ def _behind(state: Mapping[str, Tensor], prefix: str) -> Dict[str, Tensor]:
         name[len(prefix):]: value
         for name, value in state.items() if name.startswith(prefix)
     }
-
-
-def library_name(architecture: Architecture, library: str) -> str:
-    """What torchvision and timm call a ResNet.
-
-    Args:
-        architecture (Architecture): The ResNet.
-        library (str): For the error.
-
-    Returns:
-        str: As 'resnet50'.
-
-    Raises:
-        CheckpointError: They have none of this width.
-    """
-    if architecture not in _LIBRARY_NAMES:
-        raise CheckpointError(
-            f'{library} has no model of the size of {architecture.name}; it '
-            f'has {", ".join(_LIBRARY_NAMES.values())}')
-    return _LIBRARY_NAMES[architecture]
-
-
-def to_detectron2(weights: Mapping[str, Tensor]) -> Dict[str, Tensor]:
-    """Names of detectron2's ResNet.
-
-    Args:
-        weights (Mapping[str, Tensor]): By torchvision's names.
-
-    Returns:
-        dict[str, Tensor]: The same tensors.
-    """
-    return {_detectron2_name(name): value for name, value in weights.items()}
-
-
-def _detectron2_name(name: str) -> str:
-    for pattern, new in _DETECTRON2:
-        name = re.sub(pattern, new, name)
-    return name
-
-
-def from_detectron2(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
-    """Counterpart of :func:`to_detectron2`.
-
-    Args:
-        state (Mapping[str, Tensor]): By detectron2's names.
-
-    Returns:
-        dict[str, Tensor]: By torchvision's; names that no ResNet here has
-        are left as they are.
-    """
-    names = {}
-    for architecture in _LIBRARY_NAMES:
-        for name in architecture.shapes():
-            names[_detectron2_name(name)] = name
-    return {names.get(name, name): value for name, value in state.items()}
-
-
-def export(backbone: Backbone,
-           target: str,
-           meta: Mapping[str, Any],
-           prefix: str = 'backbone.') -> Dict[str, Any]:
-    """The content of a file for another library.
-
-    Args:
-        backbone (Backbone): What to export.
-        target (str): One of :data:`TARGETS` but 'onnx'.
-        meta (Mapping[str, Any]): Goes into the file.
-        prefix (str): In front of the keys for 'openmmlab'.
-            Defaults to 'backbone.'.
-
-    Returns:
-        dict[str, Any]: What to save.
-
-    Raises:
-        CheckpointError: The library has no such network.
-    """
-    weights = backbone.weights
-    check_shapes(weights, backbone.architecture.shapes(), 'the backbone')
-    meta = dict(meta, target=target)
-    if target == 'openmmlab':
-        weights = {prefix + name: value for name, value in weights.items()}
-        return dict(state_dict=weights, meta=meta)
-    if target in ('torchvision', 'timm'):
-        meta['model'] = library_name(backbone.architecture, target)
-        return dict(state_dict=dict(weights), meta=meta)
-    if target == 'detectron2':
-        # It fits the names to those of the detector by their endings.
-        return dict(
-            model=to_detectron2(weights),
-            __author__='caco_ext',
-            matching_heuristics=True,
-            meta=meta)
-    raise CheckpointError(f'--to {target}: choose one of '
-                          f'{", ".join(TARGETS)}')
 
 
 def build(backbone: Backbone) -> torch.nn.Module:

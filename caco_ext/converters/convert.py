@@ -1,15 +1,16 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Originals' checkpoints to this package's, with an account of each entry."""
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from .files import CheckpointError, provenance, read_checkpoint
+from .files import CheckpointError, read_checkpoint
 from .key_maps import METHODS
 from .official import Official, identify
+from .report import Report, describe
+from .writing import provenance
 
 PARTS = ('full', 'backbone', 'backbone_k')
 # What stands in an original's file, by the package's name of it.
@@ -23,45 +24,6 @@ _PLACES = dict(
     key_encoder='key encoder',
     memory='memory',
     head='classifier')
-
-
-@dataclass
-class Report:
-    """What became of each entry of a file.
-
-    Attributes:
-        title (str): What the file is, in a line.
-        used (list[tuple[str, str]]): Name in the file and in the result.
-        dropped (list[tuple[str, str]]): Name in the file and the reason.
-        added (list[tuple[str, str]]): Name in the result and where its value
-            is from.
-        notes (list[str]): What the user should know.
-    """
-    title: str = ''
-    used: List[Tuple[str, str]] = field(default_factory=list)
-    dropped: List[Tuple[str, str]] = field(default_factory=list)
-    added: List[Tuple[str, str]] = field(default_factory=list)
-    notes: List[str] = field(default_factory=list)
-
-    def text(self) -> str:
-        """A summary for people; entries of one module share a line.
-
-        Returns:
-            str: Several lines.
-        """
-        lines = [self.title, f'used: {len(self.used)} entries']
-        groups: Dict[Tuple[str, str], List[str]] = {}
-        for name, reason in self.dropped:
-            # by encoder, and by module in it
-            head = '.'.join(name.removeprefix('module.').split('.')[:2])
-            head = head.split('.layer')[0]
-            groups.setdefault((head, reason), []).append(name)
-        for (head, reason), names in groups.items():
-            what = names[0] if len(
-                names) == 1 else f'{head}* ({len(names)} entries)'
-            lines.append(f'dropped: {what}: {reason}')
-        lines += [f'added: {name}: {why}' for name, why in self.added]
-        return '\n'.join([*lines, *(f'note: {note}' for note in self.notes)])
 
 
 def convert(path: str,
@@ -127,22 +89,6 @@ def convert(path: str,
         else:
             report.dropped.append((name, 'a number of the original program'))
     return content, report
-
-
-def describe(official: Official) -> str:
-    """What a file is, in a line."""
-    method = official.method
-    name = 'AdCo, CaCo or CLSA' if method == 'maple' else {
-        'adco': 'AdCo',
-        'caco': 'CaCo',
-        'clsa': 'CLSA',
-        'care': 'CARE'
-    }[method]
-    kind = 'linear probe' if official.probe else 'pre-training'
-    epoch = 'an unknown number of' if official.epoch is None else (
-        official.epoch)
-    return (f'{kind} of {name}, {official.architecture.name}, {epoch} '
-            f'epochs, {len(official.tensors())} tensors')
 
 
 def source_name(official: Official, name: str) -> str:

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from .back import method_of
 from .backbones import find_backbone
-from .convert import describe
 from .files import CheckpointError, read_checkpoint, sha256
 from .official import identify
+from .report import describe
 
 
 def inspect(path: str, trust: bool = False) -> List[str]:

@@ -6,11 +6,12 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from torch import Tensor
 
-from .files import PLAIN, CheckpointError
+from .files import CheckpointError
 from .key_maps import METHODS, PROBES, encoder_names, entry_names, with_prefix
+from .recognition import (BANK, describe_value, find_container, recognise,
+                          strip_state)
 from .resnet import Architecture, detect
-
-BANK = 'Memory_Bank'
+from .writing import PLAIN
 
 
 @dataclass
@@ -79,15 +80,16 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
             no single method; says what was found.
     """
     if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(f'{path!r} holds {_describe(content)}, not a '
-                              'checkpoint of AdCo, CaCo, CLSA or CARE')
-    container, raw = _container(content, path)
-    state = _strip(raw, f'{path!r}, {container}')
+        raise CheckpointError(
+            f'{path!r} holds {describe_value(content)}, not a '
+            'checkpoint of AdCo, CaCo, CLSA or CARE')
+    container, raw = find_container(content, path)
+    state = strip_state(raw, f'{path!r}, {container}')
     bank = content.get(BANK, {})
     if not isinstance(bank, Mapping):
-        raise CheckpointError(f'{path!r}: {BANK} is {_describe(bank)}')
-    bank = _strip(bank, f'{path!r}, {BANK}') if bank else {}
-    found, probe = _recognise(state, bank, path, method)
+        raise CheckpointError(f'{path!r}: {BANK} is {describe_value(bank)}')
+    bank = strip_state(bank, f'{path!r}, {BANK}') if bank else {}
+    found, probe = recognise(state, bank, path, method)
     layout = PROBES['care' if found ==
                     'care' else 'maple'] if probe else METHODS[found]
     if container not in ('', layout.container):
@@ -114,104 +116,6 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
     _account(official, path)
     _read_rest(official, content, container, layout.epoch)
     return official
-
-
-def _describe(value: Any) -> str:
-    """Say what something is, in a few words."""
-    if isinstance(value, Mapping):
-        keys = ', '.join(str(key) for key in list(value)[:6])
-        more = ', ...' if len(value) > 6 else ''
-        return f'a dict with {keys}{more}' if value else 'an empty dict'
-    return f'a {type(value).__name__}'
-
-
-def _container(content: Mapping, path: str) -> Tuple[str, Mapping]:
-    """Find the weights: (name of their top-level entry or '', weights)."""
-    present = [
-        name for name in ('state_dict', 'model', 'classifier')
-        if isinstance(content.get(name), Mapping)
-    ]
-    if len(present) > 1:
-        raise CheckpointError(f'{path!r} is mixed up: it has weights under '
-                              f'{" and ".join(present)}')
-    if present:
-        return present[0], content[present[0]]
-    if all(isinstance(value, Tensor) for value in content.values()):
-        return '', content
-    raise CheckpointError(
-        f'{path!r} holds {_describe(content)} and no weights under '
-        'state_dict, model or classifier, where AdCo, CaCo, CLSA and CARE '
-        'have them')
-
-
-def _strip(state: Mapping, where: str) -> Dict[str, Tensor]:
-    """Take 'module.' off the keys, and see that values are tensors."""
-    if not state:
-        raise CheckpointError(f'{where}: empty, no weights')
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f'{where}: {name!r} is {_describe(value)}, '
-                                  'not a tensor')
-    module = [name for name in state if name.startswith('module.')]
-    if module and len(module) < len(state):
-        other = next(name for name in state if not name.startswith('module.'))
-        raise CheckpointError(
-            f'{where} is mixed up: {len(module)} of {len(state)} keys begin '
-            f"with 'module.', others, as {other!r}, do not")
-    return {strip_key(name): value for name, value in state.items()}
-
-
-def strip_key(key: str) -> str:
-    """Name of a weight by its key in a file.
-
-    Args:
-        key (str): May begin with DDP's 'module.'; older checkpoints of CARE
-            call the attention stack 'bot'.
-
-    Returns:
-        str: As in the key maps.
-    """
-    return re.sub(r'^((student|teacher)_encoder\.)bot\.', r'\1trans.',
-                  re.sub(r'^module\.', '', key))
-
-
-def _recognise(state: Mapping, bank: Mapping, path: str,
-               method: str) -> Tuple[str, bool]:
-    """Tell (method, whether it is a linear probe) by the keys."""
-    signs = {
-        'care': any(name.startswith('student_encoder.') for name in state),
-        'caco': 'encoder_q.fc.6.weight' in state,
-        'clsa': 'queue' in state,
-        'adco': bool(bank) and 'encoder_q.fc.6.weight' not in state,
-    }
-    found = [name for name, sign in signs.items() if sign]
-    if len(found) > 1:
-        raise CheckpointError(f'{path!r} is mixed up: it has the marks of '
-                              f'{" and ".join(found)}')
-    probe = False
-    if not found:
-        encoders = any(name.startswith('encoder_q.') for name in state)
-        if any(name.startswith('classifier.') for name in state):
-            found, probe = ['care'], True
-        elif 'conv1.weight' in state and ('fc.weight' in state
-                                          or 'fc.1.weight' in state):
-            found, probe = ['maple'], True
-        elif encoders and method in ('adco', 'clsa'):
-            found = [method]
-        elif encoders:
-            raise CheckpointError(
-                f'{path!r} has encoders of AdCo or CLSA and neither a '
-                f'{BANK} nor a queue that would tell which; give --method')
-        else:
-            raise CheckpointError(
-                f'{path!r} is of no known method: its weights are '
-                f'{_describe(state)}, {len(state)} in all')
-    if method not in ('auto', found[0]):
-        if found == ['maple'] and method in ('adco', 'caco', 'clsa'):
-            return method, True
-        raise CheckpointError(f'--method {method}: {path!r} is of '
-                              f'{found[0]}, by its keys')
-    return found[0], probe
 
 
 def _names(method: str, probe: bool,
@@ -303,7 +207,8 @@ def _read_rest(official: Official, content: Mapping, container: str,
             official.scalars[str(name)] = value
         else:
             official.dropped.append(
-                (str(name), f'{_describe(value)}, which no program of the '
+                (str(name),
+                 f'{describe_value(value)}, which no program of the '
                  'four reads'))
     number = official.scalars.get(epoch)
     if number is not None:

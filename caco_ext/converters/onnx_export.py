@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from .backbones import Backbone, build
-from .files import CheckpointError, write_atomically
+from .files import CheckpointError
+from .writing import write_atomically
 
 TOLERANCE = 1e-4
 # Of the inputs on which both are compared: batch, height, width.

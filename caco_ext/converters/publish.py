@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from .back import method_of
 from .backbones import find_backbone
-from .files import (CheckpointError, provenance, read_checkpoint, sha256,
-                    weights_of, write_atomically, write_checkpoint)
+from .files import CheckpointError, read_checkpoint, sha256, weights_of
+from .writing import provenance, write_atomically, write_checkpoint
 
 _COLLECTIONS = dict(adco='AdCo', caco='CaCo', clsa='CLSA', care='CARE')
 

@@ -8,9 +8,10 @@ import torchvision
 import yaml
 
 from caco_ext.converters import CheckpointError, write_checkpoint
-from caco_ext.converters.backbones import (build, export, find_backbone,
-                                           read_backbone, to_detectron2)
+from caco_ext.converters.backbones import build, find_backbone, read_backbone
+from caco_ext.converters.exports import export
 from caco_ext.converters.inspection import inspect
+from caco_ext.converters.library_names import to_detectron2
 from caco_ext.converters.onnx_export import _compare, export_onnx
 from caco_ext.converters.options import config_path
 from caco_ext.converters.publish import enter, publish, zoo_entry

@@ -101,7 +101,10 @@ def test_linear_probe(tmp_path, method):
             backbone=dict(type='mmcls.ResNet', depth=18),
             neck=dict(type='mmcls.GlobalAveragePooling'),
             head=dict(
-                type='mmcls.LinearClsHead', num_classes=10, in_channels=512)))
+                type='mmcls.LinearClsHead',
+                num_classes=10,
+                in_channels=512,
+                loss=dict(type='mmcls.CrossEntropyLoss'))))
     model.load_state_dict(result['state_dict'], strict=True)
     model.eval()
     images = originals.fill.images(2, 64)

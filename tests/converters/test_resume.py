@@ -86,6 +86,8 @@ def small_config(method, folder):
     cfg.visualizer.vis_backends = [dict(type='LocalVisBackend')]
     cfg.work_dir = str(folder / 'run')
     cfg.launcher = 'none'
+    # or runners of the same second share a visualizer
+    cfg.experiment_name = f'resume_{method}'
     return cfg
 
 

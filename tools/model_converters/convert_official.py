@@ -10,7 +10,7 @@ import json
 from caco_ext.converters import (METHODS, PARTS, CheckpointError, beside,
                                  convert, read_checkpoint, to_official,
                                  write_checkpoint)
-from caco_ext.converters.files import check_destination
+from caco_ext.converters.writing import check_destination
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -10,10 +10,11 @@ import pickle
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
 from caco_ext.converters import CheckpointError, beside, write_checkpoint
-from caco_ext.converters.backbones import TARGETS, export, read_backbone
-from caco_ext.converters.files import (check_destination, plain, provenance,
-                                       write_atomically)
+from caco_ext.converters.backbones import read_backbone
+from caco_ext.converters.exports import TARGETS, export
 from caco_ext.converters.onnx_export import export_onnx
+from caco_ext.converters.writing import (check_destination, plain, provenance,
+                                         write_atomically)
 
 USE = dict(
     openmmlab="init_cfg=dict(type='Pretrained', checkpoint={dst!r}, "

@@ -13,7 +13,8 @@ import argparse
 import caco_ext  # noqa: F401
 from caco_ext.converters import (CheckpointError, read_checkpoint,
                                  write_checkpoint)
-from caco_ext.converters.files import check_destination, provenance, weights_of
+from caco_ext.converters.files import weights_of
+from caco_ext.converters.writing import check_destination, provenance
 
 PREFIX = 'backbone.'
 
