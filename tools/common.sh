@@ -4,6 +4,10 @@
 # Physical, because an editable installation links to this folder.
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
+# OpenMP's threads spin while they wait. Where anything else wants the cores, a
+# loader's worker or another job, that costs ten times what it saves.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+
 fail() {
     echo "$(basename "$0"): error: $*" >&2
     exit 1
