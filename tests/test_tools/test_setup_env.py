@@ -14,7 +14,7 @@ from .conftest import ROOT, environment
 # Answers as Python and pip would. `venv` copies it, so the environment's
 # Python is it, too. What it is asked for stands in $CALLS.
 PYTHON = r'''#!/usr/bin/env bash
-real=@REAL@
+real='@REAL@'
 echo "$*" >>"$CALLS"
 case "$*" in
 '-m venv '*)
