@@ -5,11 +5,10 @@ _base_ = [
     '../_base_/schedules/care_100e.py',
 ]
 
-norm_cfg = dict(type='BN')
-projector = dict(in_channels=512, hid_channels=512, norm_cfg=norm_cfg)
-predictor = dict(hid_channels=512, norm_cfg=norm_cfg)
+projector = dict(in_channels=512, hid_channels=512)
+predictor = dict(hid_channels=512)
 model = dict(
-    backbone=dict(depth=18, norm_cfg=norm_cfg),
+    backbone=dict(depth=18),
     attention=dict(
         in_channels=256,
         out_channels=512,
