@@ -1,4 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
+from abc import abstractmethod
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
@@ -57,6 +58,7 @@ class BankHead(BaseModule):
             loss=-weights @ log_prob.mean(dim=1),
             positive_probability=log_prob.detach().exp().mean())
 
+    @abstractmethod
     def log_probabilities(self, queries: List[Tensor], keys: List[Tensor],
                           pairs: List[Pair], memory: nn.Module) -> Tensor:
         """Log-probability of each pair's positive, (pairs, N).
@@ -64,7 +66,6 @@ class BankHead(BaseModule):
         Stages the bank's step when gradients are enabled. Arguments as in
         :meth:`forward`.
         """
-        raise NotImplementedError
 
     def _bank(self, queries: List[Tensor],
               memory: nn.Module) -> Tuple[List[Tensor], List[Tensor]]:
