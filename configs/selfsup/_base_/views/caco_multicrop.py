@@ -1,24 +1,15 @@
-# One recipe for all crops; stronger in saturation than the two-view one.
-steps = [
-    dict(
-        type='ViewJitter',
-        brightness=0.4,
-        contrast=0.4,
-        saturation=0.4,
-        hue=0.1,
-        prob=0.8),
-    dict(type='ViewGray', prob=0.2),
-    dict(type='ViewBlur', sigma=(0.1, 2.0), prob=0.5),
-    dict(type='ViewFlip', prob=0.5),
-]
+_base_ = './adco.py'
+
+# One recipe for all crops, AdCo's: it has more saturation than the two-view
+# one of CaCo.
 train_pipeline = [
     dict(type='LoadImage'),
     dict(
         type='MultiCrop',
         num_views=[2, 6],
         transforms=[
-            [dict(type='ViewCrop', size=224, scale=(0.14, 1.0)), steps],
-            [dict(type='ViewCrop', size=96, scale=(0.05, 0.14)), steps],
+            [dict(type='ViewCrop', size=224, scale=(0.14, 1.0)), _base_.weak],
+            [dict(type='ViewCrop', size=96, scale=(0.05, 0.14)), _base_.weak],
         ]),
     dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
 ]
