@@ -57,6 +57,10 @@ backbone=$work_dir/backbone_$(basename "$checkpoint")
     >/dev/null
 "$python" tools/analysis_tools/plot_run.py "$work_dir"
 
+# As they are to be typed: a folder's name may hold a space.
+checkpoint=$(printf %q "$checkpoint")
+backbone=$(printf %q "$backbone")
+work_dir=$(printf %q "$work_dir")
 cat <<EOT
 
 [quickstart] done. Look at

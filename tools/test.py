@@ -2,7 +2,6 @@
 import argparse
 import json
 import os.path as osp
-import pickle
 from typing import Dict
 
 import torch
@@ -13,8 +12,10 @@ from mmengine.runner import Runner
 
 # Mends the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
-from caco_ext.utils import (UsageError, add_common_arguments, load_config,
-                            run_tool)
+from caco_ext.converters import CheckpointError, read_checkpoint
+from caco_ext.converters.files import weights_of
+from caco_ext.utils import (UsageError, add_common_arguments,
+                            describe_differences, load_config, run_tool)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -43,22 +44,14 @@ def read_weights(path: str) -> Dict[str, torch.Tensor]:
     Raises:
         UsageError: It is not there, or is no checkpoint.
     """
-    if not osp.isfile(path):
-        raise UsageError(f'no such checkpoint: {path}')
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UsageError(f'{path} is not a readable checkpoint: '
-                         f'{str(error).splitlines()[0]}') from error
-    content = content.get('state_dict', content) if isinstance(content,
-                                                               dict) else {}
-    weights = {
+        weights, _ = weights_of(read_checkpoint(path), path)
+    except (FileNotFoundError, CheckpointError) as error:
+        raise UsageError(error) from error
+    return {
         name[len('module.'):] if name.startswith('module.') else name: value
-        for name, value in content.items() if torch.is_tensor(value)
+        for name, value in weights.items()
     }
-    if not weights:
-        raise UsageError(f'{path} holds no weights')
-    return weights
 
 
 def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
@@ -79,21 +72,10 @@ def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
     own = model.state_dict()
     if backbone_only and all(n.startswith('backbone.') for n in weights):
         own = {n: v for n, v in own.items() if n.startswith('backbone.')}
-    problems = []
-    for what, names in (('missing', [
-            n for n in own if n not in weights
-    ]), ('too many', [n for n in weights
-                      if n not in own]), ('of another shape', [
-                          n for n in own
-                          if n in weights and own[n].shape != weights[n].shape
-                      ])):
-        if names:
-            shown = ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')
-            problems.append(f'{len(names)} {what} ({shown})')
-    if problems:
-        raise UsageError(
-            f'{path} does not fit the config; of its weights are '
-            f'{"; ".join(problems)}. Is it of another method or backbone?')
+    differences = describe_differences(own, weights)
+    if differences:
+        raise UsageError(f'{path} does not fit the config: {differences}. '
+                         'Is it of another method or backbone?')
     model.load_state_dict(weights, strict=False)
 
 

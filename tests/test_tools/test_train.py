@@ -127,7 +127,7 @@ def test_test_refuses_what_is_not_the_models(trained, call_tool, tmp_path):
     assert '1 too many (queue)' in line
     assert f'1 of another shape ({name})' in line
     assert 'not a readable checkpoint' in refused('text.pth')
-    assert refused('gone.pth').endswith('no such checkpoint: gone.pth')
+    assert refused('gone.pth').endswith("'gone.pth': it does not exist")
 
 
 def test_test_needs_something_to_evaluate_with(trained, call_tool, tmp_path):

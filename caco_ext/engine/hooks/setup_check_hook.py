@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import Iterable, List, Optional
+from typing import Optional
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -7,11 +7,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-
-def _names(keys: Iterable[str]) -> str:
-    keys = sorted(keys)
-    more = f' and {len(keys) - 3} more' if len(keys) > 3 else ''
-    return ', '.join(keys[:3]) + more
+from caco_ext.utils import describe_differences
 
 
 @HOOKS.register_module()
@@ -80,29 +76,17 @@ class SetupCheckHook(Hook):
         """
         theirs = checkpoint.get('state_dict', checkpoint)
         own = self._model(runner).state_dict()
-        missing = {key for key in own if key not in theirs}
-        unexpected = {key for key in theirs if key not in own}
-        shapes = {
-            key
-            for key, value in own.items()
-            if key in theirs and value.shape != theirs[key].shape
-        }
-        if not runner._resume:
-            missing = {key for key in missing if key.startswith('backbone.')}
-            unexpected = set()
-        problems: List[Optional[str]] = [
-            missing and f'{len(missing)} keys are missing ({_names(missing)})',
-            unexpected
-            and f'{len(unexpected)} do not belong ({_names(unexpected)})',
-            shapes and f'{len(shapes)} have another shape ({_names(shapes)})'
-        ]
-        problems = [text for text in problems if text]
-        if problems:
+        if runner._resume:
+            differences = describe_differences(own, theirs)
+        else:
+            own = {k: v for k, v in own.items() if k.startswith('backbone.')}
+            differences = describe_differences(own, theirs, part=True)
+        if differences:
             method = type(self._model(runner)).__name__
             raise ValueError(
-                f'the checkpoint does not fit {method} of this config: of '
-                f'{len(own)} keys ' + '; '.join(problems) +
-                '. Is it of another method, depth or number of columns?')
+                f'the checkpoint does not fit {method} of this config: '
+                f'{differences}. Is it of another method, depth or number of '
+                'columns?')
 
 
 def _find_views(dataset) -> Optional[int]:
