@@ -92,7 +92,8 @@ def main() -> None:
     print(report.text())
     print(f'{len(content["state_dict"])} tensors written to {args.dst}')
     if args.part == 'full' and 'iter' in content['meta']:
-        print(f'go on: python tools/train.py CONFIG --resume {shlex.quote(args.dst)}')
+        print('go on: python tools/train.py CONFIG --resume '
+              f'{shlex.quote(args.dst)}')
     elif args.part != 'full':
         print("use: init_cfg=dict(type='Pretrained', "
               f'checkpoint={args.dst!r}, prefix={args.prefix!r})')
