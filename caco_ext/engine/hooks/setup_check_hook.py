@@ -58,7 +58,7 @@ class SetupCheckHook(Hook):
         if wanted is not None and made is not None and wanted != made:
             raise ValueError(
                 f'the pipeline makes {made} views of a picture and the model '
-                f'uses {wanted}; change num_views of the MultiView transform '
+                f'uses {wanted}; change num_views of the MultiCrop transform '
                 'or query_views and key_views of the model')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

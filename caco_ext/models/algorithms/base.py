@@ -205,7 +205,7 @@ class MomentumContrast(BaseModel):
                 f'the pipeline makes {len(inputs)} views of a picture and the '
                 f'model uses {self.num_views} (query_views='
                 f'{self.query_views}, key_views={self.key_views}); change '
-                'num_views of the MultiView transform or the model')
+                'num_views of the MultiCrop transform or the model')
 
     def forward(self,
                 inputs: List[Tensor],
