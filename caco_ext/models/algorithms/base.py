@@ -39,6 +39,12 @@ class MomentumContrast(BaseModel):
             batch. Faster on small pictures, but batch norms then see the
             views together, which the originals' never do: numbers change.
             Defaults to False.
+        channels_last (bool): Keep weights and pictures of the encoders with
+            their channels innermost, which mixed precision on a GPU likes.
+            Defaults to False.
+        compile_backbones (dict, optional): Arguments of ``torch.compile`` for
+            the backbones of both encoders, ``{}`` for its defaults. None
+            compiles nothing. Defaults to None.
         data_preprocessor (dict, optional): Config of the normalisation on the
             device. Defaults to None.
         init_cfg (dict, optional): As in every mmengine module.
@@ -62,6 +68,8 @@ class MomentumContrast(BaseModel):
                  key_views: Sequence[int] = (0, 1),
                  shuffle_bn: bool = False,
                  fuse_views: bool = False,
+                 channels_last: bool = False,
+                 compile_backbones: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None,
                  **modules: dict) -> None:
@@ -88,6 +96,13 @@ class MomentumContrast(BaseModel):
         self.key_encoder = MomentumEncoder(
             **{name: getattr(self, name)
                for name in self.averaged})
+        self.channels_last = channels_last
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+        if compile_backbones is not None:
+            # In place: names of weights, hooks and wrappers stay.
+            self.backbone.compile(**compile_backbones)
+            self.key_encoder.backbone.compile(**compile_backbones)
         self._ranks_agree = False
         call_after_step(self)
 
@@ -167,6 +182,8 @@ class MomentumContrast(BaseModel):
         for places in groups.values():
             images = [inputs[views[i]] for i in places]
             images = torch.cat(images) if len(images) > 1 else images[0]
+            if self.channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
             if mix:
                 images, order = shuffle(images)
             result = self.encode(images, encoder)
