@@ -2,7 +2,6 @@
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
-from mmengine.dist import broadcast
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -237,8 +236,7 @@ class MomentumContrast(BaseModel):
             self.memory.discard()
         if not self._ranks_agree:
             if self.memory is not None:
-                for buffer in self.memory.buffers():
-                    broadcast(buffer, src=0)
+                self.memory.agree()
             self._ranks_agree = True
         if len(inputs) != self.num_views:
             raise ValueError(
