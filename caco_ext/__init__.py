@@ -10,7 +10,7 @@ from .version import __version__
 # Before anything of a host is used.
 compat.apply()
 
-from . import datasets, engine, evaluation, models  # noqa: E402,F401
+from . import datasets, engine, evaluation, models, transfer  # noqa: E402,F401
 
 __all__ = ['__version__', 'extract_features', 'get_model']
 

@@ -38,12 +38,13 @@ def apply() -> None:
     _run(check_versions)
     # The rest needs torch and mmengine, whose absence is to be reported by
     # the check above and not by an import.
-    from . import checkpoints, distributed, hosts, syncbn
+    from . import checkpoints, distributed, hosts, operators, syncbn
     for func in (hosts.mend_registry_locations,
                  hosts.build_inherited_collate_fn, hosts.remove_hooks_by_none,
                  hosts.silence_noise, hosts.mend_mixed_precision,
                  checkpoints.allow_checkpoint_classes,
-                 distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu):
+                 distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu,
+                 operators.operators_from_torchvision):
         _run(func)
 
 
