@@ -109,10 +109,13 @@ class TorchvisionOperators(types.ModuleType):
         """
         _only_mean(pool_mode)
         grad_input.copy_(
-            torch.ops.torchvision._roi_align_backward(
-                grad_output, rois.to(grad_output), spatial_scale,
-                aligned_height, aligned_width, *grad_input.shape,
-                sampling_ratio, aligned))
+            torch.ops.torchvision._roi_align_backward(grad_output,
+                                                      rois.to(grad_output),
+                                                      spatial_scale,
+                                                      aligned_height,
+                                                      aligned_width,
+                                                      *grad_input.shape,
+                                                      sampling_ratio, aligned))
 
 
 def _only_mean(pool_mode: int) -> None:

@@ -158,8 +158,8 @@ def _exists(path: str, folders: Dict[str, Set[str]]) -> bool:
         return True
     folder, name = osp.split(path)
     if folder not in folders:
-        folders[folder] = set(
-            os.listdir(folder or '.')) if osp.isdir(folder or '.') else set()
+        folders[folder] = set(os.listdir(folder or '.')) if osp.isdir(
+            folder or '.') else set()
     # the parent is a file where pictures lie in an LMDB
     return name in folders[folder] or osp.isfile(folder)
 

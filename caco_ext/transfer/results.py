@@ -54,8 +54,10 @@ def write_results(folder: str,
     content = dict(
         task=task,
         protocol=protocol,
-        metrics={name: float(value)
-                 for name, value in metrics.items()},
+        metrics={
+            name: float(value)
+            for name, value in metrics.items()
+        },
         checkpoint=checkpoint and dict(checkpoint),
         **more,
         versions=versions())
@@ -89,8 +91,8 @@ def read_results(path: str) -> Dict[str, Any]:
             content = json.load(file)
         except json.JSONDecodeError as error:
             raise ValueError(f'{path} is not JSON: {error}') from error
-    if not isinstance(content, dict) or not {'task', 'metrics'} <= set(
-            content):
+    if not isinstance(content, dict) or not {'task', 'metrics'
+                                             } <= set(content):
         raise ValueError(f'{path} is no result of a benchmark: it has no '
                          "'task' or no 'metrics'")
     return content

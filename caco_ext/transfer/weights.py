@@ -1,6 +1,6 @@
 """Put a pre-trained backbone into the model of any task, and prove it."""
 import re
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from mmengine.model import is_model_wrapper
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from caco_ext.converters import CheckpointError, read_checkpoint
 from caco_ext.converters.backbones import Backbone, find_backbone
 from caco_ext.converters.files import sha256, weights_of
+from caco_ext.converters.resnet import Architecture
 from caco_ext.utils import describe_differences
 
 # Weights that only a network trained with labels has, in OpenMMLab's layout
@@ -57,15 +58,10 @@ def load_pretrained(model: nn.Module,
     places = find_places(model)
     own = {
         name: value
-        for values in places.values() for name, value in values.items()
+        for values in places.values()
+        for name, value in values.items()
     }
-    content = read_checkpoint(path, trust)
-    try:
-        backbone = find_backbone(content, path, part)
-    except CheckpointError as error:
-        raise CheckpointError(
-            f'{error}. {_diagnose(content, path, own, places)}') from error
-    _check_origin(content, backbone, path, part, supervised, own)
+    backbone = read_pretrained(path, part, supervised, trust, own)
     differences = describe_differences(own, backbone.weights)
     if differences:
         matched = sum(name in own and own[name].shape == value.shape
@@ -82,13 +78,60 @@ def load_pretrained(model: nn.Module,
             with torch.no_grad():
                 value.copy_(backbone.weights[name])
         matched[place] = len(values)
+    return prove(backbone, path, part, matched)
+
+
+def read_pretrained(path: str,
+                    part: str = 'backbone',
+                    supervised: bool = False,
+                    trust: bool = False,
+                    own: Optional[Mapping[str, Any]] = None) -> Backbone:
+    """Read a backbone that may be transferred; refuse any other.
+
+    Args:
+        path, part, supervised, trust: See :func:`load_pretrained`.
+        own (Mapping[str, Any], optional): What the model needs, by name, for
+            the counts in errors. Defaults to None: a ResNet-50.
+
+    Returns:
+        Backbone: The weights and where from.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: It has no such backbone, that of the other encoder,
+            or one trained with labels.
+    """
+    own = Architecture(50).shapes() if own is None else own
+    content = read_checkpoint(path, trust)
+    try:
+        backbone = find_backbone(content, path, part)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f'{error}. {_diagnose(content, path, own)}') from error
+    _check_origin(content, backbone, path, part, supervised, own)
+    return backbone
+
+
+def prove(backbone: Backbone, path: str, part: str,
+          matched: Mapping[str, int]) -> Dict[str, Any]:
+    """What ``results.json`` says about a checkpoint.
+
+    Args:
+        backbone (Backbone): What was loaded.
+        path (str): The file.
+        part (str): Which encoder's.
+        matched (Mapping[str, int]): Number of entries by place.
+
+    Returns:
+        dict[str, Any]: Plain data.
+    """
     return dict(
         path=path,
         sha256=sha256(path),
         source=backbone.source,
         part=part,
         architecture=backbone.architecture.name,
-        matched=matched)
+        matched=dict(matched))
 
 
 def find_places(model: nn.Module) -> Dict[str, Dict[str, Tensor]]:
@@ -123,7 +166,7 @@ def _tensors(module: nn.Module) -> Dict[str, Tensor]:
 
 
 def _check_origin(content: Any, backbone: Backbone, path: str, part: str,
-                  supervised: bool, own: Mapping[str, Tensor]) -> None:
+                  supervised: bool, own: Mapping[str, Any]) -> None:
     """Refuse a key encoder that was extracted, and a labelled network.
 
     Args:
@@ -132,7 +175,7 @@ def _check_origin(content: Any, backbone: Backbone, path: str, part: str,
         path (str): The file.
         part (str): What was asked for.
         supervised (bool): Whether a labelled network is asked for.
-        own (Mapping[str, Tensor]): What the model needs.
+        own (Mapping[str, Any]): What the model needs.
 
     Raises:
         CheckpointError: It is not what was asked for.
@@ -167,15 +210,13 @@ def _labelled_names(content: Any) -> List[str]:
     return sorted(name for name in names if _LABELLED.match(name))
 
 
-def _diagnose(content: Any, path: str, own: Mapping[str, Tensor],
-              places: Mapping) -> str:
+def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
     """Say how many of a model's keys a foreign file has, and where.
 
     Args:
         content (Any): What the file holds.
         path (str): The file.
-        own (Mapping[str, Tensor]): What the model needs.
-        places (Mapping): Where it needs them.
+        own (Mapping[str, Any]): What the model needs.
 
     Returns:
         str: Counts, first names and the prefix that fits best.
@@ -183,11 +224,11 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Tensor],
     try:
         state, _ = weights_of(content, path)
     except CheckpointError:
-        return f'0 of {len(own)} keys of {" with ".join(places)} match'
+        return f'0 of {len(own)} keys of the backbone match'
     count, prefix = _best_prefix(state, own)
     first = ', '.join(f'backbone.{name}' for name in list(own)[:3])
-    text = (f'0 of {len(own)} keys of {" with ".join(places)} match; first '
-            f'unmatched: {first}')
+    text = (f'0 of {len(own)} keys of the backbone match; first unmatched: '
+            f'{first}')
     if count:
         text += (f'. {count} of them stand behind the prefix {prefix!r}; if '
                  "they are the right ones, rename it to 'backbone.'")
@@ -195,12 +236,12 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Tensor],
 
 
 def _best_prefix(state: Mapping[str, Tensor],
-                 own: Mapping[str, Tensor]) -> Tuple[int, str]:
+                 own: Mapping[str, Any]) -> Tuple[int, str]:
     """The prefix behind which most of the wanted names stand.
 
     Args:
         state (Mapping[str, Tensor]): What the file has.
-        own (Mapping[str, Tensor]): What is wanted.
+        own (Mapping[str, Any]): What is wanted.
 
     Returns:
         tuple[int, str]: How many, and the prefix.

@@ -117,8 +117,9 @@ def make_voc(root: Path, count: int = 4, seed: int = 0) -> Path:
             (folder / name).mkdir(parents=True)
         names, present = {}, {}
         for split in splits:
-            names[split] = [f'{year[-2:]}_{split}_{i:03d}'
-                            for i in range(count)]
+            names[split] = [
+                f'{year[-2:]}_{split}_{i:03d}' for i in range(count)
+            ]
             for i, name in enumerate(names[split]):
                 # every class in half of the pictures, so that each has both
                 kinds = ((0, 1), (0, 2), (1, 2), (0, ))[i % 4]
@@ -126,8 +127,8 @@ def make_voc(root: Path, count: int = 4, seed: int = 0) -> Path:
                 Image.fromarray(pixels).save(
                     folder / 'JPEGImages' / f'{name}.jpg', quality=95)
                 for masks in ('SegmentationClass', 'SegmentationClassAug'):
-                    Image.fromarray(classes).save(
-                        folder / masks / f'{name}.png')
+                    Image.fromarray(classes).save(folder / masks /
+                                                  f'{name}.png')
                 present[name] = {kind for kind, _ in objects}
                 _voc_annotation(folder / 'Annotations' / f'{name}.xml', name,
                                 objects)
@@ -138,8 +139,8 @@ def make_voc(root: Path, count: int = 4, seed: int = 0) -> Path:
                 (folder / 'ImageSets' / kind / f'{split}.txt').write_text(
                     ''.join(f'{name}\n' for name in listed))
             for number, label in enumerate(VOC_CLASSES):
-                (folder / 'ImageSets/Main' / f'{label}_{split}.txt'
-                 ).write_text(''.join(
+                (folder / 'ImageSets/Main' /
+                 f'{label}_{split}.txt').write_text(''.join(
                      f'{name} {1 if number in present[name] else -1:2d}\n'
                      for name in listed))
     return root
@@ -182,6 +183,6 @@ def make_cityscapes(root: Path, count: int = 2, seed: int = 0) -> Path:
             pixels, _, classes = scene(rng, 128, 64)
             name = f'town_{i:06d}_000019'
             Image.fromarray(pixels).save(pictures / f'{name}_leftImg8bit.png')
-            Image.fromarray(classes).save(
-                masks / f'{name}_gtFine_labelTrainIds.png')
+            Image.fromarray(classes).save(masks /
+                                          f'{name}_gtFine_labelTrainIds.png')
     return root
