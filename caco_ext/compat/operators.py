@@ -8,6 +8,8 @@ from typing import Any, Callable, Tuple
 import torch
 from torch import Tensor
 
+_ATTENTION = 'MultiScaleDeformableAttention'
+
 
 def operators_from_torchvision() -> Tuple[bool, str]:
     """Let mmdet and mmseg run where mmcv has no compiled operators.
@@ -32,6 +34,11 @@ def operators_from_torchvision() -> Tuple[bool, str]:
     # Without a loader: who asks whether mmcv has operators is told the truth.
     module.__spec__ = importlib.machinery.ModuleSpec(name, None)
     sys.modules[name] = module
+    # Imported earlier, it has settled that there are no operators.
+    early = sys.modules.get('mmcv.cnn.bricks.transformer')
+    if early is not None and not hasattr(early, _ATTENTION):
+        late = importlib.import_module('mmcv.ops.multi_scale_deform_attn')
+        setattr(early, _ATTENTION, getattr(late, _ATTENTION))
     return True, 'mmcv-lite: nms and roi_align come from torchvision'
 
 

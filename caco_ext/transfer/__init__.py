@@ -4,11 +4,13 @@ from .heads import NormedLinear, linear_norm_head
 from .pretrained_hook import PretrainedBackboneHook
 from .results import read_results, write_results
 from .results_hook import ResultsHook
+from .shared_head import LastStageExtraNorm
 from .voc07 import VOC07Pictures
 from .weights import find_places, load_pretrained, read_pretrained
 
 __all__ = [
-    'DataCheckHook', 'NormedLinear', 'PretrainedBackboneHook', 'ResultsHook',
-    'VOC07Pictures', 'find_places', 'linear_norm_head', 'load_pretrained',
-    'read_pretrained', 'read_results', 'write_results'
+    'DataCheckHook', 'LastStageExtraNorm', 'NormedLinear',
+    'PretrainedBackboneHook', 'ResultsHook', 'VOC07Pictures', 'find_places',
+    'linear_norm_head', 'load_pretrained', 'read_pretrained', 'read_results',
+    'write_results'
 ]

@@ -103,8 +103,10 @@ def read_pretrained(path: str,
     """
     own = Architecture(50).shapes() if own is None else own
     content = read_checkpoint(path, trust)
+    # extracted, a key encoder's backbone has the usual names
+    place = 'backbone' if _extracted_part(content) == part else part
     try:
-        backbone = find_backbone(content, path, part)
+        backbone = find_backbone(content, path, place)
     except CheckpointError as error:
         raise CheckpointError(
             f'{error}. {_diagnose(content, path, own)}') from error
@@ -182,9 +184,7 @@ def _check_origin(content: Any, backbone: Backbone, path: str, part: str,
     """
     found = sum(name in own for name in backbone.weights)
     counts = f'{found} of {len(own)} backbone keys are in {path!r}'
-    meta = content.get('meta')
-    extracted = meta.get('part') if isinstance(meta, Mapping) else None
-    if extracted == 'backbone_k' and part != 'backbone_k':
+    if _extracted_part(content) == 'backbone_k' and part != 'backbone_k':
         raise CheckpointError(
             f'{counts}, but they are those of the key encoder, by its '
             "meta['part']; the papers transfer the query encoder. Extract "
@@ -196,6 +196,12 @@ def _check_origin(content: Any, backbone: Backbone, path: str, part: str,
             'show that it was trained with labels or is of another task. For '
             'a supervised baseline say supervised=True; otherwise give the '
             'checkpoint of the pre-training')
+
+
+def _extracted_part(content: Any) -> Optional[str]:
+    """Which encoder's backbone a file of this package's converters has."""
+    meta = content.get('meta') if isinstance(content, Mapping) else None
+    return meta.get('part') if isinstance(meta, Mapping) else None
 
 
 def _labelled_names(content: Any) -> List[str]:
@@ -225,11 +231,11 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
         state, _ = weights_of(content, path)
     except CheckpointError:
         return f'0 of {len(own)} keys of the backbone match'
+    unmatched = [f'backbone.{n}' for n in own if f'backbone.{n}' not in state]
+    text = (f'{len(own) - len(unmatched)} of {len(own)} keys of the backbone '
+            f'match; first unmatched: {", ".join(unmatched[:3])}')
     count, prefix = _best_prefix(state, own)
-    first = ', '.join(f'backbone.{name}' for name in list(own)[:3])
-    text = (f'0 of {len(own)} keys of the backbone match; first unmatched: '
-            f'{first}')
-    if count:
+    if count and prefix != 'backbone.':
         text += (f'. {count} of them stand behind the prefix {prefix!r}; if '
                  "they are the right ones, rename it to 'backbone.'")
     return text

@@ -121,15 +121,19 @@ def make_voc(root: Path, count: int = 4, seed: int = 0) -> Path:
                 f'{year[-2:]}_{split}_{i:03d}' for i in range(count)
             ]
             for i, name in enumerate(names[split]):
-                # every class in half of the pictures, so that each has both
-                kinds = ((0, 1), (0, 2), (1, 2), (0, ))[i % 4]
+                # so that each class has pictures with and without it
+                kinds = ((0, ), (1, ), (2, ), (1, 2))[i % 4]
                 pixels, objects, classes = scene(rng, kinds=kinds)
                 Image.fromarray(pixels).save(
                     folder / 'JPEGImages' / f'{name}.jpg', quality=95)
                 for masks in ('SegmentationClass', 'SegmentationClassAug'):
                     Image.fromarray(classes).save(folder / masks /
                                                   f'{name}.png')
-                present[name] = {kind for kind, _ in objects}
+                # lists of classes that are not drawn have to be as long
+                present[name] = {kind
+                                 for kind, _ in objects}.union(
+                                     n for n in range(3, 20)
+                                     if (i + n) % 4 == 0)
                 _voc_annotation(folder / 'Annotations' / f'{name}.xml', name,
                                 objects)
         names['trainval'] = names['train'] + names['val']

@@ -15,6 +15,6 @@ data_preprocessor = dict(
 pipeline = [
     dict(type='LoadImage'),
     dict(type='mmcls.ResizeEdge', scale=256, edge='short', backend='pillow'),
-    dict(type='mmcls.CenterCrop', crop_size=224),
+    dict(type='CenterCrop', crop_size=224),
     dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['gt_label'])
 ]

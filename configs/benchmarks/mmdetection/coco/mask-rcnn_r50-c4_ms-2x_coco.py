@@ -1,4 +1,4 @@
-_base_ = 'mmselfsup::benchmarks/mmdetection/coco/mask-rcnn_r50-c4_ms-2x_coco.py'
+_base_ = 'mmselfsup::benchmarks/mmdetection/coco/mask-rcnn_r50-c4_ms-2x_coco.py'  # noqa: E501
 # The first import also lends mmdet its operators where mmcv has none.
 custom_imports = dict(
     imports=['caco_ext', 'mmselfsup.models.utils.res_layer_extra_norm'],

@@ -1,4 +1,4 @@
-_base_ = 'mmselfsup::benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_ms-1x_coco.py'
+_base_ = 'mmselfsup::benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_ms-1x_coco.py'  # noqa: E501
 # It also lends mmdet its operators where mmcv has none.
 custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 

@@ -7,6 +7,33 @@ custom_imports = dict(
 # The hook loads backbone and shared head instead.
 model = dict(backbone=dict(init_cfg=None))
 
+# The host's data sets cannot be inherited: their classes are looked for in
+# mmselfsup, and the two years differ in an entry that has to be ignored.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='RandomChoiceResize',
+        scales=[(1333, short) for short in range(480, 801, 32)],
+        keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs')
+]
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='mmdet.ConcatDataset',
+        ignore_keys=['dataset_type'],
+        datasets=[
+            dict(
+                type='mmdet.VOCDataset',
+                data_root='data/VOCdevkit/',
+                ann_file=f'{year}/ImageSets/Main/trainval.txt',
+                data_prefix=dict(sub_data_root=f'{year}/'),
+                filter_cfg=dict(filter_empty_gt=True, min_size=32),
+                pipeline=train_pipeline) for year in ('VOC2007', 'VOC2012')
+        ]))
+
 # The papers' AP, AP50 and AP75 are means of VOC's 11-point AP over these
 # overlaps (detectron2's evaluator); AP50 is the usual mAP.
 voc_evaluator = dict(
