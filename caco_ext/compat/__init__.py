@@ -39,6 +39,7 @@ def apply() -> None:
     # The rest needs torch and mmengine, whose absence is to be reported by
     # the check above and not by an import.
     from . import checkpoints, distributed, hosts, operators, syncbn
+
     # Operators first: what imports mmcv.cnn settles whether they are there.
     for func in (operators.operators_from_torchvision,
                  hosts.mend_registry_locations,

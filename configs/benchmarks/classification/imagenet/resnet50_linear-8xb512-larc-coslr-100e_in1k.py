@@ -9,9 +9,13 @@ optim_wrapper = dict(
         momentum=0.9,
         weight_decay=0.,
         trust_coefficient=0.001))
-param_scheduler = [
-    dict(type='CosineAnnealingLR', T_max=100, by_epoch=True, begin=0, end=100)
-]
+param_scheduler = dict(
+    _delete_=True,
+    type='CosineAnnealingLR',
+    T_max=100,
+    by_epoch=True,
+    begin=0,
+    end=100)
 auto_scale_lr = dict(base_batch_size=4096)
 default_hooks = dict(
     results=dict(
