@@ -19,7 +19,7 @@ except ImportError:
     from .doctor import main
     sys.exit(main())
 
-from . import datasets, engine, evaluation, models  # noqa: E402,F401
+from . import datasets, engine, evaluation, models, transfer  # noqa: E402,F401
 
 __all__ = ['__version__', 'extract_features', 'get_model']
 
