@@ -49,7 +49,8 @@ class TrainSignalsHook(Hook):
         self._since = time.perf_counter()
         self._images = 0
         memory = getattr(self._model(runner), 'memory', None)
-        if memory is not None:
+        # In an epoch that is resumed the columns used before count too.
+        if memory is not None and not runner.train_loop.batches_done:
             memory.reset_signals()
 
     def after_train_iter(self,

@@ -6,7 +6,8 @@ custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 # A dict, unlike custom_hooks: a child config changes or removes one entry
 # (`default_hooks=dict(knn=None)`) without losing the others.
 default_hooks = dict(
-    checkpoint=dict(max_keep_ckpts=3),
+    checkpoint=dict(type='WholeCheckpointHook', max_keep_ckpts=3),
+    stop=dict(type='StopHook'),
     setup_check=dict(type='SetupCheckHook'),
     bank_fill=dict(type='BankFillHook'),
     signals=dict(type='TrainSignalsHook', interval=50),
