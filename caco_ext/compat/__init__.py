@@ -44,8 +44,8 @@ def apply() -> None:
                  hosts.silence_noise, hosts.mend_mixed_precision,
                  checkpoints.allow_checkpoint_classes,
                  resuming.write_files_whole, resuming.find_whole_checkpoint,
-                 resuming.resume_inside_epoch,
-                 distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu):
+                 resuming.resume_inside_epoch, distributed.launch_on_cpu,
+                 syncbn.sync_batchnorm_on_cpu):
         _run(func)
 
 

@@ -79,9 +79,8 @@ def check(state: Dict[str, Any], runner: Runner) -> None:
     loader, ranks = runner.train_dataloader, get_world_size()
     batch, before = (loader.batch_size or 0) * ranks, state['global_batch']
     if batch != before:
-        way = (f'set train_dataloader.batch_size={before // ranks}'
-               if before % ranks == 0 else
-               'use a number of processes that divides it')
+        way = (f'set train_dataloader.batch_size={before // ranks}' if before %
+               ranks == 0 else 'use a number of processes that divides it')
         raise ValueError(
             f'the checkpoint was trained with a global batch of {before} '
             f'pictures, and train_dataloader.batch_size={loader.batch_size} '

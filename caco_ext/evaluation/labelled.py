@@ -9,7 +9,7 @@ from mmengine.dataset import default_collate
 from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, Dataset
 
-from caco_ext.utils.loaders import ignore_signals
+from caco_ext.utils.loaders import obey_parent_only
 
 
 class LabelledPictures(Dataset):
@@ -83,7 +83,7 @@ def build_feature_loader(dataset: Dataset,
         batch_size=batch_size,
         num_workers=num_workers,
         collate_fn=default_collate,
-        worker_init_fn=partial(ignore_signals, (signal.SIGTERM, ), None),
+        worker_init_fn=partial(obey_parent_only, (signal.SIGTERM, ), None),
         # the seeds of the workers come from here, not from the generator
         # that the training draws from
         generator=torch.Generator().manual_seed(0))

@@ -90,8 +90,9 @@ def resumable(folder: str) -> Iterator[str]:
         with open(named, errors='replace') as file:
             last = file.read().strip()
     if last:
-        if not osp.exists(last):  # the work folder was moved
-            last = osp.join(folder, osp.basename(last))
+        # The work folder may have been moved or copied.
+        here = osp.join(folder, osp.basename(last))
+        last = here if osp.exists(here) or not osp.exists(last) else last
         yield last
         folder = osp.dirname(last)
     others = [

@@ -1,7 +1,9 @@
 """Loaders that begin inside an epoch, and workers that signals leave alone."""
+import os
 import signal
+import threading
 from itertools import islice
-from typing import Any, Callable, Iterator, Optional, Sequence
+from typing import Any, Callable, Iterator, Optional, Sequence, Set
 
 from torch.utils.data import BatchSampler, DataLoader, Sampler
 
@@ -51,20 +53,30 @@ def remaining_batches(loader: DataLoader, done: int) -> Iterator[Any]:
             batches.sampler = whole
 
 
-def ignore_signals(numbers: Sequence[int],
-                   init: Optional[Callable[[int], None]],
-                   worker_id: int) -> None:
+def obey_parent_only(numbers: Sequence[int], init: Optional[Callable[[int],
+                                                                     None]],
+                     worker_id: int) -> None:
     """Start a loader's worker that signals to the whole job do not end.
 
     Schedulers signal all processes of a job; without its workers the main
-    process could not finish its iteration. They end with it in any case.
+    process could not finish its iteration. The same signal from the main
+    process, which ends them so, does end them.
 
     Args:
-        numbers (Sequence[int]): Signals to ignore.
+        numbers (Sequence[int]): Signals that only count from the parent.
         init (Callable, optional): What else to do at the start.
         worker_id (int): Number of the worker.
     """
-    for number in numbers:
-        signal.signal(number, signal.SIG_IGN)
+    # Blocked, and fetched by a thread: handlers are not told the sender.
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    threading.Thread(
+        target=_end_with_parent, args=(set(numbers), ), daemon=True).start()
     if init is not None:
         init(worker_id)
+
+
+def _end_with_parent(numbers: Set[int]) -> None:
+    parent = os.getppid()
+    while True:
+        if signal.sigwaitinfo(numbers).si_pid == parent:
+            os._exit(0)  # as torch's own workers: no failure

@@ -102,6 +102,7 @@ class BankFillHook(Hook):
             elif hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(epoch)
             for data in remaining_batches(loader, skipped):
+                runner.call_hook('before_fill_iter', data_batch=data)
                 with runner.optim_wrapper.optim_context(runner.model):
                     data = module.data_preprocessor(data, True)
                     losses = runner.model(*data, mode='fill')

@@ -95,10 +95,10 @@ class WholeCheckpointHook(CheckpointHook):
             outputs (dict, optional): Not used.
         """
         self._batches_done = batch_idx + 1
-        if not self.by_epoch and (
-                self.every_n_train_iters(runner, self.interval,
-                                         self.save_begin) or
-            (self.save_last and self.is_last_train_iter(runner))):
+        if not self.by_epoch and (self.every_n_train_iters(
+                runner, self.interval, self.save_begin) or
+                                  (self.save_last
+                                   and self.is_last_train_iter(runner))):
             self._waiting = runner.iter + 1
         if self._waiting is not None and at_step(runner):
             step, self._waiting = self._waiting, None
@@ -137,18 +137,13 @@ class WholeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
         name = self.filename_tmpl.format(step)
-        info = runner.message_hub.runtime_info
-        before = {key: info.get(key) for key in ('keep_ckpt_ids', 'last_ckpt')}
-        old = []
+        old, kept = [], []
         if self.max_keep_ckpts > 0:
             kept = [i for i in self.keep_ckpt_ids if i != step] + [step]
-            old = kept[:-self.max_keep_ckpts]
-            info['keep_ckpt_ids'] = kept[-self.max_keep_ckpts:]
-        runner.logger.info(f'saving {name}')
+            old, kept = kept[:-self.max_keep_ckpts], kept[-self.
+                                                          max_keep_ckpts:]
+            runner.message_hub.update_info('keep_ckpt_ids', kept)
         if not self._save_as(runner, name, meta):
-            info.update(
-                {k: v
-                 for k, v in before.items() if v is not None})
             if meta['iter'] >= runner.max_iters:
                 raise RuntimeError(
                     f'the last checkpoint of the run, {name}, cannot be '
@@ -157,7 +152,7 @@ class WholeCheckpointHook(CheckpointHook):
             return
         if self.max_keep_ckpts > 0:
             self.keep_ckpt_ids.clear()
-            self.keep_ckpt_ids.extend(info['keep_ckpt_ids'])
+            self.keep_ckpt_ids.extend(kept)
         if is_main_process():
             names = [self.filename_tmpl.format(one) for one in old]
             for path in (osp.join(self.out_dir, one)

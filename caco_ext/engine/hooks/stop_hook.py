@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
-from caco_ext.utils.loaders import ignore_signals
+from caco_ext.utils.loaders import obey_parent_only
 from .checkpoint_hook import STOPPED, WholeCheckpointHook, at_step
 
 
@@ -39,10 +39,9 @@ class StopHook(Hook):
     # Behind the checkpoint.
     priority = 'LOWEST'
 
-    def __init__(
-        self,
-        signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'),
-        auto_resume: bool = True) -> None:
+    def __init__(self,
+                 signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'),
+                 auto_resume: bool = True) -> None:
         for name in signals:
             if not hasattr(signal, str(name)):
                 raise ValueError(f'signals={tuple(signals)} of StopHook: '
@@ -85,7 +84,7 @@ class StopHook(Hook):
             runner (Runner): The runner of the training.
         """
         loader = runner.train_dataloader
-        loader.worker_init_fn = partial(ignore_signals, self.numbers,
+        loader.worker_init_fn = partial(obey_parent_only, self.numbers,
                                         loader.worker_init_fn)
 
     def _note(self, number: int, frame) -> None:

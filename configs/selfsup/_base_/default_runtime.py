@@ -9,9 +9,14 @@ default_hooks = dict(
     checkpoint=dict(type='WholeCheckpointHook', max_keep_ckpts=3),
     stop=dict(type='StopHook'),
     setup_check=dict(type='SetupCheckHook'),
+    finite_check=dict(type='FiniteCheckHook'),
     bank_fill=dict(type='BankFillHook'),
     signals=dict(type='TrainSignalsHook', interval=50),
     broken_pictures=dict(type='BrokenPicturesHook'))
+
+# A rank that hangs ends the job after so many seconds; one that dies ends it at
+# once.
+env_cfg = dict(dist_cfg=dict(timeout=600))
 
 vis_backends = [
     dict(type='LocalVisBackend'),
