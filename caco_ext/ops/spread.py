@@ -31,9 +31,11 @@ def effective_rank(features: Tensor) -> Tensor:
         features (Tensor): (N, C), not all zero.
 
     Returns:
-        Tensor: Scalar between 1 and min(N, C).
+        Tensor: Scalar between 1 and min(N, C); NaN where one is in them.
     """
     features = features.double()
+    if not features.isfinite().all():
+        return features.new_tensor(float('nan'))
     if features.size(0) < features.size(1):
         features = features.t()
     # N may be thousands: the small product has the same singular values

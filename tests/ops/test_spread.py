@@ -33,3 +33,7 @@ def test_unequal_directions():
     features = torch.tensor([[2., 0.], [0., 1.], [0., 0.]])
     entropy = -(2 / 3 * math.log(2 / 3) + 1 / 3 * math.log(1 / 3))
     assert float(effective_rank(features)) == pytest.approx(math.exp(entropy))
+
+
+def test_nan_is_nan():
+    assert math.isnan(effective_rank(torch.full((3, 2), float('nan'))))

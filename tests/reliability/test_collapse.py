@@ -21,7 +21,7 @@ def test_made_to_collapse(method, data, tmp_path):
     """A weight decay that leaves the biases alone."""
     wrapper = dict(
         type='OptimWrapper',
-        optimizer=dict(type='SGD', lr=0.1, weight_decay=9.),
+        optimizer=dict(type='SGD', lr=1e-4, momentum=0., weight_decay=9e3),
         paramwise_cfg=dict(bias_decay_mult=0., norm_decay_mult=0.))
     train(
         data,

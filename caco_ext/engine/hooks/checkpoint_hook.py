@@ -9,6 +9,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from caco_ext.datasets import EpochSeededSampler
 from caco_ext.utils.files import remove_parts, write_whole
 from .. import run_state
 
@@ -66,7 +67,11 @@ class WholeCheckpointHook(CheckpointHook):
             remove_parts(self.out_dir)
         # A loader takes a number from the training's generator each time it
         # starts workers, more often where a run is resumed.
-        runner.train_dataloader.generator = torch.Generator().manual_seed(0)
+        loader = runner.train_dataloader
+        loader.generator = torch.Generator().manual_seed(0)
+        if isinstance(loader.sampler, EpochSeededSampler):
+            # Then another number of processes sees the same batches.
+            loader.sampler.batch_size = loader.batch_size
         if self._rng is not None:
             run_state.set_rng_state(self._rng)
             self._rng = None
