@@ -7,7 +7,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caco_ext.ops import shuffle, unshuffle
+from caco_ext.ops import gather, shuffle, unshuffle
+from caco_ext.ops.spread import effective_rank, feature_std
 from ..heads import Pair
 from ..utils import MomentumEncoder, Schedule, call_after_step
 
@@ -103,6 +104,7 @@ class MomentumContrast(BaseModel):
             self.backbone.compile(**compile_backbones)
             self.key_encoder.backbone.compile(**compile_backbones)
         self._ranks_agree = False
+        self.last_queries: Optional[Tensor] = None
         call_after_step(self)
 
     def _check_widths(self) -> None:
@@ -207,10 +209,16 @@ class MomentumContrast(BaseModel):
         """
         self.begin(inputs)
         queries = self.queries(inputs, self.query_views)
+        self._watch(queries[0])
         self.key_encoder.update(self, self.momentum())
         keys = self.keys(inputs, self.key_views)
         with torch.autocast(inputs[0].device.type, enabled=False):
             return self.compare(queries, keys)
+
+    def _watch(self, query: Union[Tensor, Tuple[Tensor, ...]]) -> None:
+        """Keep a view's features for :meth:`signals`."""
+        features = query[0] if isinstance(query, tuple) else query
+        self.last_queries = features.detach()
 
     def compare(self, queries: List[Tensor], keys: List[Tensor]) -> dict:
         """The head's losses; a method with more views adds them here."""
@@ -282,9 +290,16 @@ class MomentumContrast(BaseModel):
         """What to log beside the losses.
 
         Returns:
-            dict[str, float]: 'ema_momentum' and the memory's.
+            dict[str, float]: 'ema_momentum', the memory's, and of the first
+            view's features, over all ranks, 'feature_std' and
+            'effective_rank' (:mod:`caco_ext.ops.spread`).
         """
         values = dict(ema_momentum=self.momentum())
+        if self.last_queries is not None:
+            features = gather(self.last_queries)
+            values.update(
+                feature_std=float(feature_std(features)),
+                effective_rank=float(effective_rank(features)))
         if self.memory is not None:
             values.update(self.memory.signals())
         return values
