@@ -21,12 +21,12 @@ def _resize_pillow(part, size):
 
 
 def _resize_fast(part, size):
-    # Torch has PIL's filter with vector instructions, for tensors whose
-    # channels come last. A view of the part would be copied in there, more
-    # slowly.
-    part = torch.from_numpy(np.ascontiguousarray(part))
+    # Torch has PIL's filter with vector instructions. A batch of one whose
+    # strides say that channels come last is resized as it lies and comes out
+    # like that; all else is copied to and fro.
+    part = torch.from_numpy(np.ascontiguousarray(part))[None]
     resized = F.interpolate(
-        part.permute(2, 0, 1)[None], (size, size),
+        part.permute(0, 3, 1, 2), (size, size),
         mode='bilinear',
         antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

@@ -39,6 +39,8 @@ def test_crop_is_resized_as_by_pil(box, backend, most, monkeypatch):
     out = crop(dict(img=noise()))
     gap = np.abs(out['img'].astype(float) - np.asarray(expected))
     assert gap.max() <= most and gap.mean() < .05
+    # else every step behind it would copy it
+    assert out['img'].flags.c_contiguous
     assert out['img_shape'] == (32, 32) and out['img'].flags.writeable
 
 
