@@ -4,9 +4,11 @@ import random
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from .pil_bridge import to_bgr, to_pil
-from .random_step import check_prob
+from . import strong_fast, strong_ops
+from .random_step import check_backend, check_prob
 from .strong_ops import MAX_MAGNITUDE, OPS, SIGNED_OPS, check_op
+
+_BACKENDS = dict(fast=strong_fast.run, pillow=strong_ops.run)
 
 
 @TRANSFORMS.register_module()
@@ -31,12 +33,19 @@ class StrongAugment(BaseTransform):
             included. Defaults to (1, 9).
         ops (Sequence[str], optional): The pool. Defaults to None (all
             fourteen).
+        backend (str): 'fast' (OpenCV) or 'pillow', which gives the pixels of
+            the original. Defaults to 'fast'.
 
     Raises:
         ValueError: If an option is out of its range.
     """
 
-    def __init__(self, num_ops=5, prob=0.5, magnitude=(1, 9), ops=None):
+    def __init__(self,
+                 num_ops=5,
+                 prob=0.5,
+                 magnitude=(1, 9),
+                 ops=None,
+                 backend='fast'):
         if num_ops < 1:
             raise ValueError(f'num_ops must be positive, got {num_ops}')
         low, high = magnitude
@@ -49,6 +58,7 @@ class StrongAugment(BaseTransform):
         self.prob = check_prob(prob)
         self.magnitude = low, high
         self.ops = [check_op(name) for name in ops or OPS]
+        self.backend = check_backend(backend)
 
     def draw(self):
         """Draw the operations of one picture.
@@ -78,13 +88,10 @@ class StrongAugment(BaseTransform):
         """
         plan = self.draw()
         if plan:
-            picture = to_pil(results['img'])
-            for name, magnitude, negative in plan:
-                picture = OPS[name](picture, magnitude, negative)
-            results['img'] = to_bgr(picture)
+            results['img'] = _BACKENDS[self.backend](results['img'], plan)
         return results
 
     def __repr__(self):
         return (f'{self.__class__.__name__}(num_ops={self.num_ops}, '
                 f'prob={self.prob}, magnitude={self.magnitude}, '
-                f'ops={self.ops})')
+                f'ops={self.ops}, backend={self.backend!r})')

@@ -8,16 +8,65 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from .pil_bridge import to_bgr, to_pil
+
 MAX_MAGNITUDE = 10
+# what shears, shifts (shares of the size) and turns reach at that
+AFFINE_LIMIT = 0.3
+DEGREES_LIMIT = 30
+
+
+def enhance_factor(magnitude):
+    """Factor of the enhancers: always darker, greyer, flatter or blurrier.
+
+    Args:
+        magnitude (int): 0 to 10.
+
+    Returns:
+        float: 0.05 to 0.95.
+    """
+    return magnitude * 0.9 / MAX_MAGNITUDE + 0.05
+
+
+def posterize_bits(magnitude):
+    """Bits that Posterize keeps.
+
+    Args:
+        magnitude (int): 0 to 10.
+
+    Returns:
+        int: 4 to 8.
+    """
+    return magnitude * 4 // MAX_MAGNITUDE + 4
+
+
+def solarize_threshold(magnitude):
+    """Lowest level that Solarize inverts.
+
+    Args:
+        magnitude (int): 0 to 10.
+
+    Returns:
+        int: 256 to 0.
+    """
+    return 256 - magnitude * 256 // MAX_MAGNITUDE
+
+
+def signed(value, negative):
+    """Give a value its direction.
+
+    Args:
+        value (float): Without sign.
+        negative (bool): Whether it is negative.
+
+    Returns:
+        float: The value or its opposite.
+    """
+    return -value if negative else value
 
 
 def _enhance(enhancer, picture, magnitude, negative):
-    # 0.14 to 0.86: always darker, greyer, flatter or blurrier
-    return enhancer(picture).enhance(magnitude * 0.9 / MAX_MAGNITUDE + 0.05)
-
-
-def _signed(value, negative):
-    return -value if negative else value
+    return enhancer(picture).enhance(enhance_factor(magnitude))
 
 
 def _affine(picture, coefficients):
@@ -38,35 +87,35 @@ def _identity(picture, magnitude, negative):
 
 
 def _posterize(picture, magnitude, negative):
-    return ImageOps.posterize(picture, magnitude * 4 // MAX_MAGNITUDE + 4)
+    return ImageOps.posterize(picture, posterize_bits(magnitude))
 
 
 def _solarize(picture, magnitude, negative):
-    return ImageOps.solarize(picture, 256 - magnitude * 256 // MAX_MAGNITUDE)
+    return ImageOps.solarize(picture, solarize_threshold(magnitude))
 
 
 def _rotate(picture, magnitude, negative):
-    degrees = magnitude * 30 // MAX_MAGNITUDE
-    return picture.rotate(_signed(degrees, negative))
+    degrees = magnitude * DEGREES_LIMIT // MAX_MAGNITUDE
+    return picture.rotate(signed(degrees, negative))
 
 
 def _shear_x(picture, magnitude, negative):
-    slope = _signed(magnitude * 0.3 / MAX_MAGNITUDE, negative)
+    slope = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
     return _affine(picture, (1, slope, 0, 0, 1, 0))
 
 
 def _shear_y(picture, magnitude, negative):
-    slope = _signed(magnitude * 0.3 / MAX_MAGNITUDE, negative)
+    slope = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
     return _affine(picture, (1, 0, 0, slope, 1, 0))
 
 
 def _translate_x(picture, magnitude, negative):
-    share = _signed(magnitude * 0.3 / MAX_MAGNITUDE, negative)
+    share = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
     return _affine(picture, (1, 0, int(share * picture.width), 0, 1, 0))
 
 
 def _translate_y(picture, magnitude, negative):
-    share = _signed(magnitude * 0.3 / MAX_MAGNITUDE, negative)
+    share = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
     return _affine(picture, (1, 0, 0, 0, 1, int(share * picture.height)))
 
 
@@ -88,6 +137,23 @@ OPS = dict(
 # operations that have a direction
 SIGNED_OPS = frozenset(
     ('Rotate', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY'))
+
+
+def run(img, plan):
+    """Carry out operations, one after another.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8, BGR; not written into.
+        plan (Sequence[tuple[str, int, bool]]): Names, magnitudes and whether
+            the sign is negative.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, BGR.
+    """
+    picture = to_pil(img)
+    for name, magnitude, negative in plan:
+        picture = OPS[name](picture, magnitude, negative)
+    return to_bgr(picture)
 
 
 def check_op(name):

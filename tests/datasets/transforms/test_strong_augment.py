@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from caco_ext.datasets import StrongAugment, apply_op
+from caco_ext.datasets.transforms import strong_fast
 from caco_ext.datasets.transforms.strong_ops import OPS, SIGNED_OPS
 
 (REFERENCE, ) = (Path(__file__).parents[2] / 'data' /
@@ -29,8 +30,39 @@ def test_every_operation_is_in_the_reference():
     assert len(OPS) == 14
 
 
+@pytest.mark.parametrize('name', NAMES)
+def test_fast_pixels_are_near_the_original(name):
+    op, magnitude, sign = name.split('_')
+    bgr = np.ascontiguousarray(NUMBERS['image'][..., ::-1])
+    bgr.flags.writeable = False
+    plan = [(op, int(magnitude[1:]), sign == 'neg')]
+    gap = np.abs(
+        strong_fast.run(bgr, plan)[..., ::-1].astype(float) - NUMBERS[name])
+    if op in ('Rotate', 'ShearX', 'ShearY'):
+        # the nearest pixel, where two are about equally near, is either
+        assert (gap > 0).mean() < .04 and gap.mean() < 1
+    elif op in ('Brightness', 'Color', 'Contrast', 'Sharpness'):
+        assert gap.max() <= 1 and gap.mean() < .6
+    else:
+        assert gap.max() == 0
+
+
+@pytest.mark.parametrize('level', [0, 200])
+def test_fast_tables_of_uniform_pictures(level):
+    flat = np.full((6, 5, 3), level, np.uint8)
+    flat[..., 1] = np.arange(5) * 50
+    for name in ('AutoContrast', 'Equalize', 'Sharpness', 'Contrast'):
+        expected = apply_op(name, flat[..., ::-1], 5)
+        out = strong_fast.run(flat, [(name, 5, False)])[..., ::-1]
+        assert np.abs(out.astype(int) - expected).max() <= 1
+
+
+def test_both_backends_have_the_operations():
+    assert set(strong_fast.OPS) == set(OPS)
+
+
 def test_operations_see_rgb(monkeypatch):
-    augment = StrongAugment()
+    augment = StrongAugment(backend='pillow')
     plan = [('Color', 3, False), ('ShearX', 5, True)]
     monkeypatch.setattr(augment, 'draw', lambda: plan)
     bgr = np.ascontiguousarray(NUMBERS['image'][..., ::-1])
@@ -39,6 +71,10 @@ def test_operations_see_rgb(monkeypatch):
                         True)
     assert np.array_equal(out[..., ::-1], expected)
     assert out.flags.writeable and out.dtype == np.uint8
+    fast = StrongAugment()
+    monkeypatch.setattr(fast, 'draw', lambda: plan)
+    gap = np.abs(fast(dict(img=bgr))['img'].astype(float) - out)
+    assert gap.mean() < 1
 
 
 def test_draws():
@@ -73,6 +109,7 @@ def test_smaller_pool_and_strength():
     (dict(num_ops=0), 'num_ops'),
     (dict(prob=2), 'prob'),
     (dict(magnitude=(1, 11)), 'magnitude'),
+    (dict(backend='cv2'), "backend must be one of fast, pillow, got 'cv2'"),
 ])
 def test_refusals(options, message):
     with pytest.raises(ValueError, match=message):

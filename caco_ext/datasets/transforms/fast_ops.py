@@ -1,0 +1,291 @@
+"""The colour steps of a view on OpenCV, several of them in one pass.
+
+PIL, which defines them, needs up to ten times as long. The tests hold every
+operation to the bounds that docs/pipeline.md states.
+"""
+import math
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+# PIL cuts off fractions where OpenCV rounds
+CUT = -0.499
+# PIL's weights of grey, for B, G, R
+GREY = np.array([0.114, 0.587, 0.299])
+# Outer taps of a blur below this share change a picture by less than
+# rounding does.
+_LEAST_TAP = 0.005
+# (new, from, against, to): see turn_hue
+_FORWARD = ((0, 2, 1), (1, 0, 2), (2, 1, 0))
+_BACKWARD = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+
+
+def grey(img):
+    """Grey picture with PIL's weights.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8, BGR.
+
+    Returns:
+        np.ndarray: (H, W) uint8.
+    """
+    return cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
+
+
+def to_grey(img, _=None):
+    """Grey picture of three channels.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8, BGR.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, BGR.
+    """
+    return cv2.cvtColor(grey(img), cv2.COLOR_GRAY2BGR)
+
+
+class Blend:
+    """Brightness, contrast and saturation, put off as long as they can be.
+
+    Each maps a pixel x to f x + (1 - f) y, where y is black, the mean grey
+    of the picture or the grey of the pixel: a 3 x 4 matrix. A factor f of at
+    most 1 leads nowhere beyond 0 to 255, so that the next step may multiply
+    its matrix to it: the result is the same but for rounding in between. A
+    larger factor is carried out at once, as what it pushes over the edge is
+    cut off before the next step.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8, BGR.
+    """
+
+    def __init__(self, img):
+        self.img = img
+        self._clear()
+
+    def _clear(self):
+        # img * scale + (its grey) * mix + shift; idle until a step came
+        self.scale, self.mix, self.shift = 1., 0., 0.
+        self.idle = True
+
+    def add(self, name, factor):
+        """Take up a step.
+
+        Args:
+            name (str): 'brightness', 'contrast' or 'saturation'.
+            factor (float): 0 gives the uniform picture, 1 the same.
+        """
+        if name == 'contrast':
+            level = self._mean_grey()
+        # The weights of grey add up to 1: the grey of scale * x + mix *
+        # grey(x) + shift is (scale + mix) * grey(x) + shift.
+        if name == 'saturation':
+            self.mix += (1 - factor) * self.scale
+            self.scale *= factor
+        else:
+            self.scale *= factor
+            self.mix *= factor
+            self.shift *= factor
+        if name == 'contrast':
+            self.shift += level * (1 - factor)
+        self.shift += CUT
+        self.idle = False
+        if factor > 1:
+            self.flush()
+
+    def _mean_grey(self):
+        """Mean grey of the picture that the steps so far would give."""
+        mean = cv2.mean(grey(self.img))[0]
+        return int((self.scale + self.mix) * mean + self.shift + 0.5)
+
+    def flush(self):
+        """Carry out what was put off.
+
+        Returns:
+            np.ndarray: (H, W, 3) uint8, BGR.
+        """
+        if self.idle:
+            return self.img
+        if self.mix:
+            matrix = np.empty((3, 4), np.float32)
+            matrix[:, :3] = self.scale * np.eye(3) + self.mix * GREY
+            matrix[:, 3] = self.shift
+            self.img = cv2.transform(self.img, matrix)
+        elif self.shift < CUT:
+            # below 0 somewhere: convertScaleAbs would turn the sign
+            self.img = cv2.addWeighted(self.img, self.scale, self.img, 0,
+                                       self.shift)
+        else:
+            self.img = cv2.convertScaleAbs(
+                self.img, alpha=self.scale, beta=self.shift)
+        self._clear()
+        return self.img
+
+
+def turn_hue(img, shift):
+    """Turn the hue.
+
+    Of a pixel with largest, least and middle channel, the hue is where the
+    channels stand on a trapezium each that runs around the colour circle. A
+    turn by d sixths of the circle moves a channel x towards its neighbour:
+    with y the neighbour behind, z the one ahead, c = largest - least,
+
+        x' = least + min(max(x - y + s, 0), c),
+        s = d c where z > y, c - d c elsewhere.
+
+    No colour space is needed, and all of it are 8-bit operations. Turns of
+    more than a sixth are made of several.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8, BGR.
+        shift (float): Share of the colour circle, -0.5 to 0.5.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, BGR.
+    """
+    sixths = int(shift * 255) / 255 * 6  # PIL's steps
+    if not sixths:
+        return img
+    planes = cv2.split(img)
+    largest = np.maximum(np.maximum(*planes[:2]), planes[2])
+    least = np.minimum(np.minimum(*planes[:2]), planes[2])
+    chroma = largest - least
+    order = _FORWARD if sixths > 0 else _BACKWARD
+    turns = math.ceil(abs(sixths))
+    ahead = cv2.convertScaleAbs(chroma, alpha=abs(sixths) / turns)
+    behind = chroma - ahead
+    change = ahead - behind  # wraps, and wraps back when it is added
+    for _ in range(turns):
+        new = []
+        for x, y, z in order:
+            x, y, z = planes[x], planes[y], planes[z]
+            s = cv2.compare(z, y, cv2.CMP_GT)
+            s &= change
+            s += behind
+            value = cv2.add(
+                cv2.subtract(s, cv2.subtract(y, x)), cv2.subtract(x, y))
+            value = np.minimum(value, chroma)
+            value += least
+            new.append(value)
+        planes = new
+    return cv2.merge(planes)
+
+
+def blur_kernel(sigma):
+    """The filter that PIL's ``GaussianBlur`` amounts to.
+
+    PIL blurs three times with a box whose outermost weights are a fraction.
+    A box of half width l with outer weights a has the variance
+    (l (l + 1) (2 l + 1) / 3 + 2 a (l + 1)^2) / (2 l + 1 + 2 a); three of them
+    must add up to sigma^2.
+
+    Args:
+        sigma (float): Standard deviation, PIL's radius.
+
+    Returns:
+        np.ndarray: (K, ) float32 with sum 1, K odd.
+    """
+    variance = sigma**2 / 3
+    # the widest whole box that is not too wide
+    half = int((math.sqrt(1 + 12 * variance) - 1) / 2)
+    outer = (2 * half + 1) * (variance - half *
+                              (half + 1) / 3) / (2 *
+                                                 ((half + 1)**2 - variance))
+    box = np.ones(2 * half + 3)
+    box[[0, -1]] = outer
+    box /= box.sum()
+    return np.convolve(np.convolve(box, box), box).astype(np.float32)
+
+
+def short_kernel(sigma):
+    """:func:`blur_kernel` without the taps that are too small to count.
+
+    Args:
+        sigma (float): Standard deviation, PIL's radius.
+
+    Returns:
+        np.ndarray: (K, ) float32 with sum 1, K odd.
+    """
+    kernel = blur_kernel(sigma)
+    spare = int(np.argmax(kernel >= _LEAST_TAP))
+    kernel = kernel[spare:len(kernel) - spare]
+    return kernel / kernel.sum()
+
+
+def blur(img, sigma):
+    """Blur as PIL's ``GaussianBlur`` does.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8.
+        sigma (float): Standard deviation, PIL's radius.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+    """
+    kernel = short_kernel(sigma)
+    if len(kernel) == 1:
+        return img
+    return cv2.sepFilter2D(
+        img, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+
+
+@lru_cache
+def solarize_table(threshold):
+    """Table that inverts all levels at or above a threshold.
+
+    Args:
+        threshold (int): The lowest level that is inverted.
+
+    Returns:
+        np.ndarray: (256, ) uint8.
+    """
+    levels = np.arange(256)
+    return np.where(levels < threshold, levels, 255 - levels).astype(np.uint8)
+
+
+def solarize(img, threshold):
+    """Invert all levels at or above a threshold.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8.
+        threshold (int): The lowest level that is inverted.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+    """
+    return cv2.LUT(img, solarize_table(threshold))
+
+
+def flip(img, _=None):
+    """Mirror, left to right.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+    """
+    return cv2.flip(img, 1)
+
+
+BLENDS = frozenset(('brightness', 'contrast', 'saturation'))
+OPS = dict(hue=turn_hue, grey=to_grey, blur=blur, solarize=solarize, flip=flip)
+
+
+def run(img, plan):
+    """Carry out steps, one after another or together.
+
+    Args:
+        img (np.ndarray): (H, W, 3) uint8, BGR; not written into.
+        plan (Sequence[tuple[str, float]]): Names and values.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, BGR.
+    """
+    blend = Blend(img)
+    for name, value in plan:
+        if name in BLENDS:
+            blend.add(name, value)
+        else:
+            blend = Blend(OPS[name](blend.flush(), value))
+    return blend.flush()

@@ -1,0 +1,150 @@
+"""The fast colour steps against torchvision on PIL, which defines them."""
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms import functional as tv
+
+from caco_ext.datasets import ViewJitter, photo_patches
+from caco_ext.datasets.transforms import fast_ops, pillow_ops
+from caco_ext.datasets.transforms.pil_bridge import to_bgr
+
+PHOTOS = [
+    to_bgr(picture.resize((96, 80), Image.BILINEAR))
+    for _, picture in photo_patches.photographs()
+]
+FACTORS = (0., .6, .9, 1., 1.4)
+# levels of 255: the mean over all photographs, the largest at any pixel
+CASES = {
+    'brightness': (FACTORS, .01, 1),
+    'contrast': (FACTORS, .02, 1),
+    'saturation': (FACTORS, .6, 1),
+    'hue': ((-.5, -.1, -.03, 0., .05, .1, .25, .5), .5, 12),
+    'grey': ((1., ), .01, 1),
+    'blur': ((.1, .3, .6, 1., 1.5, 2.), .7, 24),
+    'solarize': ((0, 77, 128, 256), 0, 0),
+    'flip': ((1., ), 0, 0),
+}
+
+
+def gaps(img, expected):
+    """Absolute differences in levels, as float."""
+    return np.abs(img.astype(float) - expected)
+
+
+def both(img, plan):
+    return fast_ops.run(img, plan), pillow_ops.run(img, plan)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_step_equals_the_reference(name):
+    values, mean, most = CASES[name]
+    for value in values:
+        found = [gaps(*both(img, [(name, value)])) for img in PHOTOS]
+        assert np.mean(found) <= mean, value
+        assert max(gap.max() for gap in found) <= most, value
+        # no single photograph is off by a level
+        assert max(gap.mean() for gap in found) <= 1, value
+
+
+def test_all_steps_are_covered():
+    assert set(CASES) == set(pillow_ops.OPS)
+    assert set(CASES) == set(fast_ops.OPS) | fast_ops.BLENDS
+
+
+def test_steps_change_the_picture_by_more():
+    for name, value in (('brightness', .6), ('contrast', .6),
+                        ('saturation', .6), ('hue', .1), ('blur', 1.)):
+        changed = [
+            gaps(img, fast_ops.run(img, [(name, value)])) for img in PHOTOS
+        ]
+        assert np.mean(changed) > 2
+
+
+def test_whole_jitter_equals_the_reference():
+    random.seed(0)
+    jitter = ViewJitter()
+    found = [
+        gaps(*both(img, jitter.draw())).mean() for _ in range(6)
+        for img in PHOTOS
+    ]
+    # four steps that each round, in another way
+    assert np.mean(found) < .6 and max(found) < 2
+
+
+@pytest.mark.parametrize('plan', [
+    [('brightness', .7), ('contrast', .8), ('saturation', .9)],
+    [('saturation', .7), ('brightness', .9), ('contrast', 1.3)],
+    [('contrast', .7), ('saturation', 1.4), ('brightness', .8)],
+    [('brightness', 1.4), ('contrast', .6), ('saturation', 1.2)],
+])
+def test_several_in_one_pass_equal_one_by_one(plan):
+    found = []
+    for img in PHOTOS:
+        single = img
+        for step in plan:
+            single = fast_ops.run(single, [step])
+        found.append(gaps(fast_ops.run(img, plan), single))
+        assert found[-1].max() <= 2
+    assert np.mean(found) < .5
+
+
+def test_what_overflows_is_cut_off_in_between(monkeypatch):
+    bright = np.full((4, 4, 3), 250, np.uint8)
+    out = fast_ops.run(bright, [('brightness', 1.4), ('brightness', .5)])
+    assert np.abs(out.astype(int) - 127).max() <= 1
+    # two passes where the first may overflow, else one
+    calls = []
+    for name in ('convertScaleAbs', 'addWeighted'):
+        real = getattr(fast_ops.cv2, name)
+        monkeypatch.setattr(
+            fast_ops.cv2,
+            name,
+            lambda *a, real=real, **k: calls.append(k) or real(*a, **k))
+    fast_ops.run(bright, [('brightness', .7), ('brightness', .5)])
+    assert len(calls) == 1
+    fast_ops.run(bright, [('brightness', 1.4), ('brightness', .5)])
+    assert len(calls) == 3
+
+
+def test_greys_have_no_hue():
+    img = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2)
+    assert np.array_equal(fast_ops.turn_hue(img, .1), img)
+
+
+def test_hue_of_pure_colours():
+    red = np.array([[[0, 0, 240]]], np.uint8)
+    # a third of the circle: red to green; a sixth: yellow
+    assert fast_ops.turn_hue(red, 1 / 3).tolist() == [[[0, 240, 0]]]
+    back = fast_ops.turn_hue(red, -1 / 3).tolist()
+    assert back == [[[240, 0, 0]]]
+    blue, green, full = fast_ops.turn_hue(red, 1 / 6)[0, 0].tolist()
+    assert blue == 0 and full == 240 and abs(green - 240) < 8
+
+
+def test_inputs_are_not_written_into():
+    img = PHOTOS[0].copy()
+    img.flags.writeable = False
+    for name, (values, _, _) in CASES.items():
+        for value in values:
+            fast_ops.run(img, [(name, value)])
+    assert np.array_equal(img, PHOTOS[0])
+
+
+@pytest.mark.parametrize('sigma', [.1, .5, 1.3, 2., 7.])
+def test_blur_kernel_has_the_variance(sigma):
+    kernel = fast_ops.blur_kernel(sigma)
+    place = np.arange(len(kernel)) - len(kernel) // 2
+    assert kernel.sum() == pytest.approx(1)
+    assert (kernel * place**2).sum() == pytest.approx(sigma**2, rel=1e-5)
+    short = fast_ops.short_kernel(sigma)
+    assert short.sum() == pytest.approx(1) and len(short) % 2
+    assert len(short) <= len(kernel) and short.min() >= .005
+
+
+def test_pillow_backend_is_torchvision():
+    picture = Image.fromarray(np.ascontiguousarray(PHOTOS[2][..., ::-1]))
+    expected = tv.adjust_hue(tv.adjust_contrast(picture, 1.2), -.07)
+    out = pillow_ops.run(PHOTOS[2], [('contrast', 1.2), ('hue', -.07)])
+    assert np.array_equal(out[..., ::-1], np.asarray(expected))

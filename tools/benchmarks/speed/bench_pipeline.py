@@ -1,0 +1,296 @@
+"""Measure how many pictures a second a config's pipeline makes on one core.
+
+Prints one JSON line: sizes, medians and spread of the rate by wall clock and
+by processor time (which other jobs of the machine disturb less), and the
+share of each transform. What is compared, back ends and the way of
+torchvision on PIL (--reference), takes turns within every round.
+"""
+import argparse
+import inspect
+import json
+import os
+import os.path as osp
+import platform
+import random
+import statistics
+import time
+
+import cv2
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
+from PIL import Image
+from reference_views import reference_pipeline
+
+import caco_ext  # noqa: F401
+from caco_ext.datasets import EpochSeededSampler, ImageFolder, MultiCrop
+from caco_ext.datasets.photo_patches import photographs
+
+
+def make_pictures(folder, count, size, quality, seed):
+    """Write JPEGs: random parts of the photographs of PhotoPatches.
+
+    Args:
+        folder (str): Where to; made if missing.
+        count (int): How many.
+        size (tuple[int, int]): Width and height.
+        quality (int): Of the JPEGs.
+        seed (int): Decides which parts.
+    """
+    os.makedirs(folder, exist_ok=True)
+    rng = random.Random(seed)
+    photos = [picture for _, picture in photographs()]
+    aspect = size[0] / size[1]
+    for i in range(count):
+        photo = photos[i % len(photos)]
+        height = min(photo.height, photo.width / aspect) * rng.uniform(.7, 1)
+        width = height * aspect
+        left = rng.uniform(0, photo.width - width)
+        top = rng.uniform(0, photo.height - height)
+        photo.resize(
+            size, Image.LANCZOS,
+            box=(left, top, left + width, top + height)).save(
+                osp.join(folder, f'{i:04d}.jpg'), quality=quality)
+
+
+def with_backend(pipeline, backend):
+    """Set the back end of all transforms that have the choice.
+
+    Args:
+        pipeline (list | dict): Configs of transforms, nested at will.
+        backend (str): The option's value.
+
+    Returns:
+        list | dict: A changed copy.
+    """
+    if isinstance(pipeline, (list, tuple)):
+        return [with_backend(step, backend) for step in pipeline]
+    if not isinstance(pipeline, dict):
+        return pipeline
+    step = {k: with_backend(v, backend) for k, v in pipeline.items()}
+    kind = TRANSFORMS.get(step.get('type', ''))
+    if kind and 'backend' in inspect.signature(kind).parameters:
+        step['backend'] = backend
+    return step
+
+
+class Timed:
+    """A transform that adds up the time it takes.
+
+    Args:
+        step (Callable): The transform.
+        times (dict[str, float]): Seconds by name; added to.
+    """
+
+    def __init__(self, step, times):
+        self.step = step
+        self.name = type(step).__name__
+        self.times = times
+        times.setdefault(self.name, 0.)
+
+    def __call__(self, results):
+        start = time.perf_counter()
+        results = self.step(results)
+        self.times[self.name] += time.perf_counter() - start
+        return results
+
+
+def time_steps(pipeline, times):
+    """Put a clock around every transform, those of the views too.
+
+    Args:
+        pipeline (mmcv.transforms.Compose): Changed in place.
+        times (dict[str, float]): Filled while the pipeline is used.
+    """
+    for step in pipeline.transforms:
+        if isinstance(step, MultiCrop):
+            for views in step.pipelines:
+                time_steps(views, times)
+    pipeline.transforms = [Timed(step, times) for step in pipeline.transforms]
+
+
+def shares(pipeline, load):
+    """Share of each transform in the time of a picture.
+
+    Args:
+        pipeline (mmcv.transforms.Compose): Not used any more afterwards.
+        load (Callable): Takes a pipeline, runs it on some pictures.
+
+    Returns:
+        dict[str, float]: Share by name, sum about 1; what no transform of a
+        view takes is 'MultiCrop', what the data set takes 'rest'.
+    """
+    times = {}
+    time_steps(pipeline, times)
+    start = time.perf_counter()
+    load(pipeline)
+    total = time.perf_counter() - start
+    outer = sum(times[step.name] for step in pipeline.transforms)
+    inner = sum(times.values()) - outer
+    if 'MultiCrop' in times:
+        times['MultiCrop'] -= inner
+    times['rest'] = total - outer
+    return {name: round(spent / total, 3) for name, spent in times.items()}
+
+
+def summary(rates):
+    """Median and spread.
+
+    Args:
+        rates (list[float]): Of the rounds.
+
+    Returns:
+        dict[str, float]: Median, lowest and highest.
+    """
+    return {
+        'median': round(statistics.median(rates), 1),
+        'min': round(min(rates), 1),
+        'max': round(max(rates), 1)
+    }
+
+
+class Bench:
+    """One data set, read through several pipelines in turn.
+
+    Args:
+        folder (str): The pictures.
+        seed (int): Of order and draws.
+        seconds (float): How long a round of one pipeline takes.
+    """
+
+    def __init__(self, folder, seed, seconds):
+        self.data = ImageFolder(
+            folder, with_labels=False, pipeline=[dict(type='LoadImage')])
+        self.data.full_init()
+        self.sampler = EpochSeededSampler(self.data, shuffle=True, seed=seed)
+        self.seconds = seconds
+
+    def load(self, pipeline, seconds=None):
+        """Read pictures until the time is over.
+
+        Args:
+            pipeline (Callable): Takes and returns a dict of results.
+            seconds (float, optional): Defaults to those of a round.
+
+        Returns:
+            tuple[float, float, dict]: Pictures per second of wall clock and
+            of processor time, and the last result.
+        """
+        self.data.pipeline = pipeline
+        count, epoch = 0, 0
+        start, used = time.perf_counter(), time.process_time()
+        end = start + (self.seconds if seconds is None else seconds)
+        while True:
+            self.sampler.set_epoch(epoch)
+            for index in self.sampler:
+                result = self.data[index]
+                count += 1
+                if time.perf_counter() >= end:
+                    return (count / (time.perf_counter() - start),
+                            count / (time.process_time() - used), result)
+            epoch += 1
+
+    def compare(self, pipelines, rounds):
+        """Measure all pipelines, one after another in every round.
+
+        Args:
+            pipelines (dict[str, Callable]): By name.
+            rounds (int): How many.
+
+        Returns:
+            dict[str, dict]: Rates by name.
+        """
+        rates = {name: ([], []) for name in pipelines}
+        for pipeline in pipelines.values():
+            self.load(pipeline, self.seconds / 5)
+        for _ in range(rounds):
+            for name, pipeline in pipelines.items():
+                wall, processor, _ = self.load(pipeline)
+                rates[name][0].append(wall)
+                rates[name][1].append(processor)
+        return {
+            name:
+            dict(
+                images_per_second=summary(wall),
+                images_per_cpu_second=summary(processor))
+            for name, (wall, processor) in rates.items()
+        }
+
+
+def get_parser():
+    """Describe the command line.
+
+    Returns:
+        ArgumentParser: Config, pictures and settings.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='its train_dataloader is measured')
+    parser.add_argument('--images', required=True, help='folder of pictures')
+    parser.add_argument(
+        '--make',
+        type=int,
+        metavar='N',
+        help='first write N JPEGs to that folder, parts of the photographs '
+        'of PhotoPatches')
+    parser.add_argument('--size', type=int, nargs=2, default=(500, 333))
+    parser.add_argument('--quality', type=int, default=85)
+    parser.add_argument(
+        '--seconds', type=float, default=2., help='per round and pipeline')
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--backends',
+        nargs='+',
+        metavar='NAME',
+        help='measure the config once with each; default: as it is')
+    parser.add_argument(
+        '--reference',
+        action='store_true',
+        help='also measure the same recipe by torchvision on PIL pictures, '
+        'normalised in the worker, as the originals do it')
+    return parser
+
+
+def main():
+    """Measure and print the line."""
+    args = get_parser().parse_args()
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    if args.make:
+        make_pictures(args.images, args.make, args.size, args.quality,
+                      args.seed)
+    steps = Config.fromfile(args.config).train_dataloader.dataset.pipeline
+    configs = {'config': steps}
+    if args.backends:
+        configs = {name: with_backend(steps, name) for name in args.backends}
+    pipelines = {name: Compose(list(cfg)) for name, cfg in configs.items()}
+    if args.reference:
+        pipelines['reference'] = reference_pipeline(steps)
+    pipelines['LoadImage alone'] = Compose([dict(type='LoadImage')])
+    bench = Bench(args.images, args.seed, args.seconds)
+    results = bench.compare(pipelines, args.rounds)
+    for name, cfg in configs.items():
+        results[name]['share'] = shares(Compose(list(cfg)), bench.load)
+    *_, sample = bench.load(pipelines[next(iter(configs))], 0)
+    print(
+        json.dumps(
+            dict(
+                config=osp.basename(args.config),
+                pictures=len(bench.data),
+                bytes_per_picture=int(
+                    statistics.mean(
+                        osp.getsize(bench.data.get_data_info(i)['img_path'])
+                        for i in range(len(bench.data)))),
+                views=[list(view.shape) for view in sample['inputs']],
+                seconds=args.seconds,
+                rounds=args.rounds,
+                seed=args.seed,
+                processor=platform.processor() or platform.machine(),
+                torch=torch.__version__,
+                opencv=cv2.__version__,
+                results=results)))
+
+
+if __name__ == '__main__':
+    main()
