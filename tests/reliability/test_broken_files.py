@@ -8,7 +8,6 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from PIL import Image
 
-from tests.dist_utils import run_distributed
 from .runs import record, train
 
 
@@ -94,25 +93,3 @@ def test_too_many_stop_the_run_with_a_list(data, tmp_path):
             match=r'(?s)11 of 26 pictures .*max_broken_share=0.1 .*'
             r'remove them:.*/\d\d.png'):
         train(str(folder), tmp_path / 'run', 'CARE')
-
-
-def on_two_ranks(folder, work_dir):
-    with pytest.raises(RuntimeError) as caught:
-        train(
-            folder,
-            work_dir,
-            'CLSA',
-            default_hooks__broken=dict(type='BrokenPicturesHook'))
-    return str(caught.value)
-
-
-def test_ranks_count_together(data, tmp_path):
-    """Each rank meets fewer than it bears, both together more."""
-    folder = tmp_path / 'pictures'
-    shutil.copytree(data, folder)
-    for i in range(14):
-        (folder / f'{i:02d}.png').write_bytes(b'')
-    one, other = run_distributed(on_two_ranks, 2, str(folder),
-                                 tmp_path / 'run')
-    assert one == other
-    assert 'max_broken_share=0.1 allows; mend or remove them' in one

@@ -29,6 +29,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument('--processes', type=int, default=2)
     parser.add_argument('--iterations', type=int, default=2000)
     parser.add_argument(
+        '--share',
+        type=float,
+        default=0.1,
+        help='of the pictures; short epochs show what an epoch leaves behind, '
+        'default: 0.1')
+    parser.add_argument(
         '--batch-size', type=int, default=8, help='of each process')
     parser.add_argument(
         '--memory-gb',
@@ -84,8 +90,8 @@ def read_processes(top: int) -> tuple:
         try:
             with open(f'/proc/{number}/smaps_rollup') as file:
                 memory += sum(
-                    int(line.split()[1]) for line in file
-                    if line.startswith('Pss:')) / 1024
+                    int(line.split()[1])
+                    for line in file if line.startswith('Pss:')) / 1024
             files += len(os.listdir(f'/proc/{number}/fd'))
         except (FileNotFoundError, ProcessLookupError):
             continue
@@ -118,7 +124,7 @@ def main(args: argparse.Namespace) -> None:
     Raises:
         UsageError: The training failed, was too short to judge, or grew.
     """
-    length = PICTURES // (args.batch_size * args.processes)
+    length = int(PICTURES * args.share) // (args.batch_size * args.processes)
     epochs = math.ceil(args.iterations / length)
     limit = int(args.memory_gb * 2**30)
     command = [
@@ -127,6 +133,10 @@ def main(args: argparse.Namespace) -> None:
         str(args.processes), '--work-dir', args.out, '--cfg-options',
         f'train_cfg.max_epochs={epochs}',
         f'train_dataloader.batch_size={args.batch_size}',
+        f'train_dataloader.dataset.fraction={args.share}',
+        'default_hooks.knn.interval=1',
+        f'default_hooks.knn.train_dataset.fraction={args.share}',
+        f'default_hooks.knn.test_dataset.fraction={args.share}',
         'default_hooks.setup_check.allow_cut_schedule=True',
         'default_hooks.checkpoint.interval=1',
         'default_hooks.checkpoint.max_keep_ckpts=2'
