@@ -194,7 +194,12 @@ def test_another_data_set_in_the_middle_of_an_epoch_is_refused(
     folder = tmp_path / 'run'
     shutil.copytree(stopped_on_two / name(*MOMENTS[0]), folder)
     with pytest.raises(ValueError, match='an epoch of 3 batches, .* makes 2'):
-        train(data, folder, 'CaCo', train_dataloader__dataset__indices=16)
+        train(
+            data,
+            folder,
+            'CaCo',
+            param_scheduler=[],
+            train_dataloader__dataset__indices=16)
 
 
 JOB = """
