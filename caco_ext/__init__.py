@@ -4,13 +4,22 @@
 Importing the package mends what is broken in the installed hosts and
 registers everything in mmengine's root registries; nothing else happens.
 """
+import sys
+
 from . import compat
 from .version import __version__
 
 # Before anything of a host is used.
-compat.apply()
+try:
+    compat.apply()
+except ImportError:
+    if sys.argv[:1] != ['-m']:
+        raise
+    # `python -m caco_ext` asks what is wrong: it gets no stack of calls.
+    from .doctor import main
+    sys.exit(main())
 
-from . import datasets, engine, evaluation, models  # noqa: E402,F401
+from . import datasets, engine, evaluation, models, transfer  # noqa: E402,F401
 
 __all__ = ['__version__', 'extract_features', 'get_model']
 

@@ -189,6 +189,28 @@ def test_mim_finds_the_models(kind, request, tmp_path):
     assert 'caco_r' in output.strip().splitlines()[-1]
 
 
+@pytest.mark.parametrize('kind', ['installed', 'editable'])
+def test_doctor_finds_the_set_up_sound(kind, request, tmp_path):
+    python, _ = request.getfixturevalue(kind)
+    output = run(python, '-m', 'caco_ext', cwd=tmp_path)
+    assert output.strip().endswith('the set-up is sound'), output
+    assert '[wrong]' not in output
+
+
+def test_doctor_names_what_is_wrong(editable, tmp_path):
+    python, _ = editable
+    # A release of numpy, by its metadata, that mmcv 2.0 cannot work with.
+    info = tmp_path / 'numpy-2.3.0.dist-info'
+    info.mkdir()
+    (info / 'METADATA'
+     ).write_text('Metadata-Version: 2.1\nName: numpy\nVersion: 2.3.0\n')
+    output = run(python, '-m', 'caco_ext', cwd=tmp_path, fails=True)
+    assert 'numpy 2.3.0 is installed' in output
+    assert 'fix: pip install "numpy<2"' in output
+    assert output.strip().endswith('1 thing(s) to mend')
+    assert 'Traceback' not in output
+
+
 def test_mim_trains(installed, tmp_path):
     python, _ = installed
     write_config(tmp_path)

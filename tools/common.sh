@@ -36,6 +36,10 @@ whole_number() { # NAME VALUE LEAST
     [ "$2" -ge "$3" ] || fail "$1=$2 must be at least $3"
 }
 
+script_path() { # SCRIPT: in tools, unless its path is whole
+    case $1 in /*) echo "$1" ;; *) echo "$root/tools/$1" ;; esac
+}
+
 launch() { # PROCESSES SCRIPT ARGUMENTS...: torchrun, on this or more nodes
     local processes=$1 script=$2 nodes=${NNODES:-1} rank=${NODE_RANK:-0}
     local port=${PORT:-} threads
@@ -71,5 +75,30 @@ with socket.socket() as s:
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \
         --master_port="$port" \
         --nproc_per_node="$processes" \
-        "$root/tools/$script" "$@" --launcher pytorch
+        "$(script_path "$script")" "$@" --launcher pytorch
+}
+
+launch_slurm() { # PARTITION JOB SCRIPT ARGUMENTS...: srun
+    local partition=$1 job=$2 script=$3 gpus=${GPUS:-8} per_node cpus
+    local resources=() more
+    shift 3
+    whole_number GPUS "$gpus" 1
+    per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
+    whole_number GPUS_PER_NODE "$per_node" 0
+    cpus=${CPUS_PER_TASK:-5}
+    whole_number CPUS_PER_TASK "$cpus" 1
+    command -v srun >/dev/null || fail 'srun is not there; is this a slurm node?'
+    if [ "$per_node" -gt 0 ]; then
+        resources=(--gres="gpu:$per_node" --ntasks-per-node="$per_node")
+    fi
+    read -r -a more <<<"${SRUN_ARGS:-}"
+    [ -z "${PORT:-}" ] || export MASTER_PORT=$PORT
+    exec srun -p "$partition" \
+        --job-name="$job" \
+        --ntasks="$gpus" \
+        "${resources[@]}" \
+        --cpus-per-task="$cpus" \
+        --kill-on-bad-exit=1 \
+        "${more[@]}" \
+        "$python" -u "$(script_path "$script")" "$@" --launcher slurm
 }

@@ -16,7 +16,7 @@ unset PYTHONPATH
 # More threads than cores make everything slower, most of all in two workers.
 export OMP_NUM_THREADS=1
 
-sources=(caco_ext configs tools tests setup.py)
+sources=(caco_ext configs docs tools tests setup.py)
 check() {
     echo "[tests] $1"
     "$python" -m "$@" || {

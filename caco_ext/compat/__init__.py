@@ -38,12 +38,17 @@ def apply() -> None:
     _run(check_versions)
     # The rest needs torch and mmengine, whose absence is to be reported by
     # the check above and not by an import.
-    from . import checkpoints, distributed, hosts, syncbn
-    for func in (hosts.mend_registry_locations,
+    from . import checkpoints, distributed, hosts, operators, resuming, syncbn
+
+    # Operators first: what imports mmcv.cnn settles whether they are there.
+    for func in (operators.operators_from_torchvision,
+                 hosts.mend_registry_locations,
                  hosts.build_inherited_collate_fn, hosts.remove_hooks_by_none,
                  hosts.silence_noise, hosts.mend_mixed_precision,
                  checkpoints.allow_checkpoint_classes,
-                 distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu):
+                 resuming.write_files_whole, resuming.find_whole_checkpoint,
+                 resuming.resume_inside_epoch, distributed.launch_on_cpu,
+                 syncbn.sync_batchnorm_on_cpu):
         _run(func)
 
 

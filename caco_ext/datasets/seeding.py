@@ -81,6 +81,9 @@ class SharedSeed:
 class EpochSeededSampler(DefaultSampler):
     """mmengine's default sampler that also tells the data set the epoch.
 
+    Once it knows the batch, the global batch is the same, picture by picture,
+    for any number of ranks that share it: rank r takes the r-th part of it.
+
     Args:
         dataset (Sized): A data set with ``set_epoch(seed, epoch, stream)``,
             such as :class:`ImageFolder`.
@@ -99,7 +102,27 @@ class EpochSeededSampler(DefaultSampler):
                 "sampler=dict(type='DefaultSampler', shuffle=True) with "
                 'persistent_workers=True instead')
         super().__init__(dataset, **kwargs)
+        self.batch_size = None
         self.set_epoch(0)
+
+    def __iter__(self):
+        """Iterate over the indices of this rank."""
+        if self.world_size == 1 or not self.batch_size:
+            return super().__iter__()
+        rank, ranks = self.rank, self.world_size
+        self.rank, self.world_size = 0, 1
+        try:
+            order = list(super().__iter__())
+        finally:
+            self.rank, self.world_size = rank, ranks
+        share, whole = self.batch_size, self.batch_size * ranks
+        end = len(order) // whole * whole
+        own = [
+            order[i] for start in range(rank * share, end, whole)
+            for i in range(start, start + share)
+        ]
+        # the rest makes no whole batch
+        return iter(own + order[end + rank::ranks])
 
     def set_epoch(self, epoch, stream=0):
         """Set the order of the epoch and the draws made in it.

@@ -63,15 +63,16 @@ def evaluation_mode(module: nn.Module):
             buffer.data.copy_(own)
 
 
-def pool_features(outputs) -> Tensor:
+def pool_features(outputs, normalize: bool = True) -> Tensor:
     """Average the last feature map of a backbone.
 
     Args:
         outputs (Tensor | Sequence[Tensor]): Feature maps of shape
             (N, C, h, w), or vectors of shape (N, C).
+        normalize (bool): Make them unit vectors. Defaults to True.
 
     Returns:
-        Tensor: float32 vectors of unit length, shape (N, C).
+        Tensor: float32 vectors, shape (N, C).
     """
     last = outputs[-1] if isinstance(outputs, (list, tuple)) else outputs
     if not isinstance(last, Tensor) or last.dim() not in (2, 4):
@@ -79,7 +80,8 @@ def pool_features(outputs) -> Tensor:
                          'vectors (N, C), got '
                          f'{tuple(getattr(last, "shape", ())) or type(last)}')
     last = last.float()
-    return F.normalize(last.mean((2, 3)) if last.dim() == 4 else last, dim=1)
+    last = last.mean((2, 3)) if last.dim() == 4 else last
+    return F.normalize(last, dim=1) if normalize else last
 
 
 def _one_view(model: nn.Module, item: dict) -> Tensor:
@@ -98,7 +100,8 @@ def _one_view(model: nn.Module, item: dict) -> Tensor:
 @torch.no_grad()
 def extract_features(model: nn.Module,
                      dataloader: DataLoader,
-                     gather: bool = True) -> Tuple[Tensor, Tensor]:
+                     gather: bool = True,
+                     normalize: bool = True) -> Tuple[Tensor, Tensor]:
     """Extract features of the query encoder's backbone.
 
     The features are the globally averaged last map of ``model.backbone`` in
@@ -111,9 +114,11 @@ def extract_features(model: nn.Module,
             :func:`caco_ext.evaluation.build_feature_loader`.
         gather (bool): Whether every rank gets the pictures of all ranks, in
             the order of the data set. Defaults to True.
+        normalize (bool): Whether they become unit vectors, as kNN wants.
+            Defaults to True.
 
     Returns:
-        tuple[Tensor, Tensor]: Unit-length float32 features (N, C) and int64
+        tuple[Tensor, Tensor]: float32 features (N, C) and int64
         labels (N, ), on the CPU. Unreadable pictures, which a data set
         replaced by others, are missing from both.
     """
@@ -122,7 +127,8 @@ def extract_features(model: nn.Module,
     with evaluation_mode(model.backbone):
         for batch in dataloader:
             images = _one_view(model, batch['item'])
-            features.append(pool_features(model.backbone(images)).cpu())
+            maps = model.backbone(images)
+            features.append(pool_features(maps, normalize).cpu())
             labels.append(batch['label'])
     # a rank without pictures still has to know the width
     width = torch.tensor(features[0].size(1) if features else 0)

@@ -1,4 +1,6 @@
 """Pictures with labels for an evaluation, dealt out to the processes."""
+import signal
+from functools import partial
 from typing import Optional, Sequence
 
 import numpy as np
@@ -6,6 +8,8 @@ import torch
 from mmengine.dataset import default_collate
 from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, Dataset
+
+from caco_ext.utils.loaders import obey_parent_only
 
 
 class LabelledPictures(Dataset):
@@ -79,6 +83,7 @@ def build_feature_loader(dataset: Dataset,
         batch_size=batch_size,
         num_workers=num_workers,
         collate_fn=default_collate,
+        worker_init_fn=partial(obey_parent_only, (signal.SIGTERM, ), None),
         # the seeds of the workers come from here, not from the generator
         # that the training draws from
         generator=torch.Generator().manual_seed(0))

@@ -3,149 +3,185 @@
 
 A bank is a raw matrix ``W = [w_1 .. w_K]`` of shape (C, K). What queries meet
 are its normalised columns ``u_j = w_j / ||w_j||``. Nothing here keeps an
-(N, K) array: every function walks over blocks of columns and scales the
-product ``q . W`` by ``1 / ||w_j||`` instead of normalising a copy of the bank.
+(N, K) array or a normalised copy of the bank: every function walks over
+blocks of columns that fit the caches, and makes again what it needs again.
+
+Where a memory is divided over ranks, ``shards`` says so: ``columns`` are then
+those of this rank, queries are gathered, and what each rank finds for them is
+reduced. ``docs/bank_gradient.md`` derives the formulas.
 """
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# 8192 columns of 256 rows are 8 MiB: large enough for the matrix product to
-# run at full speed, small enough to stay near the caches.
-BLOCK = 8192
+from .shards import WHOLE, Shards
+
+# Elements of the arrays that one block of columns takes: 4 MiB each, about a
+# second-level cache. Below 512 columns matrix products lose more than that.
+WORK, LEAST = 2**20, 512
+# A maximum is fast where the place is not wanted: it is looked for in groups.
+GROUP = 64
 
 
-def inverse_norms(columns: Tensor) -> Tensor:
-    """Reciprocal Euclidean norm of each column.
-
-    Args:
-        columns (Tensor): Raw bank, (C, K).
-
-    Returns:
-        Tensor: (K, ), with the lower limit 1e-12 on the norm that
-        ``torch.nn.functional.normalize`` uses.
-    """
-    return columns.norm(dim=0).clamp_min_(1e-12).reciprocal_()
+class _Block(NamedTuple):
+    part: slice
+    inverse: Tensor
+    unit: Tensor
 
 
-def _blocks(columns: Tensor, block: int) -> Iterator[Tuple[slice, Tensor]]:
-    for start in range(0, columns.size(1), block):
-        part = slice(start, min(start + block, columns.size(1)))
-        yield part, columns[:, part]
-
-
-def _online_softmax(total: Tuple, logits: Tensor, values: Optional[Tensor]):
-    """One block of a running log-sum-exp, with the weighted sum of values.
-
-    ``total`` is (maximum, sum, weighted sum); rescaling by the change of the
-    maximum keeps every exponent at or below zero, whatever the temperature.
-    """
-    high, mass, mean = total
-    new = torch.maximum(high, logits.amax(dim=1))
-    weights = (logits - new[:, None]).exp_()
-    fade = (high - new).exp_()
-    mass = mass * fade + weights.sum(dim=1)
-    if values is not None:
-        mean = torch.addmm(mean * fade[:, None], weights, values)
-    return new, mass, mean
+def _blocks(columns: Tensor, rows: int,
+            block: Optional[int]) -> Iterator[_Block]:
+    """Walk over the columns, normalised; the arrays are used again."""
+    dim, count = columns.shape
+    width = block or max(LEAST, WORK // max(rows, dim) // GROUP * GROUP)
+    units = columns.new_empty(dim, min(width, count))
+    for start in range(0, count, width):
+        part = slice(start, min(start + width, count))
+        raw, unit = columns[:, part], units[:, :count - start]
+        # Not norm(): along the first axis it takes ten times as long.
+        inverse = torch.mul(raw, raw, out=unit).sum(dim=0).sqrt_()
+        inverse.clamp_min_(1e-12).reciprocal_()
+        yield _Block(part, inverse, torch.mul(raw, inverse, out=unit))
 
 
 class _BankLogSumExp(torch.autograd.Function):
     """``log sum_j exp(q . u_j / t)`` with its gradient from the same pass."""
 
     @staticmethod
-    def forward(ctx, queries, columns, temperature, second, block):
-        n, c = queries.shape
-        empty = queries.new_full((n, ), float('-inf'))
-        zero = queries.new_zeros(n)
-        first = (empty, zero, queries.new_zeros(n, c))
-        other = (empty, zero, None)
-        same = second is None or second == temperature
-        inverse = inverse_norms(columns)
-        for part, raw in _blocks(columns, block):
-            cosines = (queries @ raw) * inverse[part]
-            values = (raw * inverse[part]).t()
-            first = _online_softmax(first, cosines / temperature, values)
-            if not same:
-                other = _online_softmax(other, cosines / second, None)
-        high, mass, mean = first
-        lse = high + mass.log()
-        if same:
-            other = first
-        ctx.save_for_backward(mean / mass[:, None])
+    def forward(ctx, queries, columns, temperature, second, block, shards):
+        everyone = shards.gather(queries)
+        n, c = everyone.shape
+        high = everyone.new_full((n, ), float('-inf'))
+        # Columns: the mean of the columns, the sum, the other sum.
+        total = everyone.new_zeros(n, c + 2)
+        ratio = temperature / second
+        logits = other = None
+        scaled = everyone / temperature
+        for part, _, unit in _blocks(columns, n, block):
+            if logits is None or logits.size(1) != unit.size(1):
+                logits = everyone.new_empty(n, unit.size(1))
+                other = torch.empty_like(logits)
+            torch.mm(scaled, unit, out=logits)
+            new = torch.maximum(high, logits.amax(dim=1))
+            fade, high = (high - new)[:, None].exp_(), new
+            total[:, :-1].mul_(fade)
+            total[:, -1:].mul_(fade**ratio)
+            if ratio != 1:
+                torch.add(
+                    -ratio * new[:, None], logits, alpha=ratio, out=other)
+                total[:, -1].add_(other.exp_().sum(dim=1))
+            logits.sub_(new[:, None]).exp_()
+            total[:, -2].add_(logits.sum(dim=1))
+            if ctx.needs_input_grad[0]:
+                total[:, :c].addmm_(logits, unit.t())
+        top = shards.reduce(high.clone(), 'max')
+        fade = (high - top)[:, None].exp_()
+        total[:, :-1].mul_(fade)
+        total[:, -1:].mul_(fade**ratio)
+        total, top = shards.own(shards.reduce(total)), shards.own(top)
+        mean, mass, other = total.split((c, 1, 1), dim=1)
+        lse = top + mass[:, 0].log()
+        other = top * ratio + other[:, 0].log() if ratio != 1 else lse.clone()
+        ctx.save_for_backward(mean / mass)
         ctx.temperature = temperature
-        other = other[0] + other[1].log()
         ctx.mark_non_differentiable(other)
         return lse, other
 
     @staticmethod
     def backward(ctx, grad, _):
         mean, = ctx.saved_tensors
-        return grad[:, None] * mean / ctx.temperature, None, None, None, None
+        return (grad[:, None] * mean / ctx.temperature, ) + (None, ) * 5
 
 
 def bank_logsumexp(queries: Tensor,
                    columns: Tensor,
                    temperature: float,
                    second: Optional[float] = None,
-                   block: int = BLOCK) -> Tuple[Tensor, Tensor]:
+                   block: Optional[int] = None,
+                   shards: Shards = WHOLE) -> Tuple[Tensor, Tensor]:
     """Log-sum-exp of the queries' cosines with all columns of a bank.
 
     Args:
-        queries (Tensor): Unit vectors, (N, C).
+        queries (Tensor): Unit vectors of this rank, (N, C).
         columns (Tensor): Raw bank, (C, K); no gradient goes into it.
         temperature (float): Divides the cosines; the differentiable one.
         second (float, optional): Another temperature, evaluated in the same
             pass without gradient. Defaults to ``temperature``.
-        block (int): Columns that are worked on at a time. Defaults to 8192.
+        block (int, optional): Columns that are worked on at a time. Defaults
+            to what the caches hold.
+        shards (Shards): Whether ``columns`` are this rank's part.
 
     Returns:
         tuple[Tensor, Tensor]: (N, ) at ``temperature``, differentiable with
         respect to ``queries``, and (N, ) at ``second``.
     """
-    return _BankLogSumExp.apply(queries, columns, temperature, second, block)
+    return _BankLogSumExp.apply(queries, columns, temperature, second
+                                or temperature, block, shards)
 
 
-def bank_cosines(queries: Tensor, columns: Tensor, index: Tensor) -> Tensor:
-    """Cosine of each query with one column.
+@torch.no_grad()
+def pick_columns(numbers: Tensor,
+                 columns: Tensor,
+                 shards: Shards = WHOLE) -> Tensor:
+    """Some columns of a bank, normalised.
 
     Args:
-        queries (Tensor): Unit vectors, (N, C).
+        numbers (Tensor): Columns that this rank wants, (N, ) int64.
         columns (Tensor): Raw bank, (C, K).
-        index (Tensor): Column of each query, (N, ) int64.
+        shards (Shards): Whether ``columns`` are this rank's part.
 
     Returns:
-        Tensor: (N, ), differentiable with respect to ``queries``.
+        Tensor: (N, C), without gradient.
     """
-    chosen = F.normalize(columns[:, index], dim=0)
-    return torch.einsum('nc,cn->n', queries, chosen)
+    places, here = shards.locate(shards.gather(numbers))
+    chosen = F.normalize(columns[:, places].t(), dim=1) * here[:, None]
+    return shards.own(shards.reduce(chosen))
+
+
+def _first_max(values: Tensor) -> Tuple[Tensor, Tensor]:
+    """Largest entry of each row and its first place."""
+    if values.size(1) % GROUP:
+        return values.max(dim=1)
+    groups = values.unflatten(1, (-1, GROUP))
+    high, group = groups.amax(dim=2).max(dim=1)
+    place = groups[torch.arange(len(values), device=values.device),
+                   group].argmax(dim=1)
+    return high, group * GROUP + place
 
 
 @torch.no_grad()
 def nearest_columns(keys: Tensor,
                     columns: Tensor,
-                    block: int = BLOCK) -> Tensor:
+                    block: Optional[int] = None,
+                    shards: Shards = WHOLE) -> Tensor:
     """The column with the largest cosine for each key (CaCo's positive).
 
     Args:
-        keys (Tensor): (N, C).
+        keys (Tensor): Keys of this rank, (N, C).
         columns (Tensor): Raw bank, (C, K).
-        block (int): Columns that are worked on at a time. Defaults to 8192.
+        block (int, optional): Columns that are worked on at a time. Defaults
+            to what the caches hold.
+        shards (Shards): Whether ``columns`` are this rank's part.
 
     Returns:
         Tensor: (N, ) int64; of equal ones the first, as ``argmax`` gives.
     """
+    keys = shards.gather(keys)
     best = keys.new_full((keys.size(0), ), float('-inf'))
     index = torch.zeros(keys.size(0), dtype=torch.long, device=keys.device)
-    inverse = inverse_norms(columns)
-    for part, raw in _blocks(columns, block):
-        value, place = ((keys @ raw) * inverse[part]).max(dim=1)
+    for part, _, unit in _blocks(columns, keys.size(0), block):
+        value, place = _first_max(keys @ unit)
         better = value > best
         best = torch.where(better, value, best)
         index = torch.where(better, place + part.start, index)
-    return index
+    if shards.parts > 1:
+        # Of equal ones on several ranks the first, too.
+        top = shards.reduce(best.clone(), 'max')
+        index = shards.number(index).where(best == top, 2**62)
+        index = -shards.reduce(-index, 'max')
+    return shards.own(index)
 
 
 @torch.no_grad()
@@ -154,7 +190,8 @@ def bank_gradient(queries: Tensor,
                   columns: Tensor,
                   temperature: float,
                   corrections: Optional[Tuple[Tensor, Tensor, Tensor]] = None,
-                  block: int = BLOCK) -> Iterator[Tuple[slice, Tensor]]:
+                  block: Optional[int] = None
+                  ) -> Iterator[Tuple[slice, Tensor]]:
     r"""Closed-form gradient with respect to the raw columns, in blocks.
 
     .. math::
@@ -168,7 +205,8 @@ def bank_gradient(queries: Tensor,
     corrections add CaCo's positives. ``docs/bank_gradient.md`` derives both.
 
     Args:
-        queries (Tensor): Unit vectors, (N, C).
+        queries (Tensor): Unit vectors, (N, C); of all ranks where the columns
+            are a part of the bank.
         log_normalisers (Tensor): ``z``, (N, ). Weights of the rows are part
             of it: a row of weight a and denominator D has z = log(D / a).
         columns (Tensor): Raw bank, (C, K). May be changed by the caller
@@ -177,25 +215,32 @@ def bank_gradient(queries: Tensor,
         corrections (tuple, optional): ``(rows, columns, d)``, each (M, ):
             what is added to the coefficient c of a row and a column. Defaults
             to None.
-        block (int): Columns that are worked on at a time. Defaults to 8192.
+        block (int, optional): Columns that are worked on at a time. Defaults
+            to what the caches hold.
 
     Yields:
-        tuple[slice, Tensor]: A range of columns and their gradient, (C, n).
+        tuple[slice, Tensor]: A range of columns and their gradient, (C, n),
+        which the next one overwrites.
     """
-    for part, raw in _blocks(columns, block):
-        inverse = inverse_norms(raw)
-        cosines = (queries @ raw) * inverse
-        weights = (cosines / temperature - log_normalisers[:, None]).exp_()
+    scaled = queries / temperature
+    weights = None
+    for part, inverse, unit in _blocks(columns, queries.size(0), block):
+        if weights is None or weights.size(1) != unit.size(1):
+            weights = queries.new_empty(queries.size(0), unit.size(1))
+            grad = torch.empty_like(unit)
+            product = torch.empty_like(unit)
+        torch.mm(scaled, unit, out=weights)
+        weights.sub_(log_normalisers[:, None]).exp_()
         if corrections is not None:
             rows, places, amount = corrections
             # Those of other blocks are added as zeros: picking them out
             # would need their number on the host, a synchronisation.
             inside = (places >= part.start) & (places < part.stop)
-            weights.index_put_(
-                (rows, (places - part.start).clamp(0,
-                                                   raw.size(1) - 1)),
-                amount * inside,
-                accumulate=True)
-        radial = (weights * cosines).sum(dim=0) * inverse
-        grad = torch.addcmul(queries.t() @ weights, raw, radial, value=-1)
-        yield part, grad.mul_(inverse / temperature)
+            places = (places - part.start).clamp(0, unit.size(1) - 1)
+            weights.index_put_((rows, places),
+                               amount * inside,
+                               accumulate=True)
+        torch.mm(scaled.t(), weights, out=grad)
+        radial = torch.mul(grad, unit, out=product).sum(dim=0)
+        grad.addcmul_(unit, radial, value=-1).mul_(inverse)
+        yield part, grad

@@ -6,6 +6,7 @@
 """
 import argparse
 import json
+import shlex
 
 from caco_ext.converters import (METHODS, PARTS, CheckpointError, beside,
                                  convert, read_checkpoint, to_official,
@@ -91,7 +92,8 @@ def main() -> None:
     print(report.text())
     print(f'{len(content["state_dict"])} tensors written to {args.dst}')
     if args.part == 'full' and 'iter' in content['meta']:
-        print(f'go on: python tools/train.py CONFIG --resume {args.dst}')
+        print('go on: python tools/train.py CONFIG --resume '
+              f'{shlex.quote(args.dst)}')
     elif args.part != 'full':
         print("use: init_cfg=dict(type='Pretrained', "
               f'checkpoint={args.dst!r}, prefix={args.prefix!r})')

@@ -1,11 +1,15 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from .bank_fill_hook import BankFillHook
 from .broken_pictures_hook import BrokenPicturesHook
+from .checkpoint_hook import WholeCheckpointHook
+from .finite_check_hook import FiniteCheckHook, NumbersGoneWrong
 from .knn_hook import KNNHook
 from .setup_check_hook import SetupCheckHook
+from .stop_hook import StopHook
 from .train_signals_hook import TrainSignalsHook
 
 __all__ = [
-    'BankFillHook', 'BrokenPicturesHook', 'KNNHook', 'SetupCheckHook',
-    'TrainSignalsHook'
+    'BankFillHook', 'BrokenPicturesHook', 'FiniteCheckHook', 'KNNHook',
+    'NumbersGoneWrong', 'SetupCheckHook', 'StopHook', 'TrainSignalsHook',
+    'WholeCheckpointHook'
 ]

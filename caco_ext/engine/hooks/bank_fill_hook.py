@@ -1,7 +1,7 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from contextlib import contextmanager
 from itertools import count
-from typing import Iterator
+from typing import Iterator, List, Optional
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -9,6 +9,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from caco_ext.datasets import EpochSeededSampler
+from caco_ext.utils.loaders import remaining_batches
 
 
 @HOOKS.register_module()
@@ -31,9 +32,34 @@ class BankFillHook(Hook):
 
     def __init__(self, full_lr: bool = True) -> None:
         self.full_lr = full_lr
+        self._done = 0
+        self._rates: Optional[List[float]] = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take over how far the fill had come.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint.
+        """
+        if runner._resume:
+            self._done = checkpoint.get('fill_steps', 0)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note how far the fill has come, and the run's own learning rate.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint, changed in place.
+        """
+        if self._rates is not None:
+            checkpoint['fill_steps'] = self._done
+            groups = checkpoint['optimizer']['param_groups']
+            for group, lr in zip(groups, self._rates):
+                group['lr'] = lr
 
     def before_train(self, runner: Runner) -> None:
-        """Run the fill.
+        """Run the fill, or the rest of it.
 
         Args:
             runner (Runner): The runner of the training.
@@ -46,43 +72,52 @@ class BankFillHook(Hook):
             return
         runner.logger.info(f'filling the bank of {memory.num_columns} columns')
         runner.model.train()
+        # The steps of the fill are not those of the run.
+        runner.optim_wrapper.initialize_count_status(runner.model, self._done,
+                                                     -1)
         with self._learning_rate(runner):
-            for loss, done in self._steps(runner, module):
-                if done % 20 == 0:
+            for loss in self._steps(runner, module):
+                if self._done % 20 == 0:
                     runner.logger.info(
                         f'fill [{int(memory.filled)}/{memory.num_columns}] '
                         f'loss: {loss:.4f}')
+                if memory.needs_fill:
+                    runner.call_hook('after_fill_iter')
         module.end_fill()
-        # The steps of the fill are not those of the run.
+        # Of an accumulation that the end of the fill cut short.
+        runner.optim_wrapper.zero_grad()
         runner.optim_wrapper.initialize_count_status(runner.model, runner.iter,
                                                      runner.max_iters)
         runner.logger.info('the bank is filled')
 
-    def _steps(self, runner: Runner, module) -> Iterator:
-        done = 0
-        for epoch in count():
-            sampler = runner.train_dataloader.sampler
+    def _steps(self, runner: Runner, module) -> Iterator[float]:
+        loader = runner.train_dataloader
+        first, skipped = divmod(self._done, len(loader))
+        for epoch in count(first):
+            sampler = loader.sampler
             if isinstance(sampler, EpochSeededSampler):
                 # The pictures of the first epoch, as in the originals, in
                 # other crops.
                 sampler.set_epoch(epoch, stream=1)
             elif hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(epoch)
-            for data in runner.train_dataloader:
+            for data in remaining_batches(loader, skipped):
+                runner.call_hook('before_fill_iter', data_batch=data)
                 with runner.optim_wrapper.optim_context(runner.model):
                     data = module.data_preprocessor(data, True)
                     losses = runner.model(*data, mode='fill')
                 loss, _ = module.parse_losses(losses)
                 runner.optim_wrapper.update_params(loss)
-                done += 1
-                yield loss.item(), done
+                self._done += 1
+                yield loss.item()
                 if not module.memory.needs_fill:
                     return
+            skipped = 0
 
     @contextmanager
     def _learning_rate(self, runner: Runner) -> Iterator[None]:
         groups = runner.optim_wrapper.param_groups
-        before = [group['lr'] for group in groups]
+        self._rates = before = [group['lr'] for group in groups]
         if self.full_lr:
             for group in groups:
                 group['lr'] = group.get('initial_lr', group['lr'])
@@ -91,3 +126,4 @@ class BankFillHook(Hook):
         finally:
             for group, lr in zip(groups, before):
                 group['lr'] = lr
+            self._rates = None

@@ -1,13 +1,13 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from typing import Optional
 
-from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from caco_ext.utils import describe_differences
+from .. import setup_checks
 
 
 @HOOKS.register_module()
@@ -17,14 +17,42 @@ class SetupCheckHook(Hook):
     Compares the views of the pipeline with those the model uses, the batch
     with the data set and the memory, and a checkpoint's keys with the model's:
     mmengine only warns when they differ, and goes on with random weights.
+    Encodes the views of one picture before the training. See
+    :mod:`caco_ext.engine.setup_checks`.
+
+    Args:
+        allow_cut_schedule (bool): Let schedules of learning rates and
+            warm-ups be longer than the run, for trials. Defaults to False.
     """
 
     priority = 'VERY_HIGH'
+
+    def __init__(self, allow_cut_schedule: bool = False) -> None:
+        self.allow_cut_schedule = allow_cut_schedule
 
     @staticmethod
     def _model(runner: Runner):
         model = runner.model
         return model.module if is_model_wrapper(model) else model
+
+    def before_run(self, runner: Runner) -> None:
+        """Check what needs no weights.
+
+        Args:
+            runner (Runner): The runner.
+
+        Raises:
+            ValueError: Names the option, its value and the way out.
+        """
+        setup_checks.check_names(runner.cfg)
+        if not isinstance(runner._train_loop, BaseLoop):
+            return  # a test; asking for the property would build the loop
+        model = self._model(runner)
+        setup_checks.check_sync_bn(runner)
+        setup_checks.check_numbers(model)
+        setup_checks.check_batches(runner, model)
+        if not self.allow_cut_schedule:
+            setup_checks.check_schedules(runner, model)
 
     def before_train(self, runner: Runner) -> None:
         """Check data and model against each other.
@@ -35,21 +63,9 @@ class SetupCheckHook(Hook):
         Raises:
             ValueError: If they do not fit.
         """
-        loader = runner.train_dataloader
         model = self._model(runner)
-        if len(loader) == 0:
-            raise ValueError(
-                f'train_dataloader.batch_size={loader.batch_size} on '
-                f'{get_world_size()} process(es) is larger than the data set '
-                f'of {len(loader.dataset)} pictures, and drop_last=True '
-                'leaves no batch; use a smaller batch_size')
-        self._check_views(loader.dataset, model)
-        memory = getattr(model, 'memory', None)
-        batch = (loader.batch_size or 0) * get_world_size()
-        if memory is not None and memory.num_columns < batch:
-            raise ValueError(
-                f'model.memory.num_columns={memory.num_columns} is less than '
-                f'the global batch of {batch}; use at least as many columns')
+        self._check_views(runner.train_dataloader.dataset, model)
+        setup_checks.check_trial(runner, model)
 
     @staticmethod
     def _check_views(dataset, model) -> None:
@@ -58,7 +74,7 @@ class SetupCheckHook(Hook):
         if wanted is not None and made is not None and wanted != made:
             raise ValueError(
                 f'the pipeline makes {made} views of a picture and the model '
-                f'uses {wanted}; change num_views of the MultiView transform '
+                f'uses {wanted}; change num_views of the MultiCrop transform '
                 'or query_views and key_views of the model')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -75,6 +91,12 @@ class SetupCheckHook(Hook):
             ValueError: With the counts and the first names that differ.
         """
         theirs = checkpoint.get('state_dict', checkpoint)
+        missing = {'meta', 'optimizer', 'message_hub'}.difference(checkpoint)
+        if runner._resume and missing:
+            raise ValueError(
+                f'the checkpoint has no {", ".join(sorted(missing))}: it '
+                'holds weights only, from which no run can be resumed; start '
+                'from them with load_from and resume=False')
         own = self._model(runner).state_dict()
         if runner._resume:
             differences = describe_differences(own, theirs)

@@ -1,6 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 import time
-from typing import Optional
+from typing import Dict, Optional, Tuple
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -18,22 +18,52 @@ class TrainSignalsHook(Hook):
     norm of the bank, share of its columns that were positives this epoch.
     They reach the log, the scalars file and every visualizer with the losses.
 
+    Collapse shows in three of them, and is warned of once until they recover:
+
+    - ``feature_std``, 1 where features point everywhere, 0 where all are one;
+    - ``effective_rank``, of at most min(batch, channels) directions;
+    - ``columns_used``, at the end of an epoch, against what chance would use.
+
     Args:
         interval (int): Iterations between two readings. They wait for the
             device, so this should be the logger's interval. Defaults to 50.
+        min_std (float): ``feature_std`` below it is collapse. Defaults
+            to 0.05, a mean cosine of 0.9975 between pictures.
+        min_rank_share (float): ``effective_rank`` below this share of the
+            possible, or below 2, is collapse. Defaults to 0.05.
+        min_columns_share (float): ``columns_used`` below this share of what
+            chance would use is collapse. Defaults to 0.05.
+        patience (int): Readings in a row of which all must be below before
+            it is warned: an untrained network begins low. Defaults to 5.
 
     Raises:
-        ValueError: If the interval is less than one.
+        ValueError: If a number is outside its range.
     """
 
     # Behind the timer, before the logger.
     priority = 'NORMAL'
 
-    def __init__(self, interval: int = 50) -> None:
-        if interval < 1:
-            raise ValueError(f'interval={interval} of TrainSignalsHook must '
-                             'be at least 1')
+    def __init__(self,
+                 interval: int = 50,
+                 min_std: float = 0.05,
+                 min_rank_share: float = 0.05,
+                 min_columns_share: float = 0.05,
+                 patience: int = 5) -> None:
+        for name, value in (('interval', interval), ('patience', patience)):
+            if value < 1:
+                raise ValueError(f'{name}={value} of TrainSignalsHook must be '
+                                 'at least 1')
+        self.limits = dict(
+            min_std=min_std,
+            min_rank_share=min_rank_share,
+            min_columns_share=min_columns_share)
+        for name, value in self.limits.items():
+            if not 0 <= value < 1:
+                raise ValueError(f'{name}={value} of TrainSignalsHook must be '
+                                 'at least 0 (never warn) and below 1')
         self.interval = interval
+        self.patience = patience
+        self._low: Dict[str, int] = {}
 
     @staticmethod
     def _model(runner: Runner):
@@ -49,7 +79,8 @@ class TrainSignalsHook(Hook):
         self._since = time.perf_counter()
         self._images = 0
         memory = getattr(self._model(runner), 'memory', None)
-        if memory is not None:
+        # In an epoch that is resumed the columns used before count too.
+        if memory is not None and not runner.train_loop.batches_done:
             memory.reset_signals()
 
     def after_train_iter(self,
@@ -77,3 +108,37 @@ class TrainSignalsHook(Hook):
             values.update(model.signals())
         for name, value in values.items():
             runner.message_hub.update_scalar(f'train/{name}', value)
+        if 'feature_std' in values:
+            self._check_spread(runner, values, model.last_queries.shape)
+        if last and 'columns_used' in values:
+            self._check_columns(runner, model.memory, values['columns_used'])
+
+    def _check_spread(self, runner: Runner, values: Dict[str, float],
+                      shape: Tuple[int, int]) -> None:
+        most = min(shape[0] * get_world_size(), shape[1])
+        least = max(2., self.limits['min_rank_share'] * most) \
+            if self.limits['min_rank_share'] else 0.
+        for name, limit, means in (
+            ('feature_std', self.limits['min_std'],
+             'all pictures get nearly the same features'),
+            ('effective_rank', least,
+             f'of {most} possible directions hardly any is used')):
+            if values[name] >= limit:
+                self._low[name] = 0
+                continue
+            self._low[name] = self._low.get(name, 0) + 1
+            if self._low[name] == self.patience:
+                runner.logger.warning(
+                    f'collapse: {name} is {values[name]:.3g}, below '
+                    f'{limit:.3g} for {self.patience} readings: {means}. Are '
+                    'learning rate, weight decay, temperature and the key '
+                    "encoder's momentum right?")
+
+    def _check_columns(self, runner: Runner, memory, used: float) -> None:
+        draws = int(memory.positives.sum())
+        chance = 1 - (1 - 1 / memory.num_columns)**draws
+        if used < self.limits['min_columns_share'] * chance:
+            runner.logger.warning(
+                f'collapse: {used:.3g} of the columns were positives in this '
+                f'epoch, and chance would have used {chance:.3g}: a few '
+                'columns attract all keys')

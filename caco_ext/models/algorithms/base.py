@@ -2,13 +2,13 @@
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
-from mmengine.dist import broadcast
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caco_ext.ops import shuffle, unshuffle
+from caco_ext.ops import gather, shuffle, unshuffle
+from caco_ext.ops.spread import effective_rank, feature_std
 from ..heads import Pair
 from ..utils import MomentumEncoder, Schedule, call_after_step
 
@@ -35,6 +35,16 @@ class MomentumContrast(BaseModel):
             Defaults to (0, 1).
         shuffle_bn (bool): Shuffle the key encoder's pictures between ranks,
             so that batch statistics give nothing away. Defaults to False.
+        fuse_views (bool): Send views of one size through an encoder as one
+            batch. Faster on small pictures, but batch norms then see the
+            views together, which the originals' never do: numbers change.
+            Defaults to False.
+        channels_last (bool): Keep weights and pictures of the encoders with
+            their channels innermost, which mixed precision on a GPU likes.
+            Defaults to False.
+        compile_backbones (dict, optional): Arguments of ``torch.compile`` for
+            the backbones of both encoders, ``{}`` for its defaults. None
+            compiles nothing. Defaults to None.
         data_preprocessor (dict, optional): Config of the normalisation on the
             device. Defaults to None.
         init_cfg (dict, optional): As in every mmengine module.
@@ -57,6 +67,9 @@ class MomentumContrast(BaseModel):
                  query_views: Sequence[int] = (0, 1),
                  key_views: Sequence[int] = (0, 1),
                  shuffle_bn: bool = False,
+                 fuse_views: bool = False,
+                 channels_last: bool = False,
+                 compile_backbones: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None,
                  **modules: dict) -> None:
@@ -71,6 +84,7 @@ class MomentumContrast(BaseModel):
                     f'query, as query_views={query_views} holds no other '
                     'view; add one')
         self.shuffle_bn = shuffle_bn
+        self.fuse_views = fuse_views
         self.momentum = Schedule.build(momentum)
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck)
@@ -82,7 +96,15 @@ class MomentumContrast(BaseModel):
         self.key_encoder = MomentumEncoder(
             **{name: getattr(self, name)
                for name in self.averaged})
+        self.channels_last = channels_last
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+        if compile_backbones is not None:
+            # In place: names of weights, hooks and wrappers stay.
+            self.backbone.compile(**compile_backbones)
+            self.key_encoder.backbone.compile(**compile_backbones)
         self._ranks_agree = False
+        self.last_queries: Optional[Tensor] = None
         call_after_step(self)
 
     def _check_widths(self) -> None:
@@ -140,21 +162,40 @@ class MomentumContrast(BaseModel):
     def queries(self, inputs: List[Tensor],
                 views: Sequence[int]) -> List[Tensor]:
         """Features of some views, (N, C) each, with gradient."""
-        return [self.encode(inputs[view], self) for view in views]
+        return self._pass(inputs, views, self)
 
     @torch.no_grad()
     def keys(self, inputs: List[Tensor], views: Sequence[int]) -> List[Tensor]:
         """Features of some views by the key encoder, (N, C) each."""
-        if not self.shuffle_bn:
-            return [
-                self.encode(inputs[view], self.key_encoder) for view in views
-            ]
-        keys = []
-        for view in views:
-            images, order = shuffle(inputs[view])
-            keys.append(
-                unshuffle(self.encode(images, self.key_encoder), order))
-        return keys
+        return self._pass(inputs, views, self.key_encoder, self.shuffle_bn)
+
+    def _pass(self,
+              inputs: List[Tensor],
+              views: Sequence[int],
+              encoder: nn.Module,
+              mix: bool = False) -> list:
+        """Send views through an encoder, those of a size together or not."""
+        groups: Dict[tuple, List[int]] = {}
+        for i, view in enumerate(views):
+            size = tuple(inputs[view].shape) if self.fuse_views else (i, )
+            groups.setdefault(size, []).append(i)
+        features = {}
+        for places in groups.values():
+            images = [inputs[views[i]] for i in places]
+            images = torch.cat(images) if len(images) > 1 else images[0]
+            if self.channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            if mix:
+                images, order = shuffle(images)
+            result = self.encode(images, encoder)
+            if mix:
+                result = unshuffle(result, order)
+            if isinstance(result, tuple):  # of several streams
+                parts = zip(*(one.chunk(len(places)) for one in result))
+            else:
+                parts = result.chunk(len(places))
+            features.update(zip(places, parts))
+        return [features[i] for i in range(len(views))]
 
     def loss(self, inputs: List[Tensor], data_samples=None) -> dict:
         """Losses of a batch.
@@ -168,10 +209,16 @@ class MomentumContrast(BaseModel):
         """
         self.begin(inputs)
         queries = self.queries(inputs, self.query_views)
+        self._watch(queries[0])
         self.key_encoder.update(self, self.momentum())
         keys = self.keys(inputs, self.key_views)
         with torch.autocast(inputs[0].device.type, enabled=False):
             return self.compare(queries, keys)
+
+    def _watch(self, query: Union[Tensor, Tuple[Tensor, ...]]) -> None:
+        """Keep a view's features for :meth:`signals`."""
+        features = query[0] if isinstance(query, tuple) else query
+        self.last_queries = features.detach()
 
     def compare(self, queries: List[Tensor], keys: List[Tensor]) -> dict:
         """The head's losses; a method with more views adds them here."""
@@ -197,15 +244,14 @@ class MomentumContrast(BaseModel):
             self.memory.discard()
         if not self._ranks_agree:
             if self.memory is not None:
-                for buffer in self.memory.buffers():
-                    broadcast(buffer, src=0)
+                self.memory.agree()
             self._ranks_agree = True
         if len(inputs) != self.num_views:
             raise ValueError(
                 f'the pipeline makes {len(inputs)} views of a picture and the '
                 f'model uses {self.num_views} (query_views='
                 f'{self.query_views}, key_views={self.key_views}); change '
-                'num_views of the MultiView transform or the model')
+                'num_views of the MultiCrop transform or the model')
 
     def forward(self,
                 inputs: List[Tensor],
@@ -244,9 +290,16 @@ class MomentumContrast(BaseModel):
         """What to log beside the losses.
 
         Returns:
-            dict[str, float]: 'ema_momentum' and the memory's.
+            dict[str, float]: 'ema_momentum', the memory's, and of the first
+            view's features, over all ranks, 'feature_std' and
+            'effective_rank' (:mod:`caco_ext.ops.spread`).
         """
         values = dict(ema_momentum=self.momentum())
+        if self.last_queries is not None:
+            features = gather(self.last_queries)
+            values.update(
+                feature_std=float(feature_std(features)),
+                effective_rank=float(effective_rank(features)))
         if self.memory is not None:
             values.update(self.memory.signals())
         return values

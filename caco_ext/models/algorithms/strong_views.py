@@ -46,7 +46,7 @@ class _StrongViews:
             raise ValueError(
                 f'the pipeline makes {len(inputs)} views of a picture and '
                 f'strong_views={self.strong_views} needs {self.num_views}; '
-                'change num_views of the MultiView transform or strong_views')
+                'change num_views of the MultiCrop transform or strong_views')
         if next(self.backbone.parameters()).grad is None:
             self.memory.discard()  # of a step that a loss scaler skipped
         losses = super().loss(inputs[:min(self.strong_views)], data_samples,

@@ -66,9 +66,12 @@ class AdCoHead(BankHead):
                 # but for the denominator, so their sum is one softmax too.
                 shares[query].append(math.log(weight / total.numel()) - total)
         if torch.is_grad_enabled():
-            used = [i for i, share in enumerate(shares) if share]
+            # A query without a pair weighs nothing.
+            none = torch.full_like(banks[0], float('-inf'))
             memory.stage(
-                torch.cat([queries[i] for i in used]),
-                -torch.cat([torch.stack(shares[i]).logsumexp(0)
-                            for i in used]))
+                torch.cat(queries),
+                -torch.cat([
+                    torch.stack(share or [none]).logsumexp(0)
+                    for share in shares
+                ]))
         return torch.stack(log_prob)

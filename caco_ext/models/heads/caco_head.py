@@ -6,7 +6,6 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from caco_ext.ops import bank_cosines
 from .bank_head import BankHead, Pair
 
 
@@ -41,13 +40,15 @@ class CaCoHead(BankHead):
                           pairs: List[Pair], memory: nn.Module) -> Tensor:
         """See :meth:`BankHead.log_probabilities`."""
         ours, banks = self._bank(queries, memory)
-        labels = memory.nearest(torch.cat(keys)).chunk(len(keys))
+        labels = memory.nearest(torch.cat(keys))
+        positives = memory.pick(labels).chunk(len(keys))
+        labels = labels.chunk(len(keys))
         rows = torch.arange(sum(map(len, queries)), device=queries[0].device)
         rows = rows.split([len(query) for query in queries])
         log_prob, corrections = [], []
         weights = [0.] * len(queries)
         for query, key, weight in pairs:
-            cosines = bank_cosines(queries[query], memory.columns, labels[key])
+            cosines = (queries[query] * positives[key]).sum(dim=1)
             log_prob.append(cosines / self.temperature - ours[query])
             with torch.no_grad():
                 # From p, what negatives get, to 1 - p, what positives get.

@@ -1,14 +1,17 @@
 # Copyright (c) caco_ext authors. All rights reserved.
+import math
+from itertools import accumulate
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
-from mmengine.model import BaseModule
+from mmengine.dist import get_world_size
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from caco_ext.ops import bank_gradient, bank_logsumexp, gather, nearest_columns
+from caco_ext.ops import (Shards, bank_gradient, bank_logsumexp,
+                          nearest_columns, pick_columns)
 from ..utils import Schedule
+from .memory import Memory
 
 
 class _Staged(NamedTuple):
@@ -19,7 +22,7 @@ class _Staged(NamedTuple):
 
 
 @MODELS.register_module()
-class LearnableBank(BaseModule):
+class LearnableBank(Memory):
     r"""Bank of columns that learn by gradient, of AdCo and CaCo.
 
     Heads compare queries with the normalised columns and stage what moves
@@ -47,6 +50,8 @@ class LearnableBank(BaseModule):
         init (str): 'fill': the bank must be filled with keys before training
             (``ad_init`` of the originals); 'random': N(0, 1) columns serve.
             Defaults to 'fill'.
+        shard (bool): Keep K / ranks columns on each rank. Features then pass
+            between ranks instead of the bank's gradient. Defaults to False.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
 
@@ -62,8 +67,9 @@ class LearnableBank(BaseModule):
                  momentum: float = 0.9,
                  weight_decay: float = 0.,
                  init: str = 'fill',
+                 shard: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg)
+        super().__init__(num_columns, dim, shard, init_cfg)
         if num_columns < 2 or dim < 1:
             raise ValueError(f'num_columns={num_columns}, dim={dim}: a bank '
                              'needs at least two columns and one channel')
@@ -81,22 +87,15 @@ class LearnableBank(BaseModule):
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.init = init
-        self.register_buffer('columns', torch.randn(dim, num_columns))
-        self.register_buffer('velocity', torch.zeros(dim, num_columns))
+        columns = self.random_columns()
+        self.register_buffer('columns', columns)
+        self.register_buffer('velocity', torch.zeros_like(columns))
         self.register_buffer('filled', torch.zeros((), dtype=torch.long))
-        self.register_buffer('positives',
-                             torch.zeros(num_columns, dtype=torch.int32))
+        self.register_buffer(
+            'positives', torch.zeros(columns.size(1), dtype=torch.int32))
         self._staged: List[_Staged] = []
 
-    @property
-    def dim(self) -> int:
-        """Width C of the columns."""
-        return self.columns.size(0)
-
-    @property
-    def num_columns(self) -> int:
-        """Number K of columns."""
-        return self.columns.size(1)
+    divided = ('columns', 'velocity', 'positives')
 
     @property
     def needs_fill(self) -> bool:
@@ -115,12 +114,20 @@ class LearnableBank(BaseModule):
             tuple[Tensor, Tensor]: (N, ) at ``temperature`` with gradient, and
             (N, ) at the bank's own temperature without.
         """
-        return bank_logsumexp(queries, self.columns, temperature,
-                              self.temperature)
+        return bank_logsumexp(
+            queries,
+            self.columns,
+            temperature,
+            self.temperature,
+            shards=self.shards)
 
     def nearest(self, keys: Tensor) -> Tensor:
-        """Nearest column by cosine of each key (N, C): (N, ) int64."""
-        return nearest_columns(keys, self.columns)
+        """Number of the nearest column of each key (N, C): (N, ) int64."""
+        return nearest_columns(keys, self.columns, shards=self.shards)
+
+    def pick(self, numbers: Tensor) -> Tensor:
+        """Columns of these numbers (N, ), normalised: (N, C)."""
+        return pick_columns(numbers, self.columns, self.shards)
 
     def stage(
             self,
@@ -150,37 +157,55 @@ class LearnableBank(BaseModule):
         staged, self._staged = self._staged, []
         if not staged:
             return
-        share = 1 / (len(staged) * get_world_size())
+        self._steps += 1
         lr = self.lr()
-        if get_world_size() == 1 and len(staged) == 1:
-            for part, grad in self._gradient(staged[0]):
-                self._move(part, grad, lr)
-        else:
-            total = torch.zeros_like(self.columns)
-            for one in staged:
-                for part, grad in self._gradient(one):
-                    total[:, part].add_(grad, alpha=share)
-            all_reduce(total)
-            self._move(slice(None), total, lr)
-        for one in staged:
-            if one.corrections is not None:
-                places = gather(one.corrections[1])
-                self.positives.index_put_(
-                    (places, ),
-                    torch.ones_like(places, dtype=torch.int32),
-                    accumulate=True)
+        gradient = self._gradient(staged)
+        if get_world_size() > self.shards.parts:
+            # Every rank has all columns and some rows: one sum for all terms.
+            total = torch.empty_like(self.columns)
+            for part, grad in gradient:
+                total[:, part] = grad
+            self.shards.reduce_everywhere(total)
+            gradient = [(slice(None), total)]
+        for part, grad in gradient:
+            columns, velocity = self.columns[:, part], self.velocity[:, part]
+            velocity.mul_(self.momentum).sub_(grad)
+            if self.weight_decay:
+                velocity.add_(columns, alpha=self.weight_decay)
+            columns.sub_(velocity, alpha=lr)
 
-    def _gradient(self, staged: _Staged):
-        return bank_gradient(staged.queries, staged.log_normalisers,
-                             self.columns, self.temperature,
-                             staged.corrections)
+    def _gradient(self, staged: List[_Staged]):
+        """The mean over passes and ranks, in one walk over the columns."""
+        rows = sum(len(one.queries) for one in staged)
+        share = len(staged) * get_world_size()
+        corrections = None
+        if staged[0].corrections is not None:
+            corrections = self._corrections(staged, rows, share)
+        return bank_gradient(
+            self.shards.gather(torch.cat([one.queries for one in staged])),
+            self.shards.gather(
+                torch.cat([one.log_normalisers
+                           for one in staged])) + math.log(share),
+            self.columns, self.temperature, corrections)
 
-    def _move(self, part: slice, grad: Tensor, lr: float) -> None:
-        columns, velocity = self.columns[:, part], self.velocity[:, part]
-        velocity.mul_(self.momentum).sub_(grad)
-        if self.weight_decay:
-            velocity.add_(columns, alpha=self.weight_decay)
-        columns.sub_(velocity, alpha=lr)
+    def _corrections(self, staged: List[_Staged], rows: int, share: int):
+        """Those of all passes on this rank's columns; counts positives."""
+        starts = [0, *accumulate(len(one.queries) for one in staged)]
+        index = torch.cat([
+            one.corrections[0] + start for one, start in zip(staged, starts)
+        ])
+        numbers, amount = (
+            torch.cat([one.corrections[i] for one in staged]) for i in (1, 2))
+        everyone = self.shards.gather_everywhere(numbers)
+        places, here = self.shards.locate(everyone)
+        self.positives.index_put_((places, ),
+                                  here.to(self.positives),
+                                  accumulate=True)
+        if not self.shards.divided:
+            return index, numbers, amount / share
+        amount = self.shards.gather(amount) / share
+        index = self.shards.gather(index + self.shards.part * rows)
+        return index, places, amount * here
 
     @torch.no_grad()
     def write(self, keys: Tensor) -> None:
@@ -190,26 +215,33 @@ class LearnableBank(BaseModule):
             keys (Tensor): Keys of all ranks, (B, C), the same on each rank.
         """
         start = int(self.filled)
-        count = min(keys.size(0), self.num_columns - start)
-        self.columns[:, start:start + count] = keys[:count].t()
-        self.filled += count
+        keys = keys[:self.num_columns - start]
+        # The first of these keys whose column is on this rank.
+        first = (self.shards.part - start) % self.shards.parts
+        mine = keys[first::self.shards.parts]
+        place = (start + first) // self.shards.parts
+        self.columns[:, place:place + len(mine)] = mine.t()
+        self.filled += len(keys)
 
     @torch.no_grad()
     def signals(self) -> Dict[str, float]:
-        """What to log: learning rate, mean norm, share of columns used.
+        """What to log; all ranks must ask for it.
 
         Returns:
-            dict[str, float]: 'bank_lr', 'bank_norm' and, where columns serve
-            as positives, 'columns_used': the share that did since
-            :meth:`reset_signals`.
+            dict[str, float]: 'bank_lr', 'bank_norm', the mean norm, where
+            columns serve as positives 'columns_used', the share that did
+            since :meth:`reset_signals`, and :meth:`traffic`.
         """
-        values = dict(
-            bank_lr=self.lr(),
-            bank_norm=float(self.columns.norm(dim=0).mean()))
-        if bool(self.positives.any()):
-            values['columns_used'] = float((self.positives > 0).float().mean())
+        norms = self.columns.square().sum(dim=0).sqrt_().sum()
+        sums = torch.stack([norms, (self.positives > 0).sum().to(norms)])
+        values = self.traffic()
+        norm, used = (self.shards.reduce(sums) / self.num_columns).tolist()
+        values.update(bank_lr=self.lr(), bank_norm=norm)
+        if used:
+            values['columns_used'] = used
         return values
 
     def reset_signals(self) -> None:
-        """Begin to count the columns used as positives anew."""
+        """Begin to count the columns used and the bytes sent anew."""
         self.positives.zero_()
+        self.reset_traffic()

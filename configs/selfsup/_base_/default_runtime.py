@@ -6,11 +6,17 @@ custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 # A dict, unlike custom_hooks: a child config changes or removes one entry
 # (`default_hooks=dict(knn=None)`) without losing the others.
 default_hooks = dict(
-    checkpoint=dict(max_keep_ckpts=3),
+    checkpoint=dict(type='WholeCheckpointHook', max_keep_ckpts=3),
+    stop=dict(type='StopHook'),
     setup_check=dict(type='SetupCheckHook'),
+    finite_check=dict(type='FiniteCheckHook'),
     bank_fill=dict(type='BankFillHook'),
     signals=dict(type='TrainSignalsHook', interval=50),
     broken_pictures=dict(type='BrokenPicturesHook'))
+
+# A rank that hangs ends the job after so many seconds; one that dies ends it at
+# once.
+env_cfg = dict(dist_cfg=dict(timeout=600))
 
 vis_backends = [
     dict(type='LocalVisBackend'),

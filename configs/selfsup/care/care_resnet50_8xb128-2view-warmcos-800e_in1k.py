@@ -1,11 +1,7 @@
 _base_ = './care_resnet50_8xb128-2view-warmcos-100e_in1k.py'
 
 param_scheduler = [
-    dict(
-        type='InclusiveLinearLR',
-        start_factor=5e-6,
-        end=10,
-        convert_to_iter_based=True),
+    _base_.warmup,
     dict(
         type='CosineAnnealingLR',
         T_max=790,

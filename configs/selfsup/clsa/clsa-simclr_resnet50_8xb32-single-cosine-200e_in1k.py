@@ -1,6 +1,6 @@
 _base_ = [
     'mmselfsup::selfsup/_base_/models/simclr.py',
-    'mmselfsup::selfsup/_base_/schedules/lars_coslr-200e_in1k.py',
+    '../_base_/schedules/hosts_lars_200e.py',
     '../_base_/datasets/imagenet.py',
     '../_base_/views/clsa.py',
 ]
@@ -16,12 +16,5 @@ model = dict(
     strong_views=(2, ))
 train_dataloader = dict(
     batch_size=32, dataset=dict(pipeline=_base_.train_pipeline))
-optim_wrapper = dict(
-    optimizer=dict(type='mmselfsup.LARS', lr=0.3, weight_decay=1e-6),
-    paramwise_cfg=dict(
-        custom_keys={
-            'bn': dict(decay_mult=0, lars_exclude=True),
-            'bias': dict(decay_mult=0, lars_exclude=True),
-            'downsample.1': dict(decay_mult=0, lars_exclude=True)
-        }))
+optim_wrapper = dict(optimizer=dict(lr=0.3))
 auto_scale_lr = dict(base_batch_size=256, enable=False)

@@ -1,0 +1,132 @@
+# Licensed under the Apache License, Version 2.0.
+"""Checkpoints that are whole, found again, and resumed where they were."""
+import functools
+import logging
+import os
+import os.path as osp
+from typing import Optional, Tuple
+
+
+def write_files_whole() -> Tuple[bool, str]:
+    """Let mmengine write files under a temporary name.
+
+    What breaks: mmengine 0.10 opens a checkpoint for writing under its own
+    name. A run that is killed meanwhile, or a full disk, leaves half a file
+    in the place of whatever was there, and ``--resume`` dies of it. Remedy:
+    write beside it, force it to the disk, then rename. Whatever is written
+    through a local file backend takes this way.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.fileio import LocalBackend
+    put = LocalBackend.put
+    if hasattr(put, 'caco_ext'):
+        return True, 'done before'
+    from caco_ext.utils.files import write_whole
+
+    @functools.wraps(put)
+    def put_whole(self, obj, filepath) -> None:
+        os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
+        if osp.exists(filepath) and not osp.isfile(filepath):
+            put(self, obj, filepath)  # a device or a pipe has no other name
+        else:
+            write_whole(filepath, obj)
+
+    put_whole.caco_ext = True
+    LocalBackend.put = put_whole
+    return True, 'mmengine writes checkpoints in place'
+
+
+def find_whole_checkpoint() -> Tuple[bool, str]:
+    """Let ``--resume`` find the newest checkpoint that is whole.
+
+    What breaks: mmengine 0.10 resumes from the file that ``last_checkpoint``
+    names, be it damaged or gone, and starts anew where that note is missing,
+    over the checkpoints that are there. Remedy: check that the file is whole;
+    otherwise take the newest one of the folder that is, with a warning. Where
+    there are checkpoints but none is whole, stop. Rank 0 decides for all.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.runner import checkpoint, runner
+    find = checkpoint.find_latest_checkpoint
+    if hasattr(find, 'caco_ext'):
+        return True, 'done before'
+
+    @functools.wraps(find)
+    def find_whole(path: str) -> Optional[str]:
+        from mmengine.dist import broadcast_object_list, is_main_process
+        answer = [None, None]
+        if is_main_process():
+            answer = list(_newest_whole(path))
+        broadcast_object_list(answer)
+        found, damaged = answer
+        if damaged and found is None:
+            raise RuntimeError(
+                f'no checkpoint in {path!r} can be resumed from: '
+                f'{", ".join(damaged)} are damaged or missing; move them away '
+                'to start anew, or name another one with --resume')
+        return found
+
+    find_whole.caco_ext = True
+    checkpoint.find_latest_checkpoint = find_whole
+    runner.find_latest_checkpoint = find_whole
+    return True, 'mmengine resumes from whatever last_checkpoint names'
+
+
+def _newest_whole(path: str) -> Tuple[Optional[str], list]:
+    """The checkpoint to resume from, and the newer ones that are damaged."""
+    from mmengine.logging import print_log
+
+    from caco_ext.utils.files import is_whole, resumable
+    damaged = []
+    for candidate in resumable(path):
+        # a folder is a checkpoint of DeepSpeed
+        if osp.isdir(candidate) or is_whole(candidate):
+            if damaged:
+                print_log(
+                    f'{", ".join(damaged)} cannot be read; going on from '
+                    f'{candidate}, the newest whole checkpoint',
+                    'current',
+                    level=logging.WARNING)
+            return candidate, damaged
+        damaged.append(candidate)
+    return None, damaged
+
+
+def resume_inside_epoch() -> Tuple[bool, str]:
+    """Resume an epoch where it was left.
+
+    What breaks: mmengine 0.10 starts the epoch anew when it resumes from a
+    checkpoint of the middle of one (``by_epoch=False``): pictures are seen
+    twice, and the numbers of iterations run ahead of the epochs. Remedy: the
+    loop leaves out as many batches as ``batches_done`` says, an attribute
+    that whoever loads the checkpoint sets; without it nothing changes.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.runner import EpochBasedTrainLoop
+    run_epoch = EpochBasedTrainLoop.run_epoch
+    if hasattr(run_epoch, 'caco_ext'):
+        return True, 'done before'
+    from caco_ext.utils.loaders import remaining_batches
+
+    @functools.wraps(run_epoch)
+    def run_rest(self) -> None:
+        done = self.batches_done
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        for idx, batch in enumerate(
+                remaining_batches(self.dataloader, done), done):
+            self.run_iter(idx, batch)
+        self.batches_done = 0
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+    run_rest.caco_ext = True
+    EpochBasedTrainLoop.batches_done = 0
+    EpochBasedTrainLoop.run_epoch = run_rest
+    return True, 'mmengine starts the epoch anew'

@@ -1,0 +1,177 @@
+"""What ``python -m caco_ext`` prints: is this set-up sound?"""
+import importlib
+import importlib.util
+import os
+import os.path as osp
+import platform
+import sys
+from typing import Callable, Iterator, List, NamedTuple, Optional
+
+from .compat import check_versions, remedies
+from .compat.versions import installed_version
+from .version import __version__
+
+PACKAGES = ('torch', 'torchvision', 'mmengine', 'onedl-mmengine', 'mmcv',
+            'mmcv-lite', 'onedl-mmcv', 'mmcls', 'mmpretrain', 'mmselfsup',
+            'mmdet', 'mmsegmentation', 'numpy', 'opencv-python')
+ROOT = osp.dirname(osp.abspath(__file__))
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes:
+        state (str): 'ok', 'note' where something optional is not there, or
+            'wrong'.
+        what (str): What is so.
+        fix (str, optional): What to do about it.
+    """
+    state: str
+    what: str
+    fix: Optional[str] = None
+
+
+def _versions() -> Finding:
+    try:
+        return Finding('ok', check_versions()[1])
+    except ImportError as error:
+        return Finding('wrong', str(error), 'the commands above')
+
+
+def _hosts() -> Finding:
+    if installed_version('mmselfsup') is None:
+        return Finding('wrong', 'no host is installed: no config can train',
+                       'pip install mmselfsup==1.0.0 mmcls==1.0.0rc6')
+    return Finding('ok', f'host: mmselfsup {installed_version("mmselfsup")}')
+
+
+def _configs() -> Finding:
+    folder = osp.join(ROOT, '.mim')
+    missing = [
+        name for name in ('configs', 'tools', 'model-index.yml')
+        if not osp.exists(osp.join(folder, name))
+    ]
+    if missing:
+        return Finding(
+            'wrong', f'{folder} has no {", ".join(missing)}: mim finds no '
+            'config', 'install again: pip install . (or pip install -e .)')
+    return Finding('ok', f'configs and tools for mim: {folder}')
+
+
+def _bases() -> Finding:
+    if 'caco_ext_startup' not in sys.modules:
+        return Finding(
+            'wrong', "_base_ = 'caco_ext::...' cannot be read: the start-up "
+            'file of the package is not installed in this environment',
+            'install again: pip install . (or pip install -e .)')
+    from mmengine.config import Config
+    name = 'caco_ext::selfsup/_base_/default_runtime.py'
+    path, _ = Config._get_cfg_path(name, __file__)
+    if not osp.isfile(path):
+        return Finding('wrong', f'{name} leads to {path}, which is not there',
+                       'install again: pip install . (or pip install -e .)')
+    return Finding('ok', "_base_ = 'caco_ext::selfsup/...' is understood")
+
+
+def _registered() -> Finding:
+    from mmengine.registry import HOOKS, MODELS, TRANSFORMS
+    names = ((MODELS, ('AdCo', 'CaCo', 'CLSA', 'CARE', 'LearnableBank')),
+             (HOOKS, ('BankFillHook', 'KNNHook')), (TRANSFORMS,
+                                                    ('MultiCrop', )))
+    for registry, wanted in names:
+        for name in wanted:
+            found = registry.get(name)
+            if found is None or not found.__module__.startswith('caco_ext.'):
+                return Finding(
+                    'wrong', f'{name!r} in the registry {registry.name!r} is '
+                    f'{found}, not of this package',
+                    'another package registers the name: do not import both')
+    return Finding('ok', 'algorithms, hooks and transforms are registered')
+
+
+def _operators() -> Finding:
+    if importlib.util.find_spec('mmcv._ext') is None:
+        return Finding(
+            'note', 'mmcv has no compiled operators: pre-training and '
+            'classification work, some detectors do not',
+            'bash tools/setup_env.sh --with-ops')
+    importlib.import_module('mmcv.ops')
+    return Finding('ok', "mmcv's compiled operators load")
+
+
+def _device() -> Finding:
+    import torch
+    if torch.cuda.is_available():
+        names = ', '.join(
+            torch.cuda.get_device_name(i)
+            for i in range(torch.cuda.device_count()))
+        return Finding('ok', f'GPU: {names}')
+    if osp.exists('/proc/driver/nvidia/version'):
+        return Finding(
+            'wrong', 'there is an NVIDIA driver, but torch '
+            f'{torch.__version__} (CUDA {torch.version.cuda}) finds no GPU',
+            'see nvidia-smi; install the torch build of your CUDA version, '
+            'or a newer driver')
+    return Finding('note',
+                   f'no GPU; {os.cpu_count()} CPU core(s) train with gloo')
+
+
+def _cache() -> Finding:
+    from .datasets.photo_patches import cache_folder
+    folder = cache_folder()
+    there = folder
+    while not osp.exists(there):
+        there = osp.dirname(there)
+    if not os.access(there, os.W_OK):
+        return Finding(
+            'wrong', f'cannot write in {there}, where PhotoPatches '
+            f'are to be kept ({folder})', 'export CACO_EXT_CACHE=FOLDER')
+    return Finding('ok', f'cache: {folder}')
+
+
+# In this order: the later ones import what the earlier ones look at.
+CHECKS: List[Callable[[], Finding]] = [
+    _versions, _hosts, _configs, _bases, _registered, _operators, _device,
+    _cache
+]
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything; stop where the rest could not be imported.
+
+    Yields:
+        Finding: In the order of ``CHECKS``.
+    """
+    for check in CHECKS:
+        finding = check()
+        yield finding
+        if check is _versions and finding.state == 'wrong':
+            return
+
+
+def main() -> int:
+    """Print versions, remedies and findings.
+
+    Returns:
+        int: 0 for a sound set-up, otherwise 1.
+    """
+    print(f'caco_ext {__version__}, Python {platform.python_version()}, '
+          f'{platform.platform()}')
+    for name in PACKAGES:
+        version = installed_version(name)
+        if version is not None:
+            print(f'  {name} {version}')
+    if remedies():
+        print('remedies for the hosts')
+        for remedy in remedies():
+            state = 'in force' if remedy.in_force else 'not needed'
+            print(f'  {remedy.name}: {state} ({remedy.why})')
+    print('set-up')
+    wrong = 0
+    for finding in examine():
+        wrong += finding.state == 'wrong'
+        print(f'  [{finding.state}] {finding.what}')
+        if finding.fix:
+            print(f'      fix: {finding.fix}')
+    print(f'{wrong} thing(s) to mend' if wrong else 'the set-up is sound')
+    return int(wrong > 0)

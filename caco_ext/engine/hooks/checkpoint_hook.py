@@ -1,0 +1,239 @@
+import os
+import os.path as osp
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, Optional
+
+import torch
+from mmengine.dist import broadcast, is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from caco_ext.datasets import EpochSeededSampler
+from caco_ext.utils.files import remove_parts, write_whole
+from .. import run_state
+
+STOPPED = 'stopped.pth'
+
+
+@HOOKS.register_module()
+class WholeCheckpointHook(CheckpointHook):
+    """mmengine's checkpoints, from which a run goes on to the same numbers.
+
+    They hold the random generators of all ranks and the place in the epoch
+    as well. Each is written whole before the oldest is removed. One that
+    cannot be written (the disk is full) is reported, and the run goes on with
+    the one before; where it is the last of the run, it ends with the error.
+    While gradients accumulate a checkpoint waits for the optimizer's step, as
+    half a sum of gradients is not saved.
+
+    Args:
+        *args: Of :class:`mmengine.hooks.CheckpointHook`.
+        **kwargs: Of the same. With ``by_epoch=False`` checkpoints come every
+            ``interval`` iterations and are resumed inside the epoch.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._state: Optional[Dict[str, Any]] = None
+        self._rng: Optional[dict] = None
+        self._waiting: Optional[int] = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take over what the weights do not tell.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint.
+
+        Raises:
+            ValueError: See :func:`run_state.check`.
+        """
+        state = checkpoint.get('run_state')
+        if not runner._resume or state is None:
+            return
+        run_state.check(state, runner)
+        runner.train_loop.batches_done = state['batches_done']
+        self._rng = run_state.own_rng(state['rng'])
+
+    def before_train(self, runner: Runner) -> None:
+        """Prepare the folder, put the random generators back.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        super().before_train(runner)
+        if is_main_process() and osp.isdir(self.out_dir):
+            remove_parts(self.out_dir)
+        # A loader takes a number from the training's generator each time it
+        # starts workers, more often where a run is resumed.
+        loader = runner.train_dataloader
+        loader.generator = torch.Generator().manual_seed(0)
+        if isinstance(loader.sampler, EpochSeededSampler):
+            # Then another number of processes sees the same batches.
+            loader.sampler.batch_size = loader.batch_size
+        if self._rng is not None:
+            run_state.set_rng_state(self._rng)
+            self._rng = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add what the weights do not tell.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint, changed in place.
+        """
+        if self._state is not None:
+            checkpoint['run_state'] = self._state
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Save where it is time, or where a checkpoint waits.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batch_idx (int): Iteration in the epoch, from 0.
+            data_batch (dict, optional): Not used.
+            outputs (dict, optional): Not used.
+        """
+        self._batches_done = batch_idx + 1
+        if not self.by_epoch and (self.every_n_train_iters(
+                runner, self.interval, self.save_begin) or
+                                  (self.save_last
+                                   and self.is_last_train_iter(runner))):
+            self._waiting = runner.iter + 1
+        if self._waiting is not None and at_step(runner):
+            step, self._waiting = self._waiting, None
+            meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
+            self._save_checkpoint_with_step(runner, step, meta)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Save where it is time, or let the checkpoint wait for the step.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        self._batches_done = 0
+        if not at_step(runner) and self.by_epoch:
+            if self.every_n_epochs(runner, self.interval, self.save_begin):
+                self._waiting = runner.epoch + 1
+            return
+        super().after_train_epoch(runner)
+
+    def save_now(self, runner: Runner, batches_done: int,
+                 iterations: int) -> bool:
+        """Save out of turn, as ``stopped.pth``. All ranks must call it.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batches_done (int): Batches of the present epoch trained.
+            iterations (int): Iterations of the run trained.
+
+        Returns:
+            bool: Whether it could be written.
+        """
+        meta = dict(epoch=runner.epoch, iter=iterations)
+        self._batches_done = batches_done
+        return self._save_as(runner, STOPPED, meta)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int,
+                                   meta: dict) -> None:
+        name = self.filename_tmpl.format(step)
+        old, kept = [], []
+        if self.max_keep_ckpts > 0:
+            kept = [i for i in self.keep_ckpt_ids if i != step] + [step]
+            old, kept = kept[:-self.max_keep_ckpts], kept[-self.
+                                                          max_keep_ckpts:]
+            runner.message_hub.update_info('keep_ckpt_ids', kept)
+        if not self._save_as(runner, name, meta):
+            if meta['iter'] >= runner.max_iters:
+                raise RuntimeError(
+                    f'the last checkpoint of the run, {name}, cannot be '
+                    f'written to {self.out_dir}; the log has the reason. '
+                    'Make room and go on with --resume')
+            return
+        if self.max_keep_ckpts > 0:
+            self.keep_ckpt_ids.clear()
+            self.keep_ckpt_ids.extend(kept)
+        if is_main_process():
+            names = [self.filename_tmpl.format(one) for one in old]
+            for path in (osp.join(self.out_dir, one)
+                         for one in (*names, STOPPED)):
+                if osp.isfile(path):
+                    os.unlink(path)
+
+    def _save_as(self, runner: Runner, name: str, meta: dict) -> bool:
+        """Write one checkpoint, then the note that names it."""
+        last = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', last)
+        self._state = run_state.collect(runner, self._batches_done)
+        try:
+            with self._tolerant(runner) as written:
+                runner.save_checkpoint(
+                    self.out_dir,
+                    name,
+                    self.file_client_args,
+                    save_optimizer=self.save_optimizer,
+                    save_param_scheduler=self.save_param_scheduler,
+                    meta=meta,
+                    by_epoch=self.by_epoch,
+                    backend_args=self.backend_args,
+                    **self.args)
+                if is_main_process() and written():
+                    self._note(runner, last)
+        finally:
+            self._state = None
+        good = torch.tensor(int(written()))
+        broadcast(good)
+        if good:
+            self.last_ckpt = last
+        return bool(good)
+
+    @staticmethod
+    def _note(runner: Runner, last: str) -> None:
+        try:
+            write_whole(osp.join(runner.work_dir, 'last_checkpoint'), last)
+        except OSError as error:
+            # the file itself is there, and --resume looks for it
+            runner.logger.error(f'last_checkpoint cannot be written: {error}')
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        with self._tolerant(runner):
+            super()._save_best_checkpoint(runner, metrics)
+
+    @contextmanager
+    def _tolerant(self, runner: Runner) -> Iterator[Callable[[], bool]]:
+        """Inside, a checkpoint that cannot be written is an error of the log
+        and not of the run. Gives a function that says whether all were."""
+        save, failures = runner.save_checkpoint, []
+
+        def save_or_say(out_dir, filename, *args, **kwargs) -> None:
+            try:
+                save(out_dir, filename, *args, **kwargs)
+            except OSError as error:
+                failures.append(error)
+                runner.logger.error(
+                    f'{osp.join(out_dir, filename)} cannot be written: '
+                    f'{error}; the checkpoint to resume from is still '
+                    f'{self.last_ckpt}')
+
+        runner.save_checkpoint = save_or_say
+        try:
+            yield lambda: not failures
+        finally:
+            del runner.save_checkpoint
+
+
+def at_step(runner: Runner) -> bool:
+    """Whether the optimizer has just made its step, or left it out.
+
+    Args:
+        runner (Runner): The runner of the training.
+
+    Returns:
+        bool: False while gradients accumulate.
+    """
+    return runner.optim_wrapper.should_update()

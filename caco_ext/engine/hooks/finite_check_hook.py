@@ -1,0 +1,257 @@
+import os.path as osp
+from types import MethodType
+from typing import Dict, List, Optional
+
+import torch
+from mmengine.dist import all_gather_object, all_reduce
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import Tensor
+
+
+def all_finite(tensors: List[Tensor]) -> bool:
+    """Whether there is neither NaN nor infinity, with one wait for the device.
+
+    Args:
+        tensors (list[Tensor]): Of floating point, any shapes.
+
+    Returns:
+        bool: Also False where the sum of squares of one leaves its type.
+    """
+    if not tensors:
+        return True
+    norms = torch._foreach_norm(tensors)
+    return bool(torch.stack([n.float() for n in norms]).isfinite().all())
+
+
+class NumbersGoneWrong(RuntimeError):
+    """Training has come to NaN or infinity."""
+
+
+@HOOKS.register_module()
+class FiniteCheckHook(Hook):
+    """Stop as soon as a loss, a gradient or the bank is NaN or infinite.
+
+    Looks before every optimizer step, so that weights, bank, queue and key
+    encoder are still those of the step before when it stops, and before every
+    checkpoint, so that none holds such numbers. The error names the
+    iteration, what is wrong, the pictures of the batch and the checkpoint to
+    go on from. A loss scaler that leaves out steps with infinite gradients is
+    left to its work as long as the losses are finite and it does not do so
+    50 times in a row.
+
+    Args:
+        max_skipped (int): So many steps in a row are left out before the run
+            stops; each is logged and counted as ``train/skipped_steps``.
+            Defaults to 0.
+
+    Raises:
+        ValueError: If ``max_skipped`` is negative.
+    """
+
+    # Its after_train_iter counts before the logger.
+    priority = 'HIGH'
+    SCALER_PATIENCE = 50
+
+    def __init__(self, max_skipped: int = 0) -> None:
+        if max_skipped < 0:
+            raise ValueError(f'max_skipped={max_skipped} of FiniteCheckHook '
+                             'is negative; 0 stops at the first bad step')
+        self.max_skipped = max_skipped
+        self.skipped = 0
+        self._in_a_row = self._scaler_in_a_row = 0
+        self._filling = False
+        self._losses: List[Tensor] = []
+        self._paths: List[str] = []
+        self._statistics: Dict[str, Tensor] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Come between the gradients and the optimizer.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        wrapper, self._runner = runner.optim_wrapper, runner
+        backward, step = wrapper.backward, wrapper.step
+
+        def watched_backward(wrapper, loss, **kwargs):
+            self._losses.append(loss.detach())
+            backward(loss, **kwargs)
+
+        def watched_step(wrapper, **kwargs):
+            if self._may_step():
+                step(**kwargs)
+
+        wrapper.backward = MethodType(watched_backward, wrapper)
+        wrapper.step = MethodType(watched_step, wrapper)
+
+    def _model(self) -> torch.nn.Module:
+        model = self._runner.model
+        return model.module if is_model_wrapper(model) else model
+
+    def note_batch(self, data_batch: dict) -> None:
+        """Remember which pictures are on their way.
+
+        Args:
+            data_batch (dict): As the loader gives it.
+        """
+        samples = data_batch.get('data_samples')
+        self._paths += [
+            str(
+                getattr(sample, 'img_path', 'unknown (the pipeline packs no '
+                        'img_path)')) for sample in samples
+        ] if isinstance(samples, (list, tuple)) else []
+
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: Optional[dict] = None) -> None:
+        """Remember the batch and, if steps may be skipped, the statistics of
+        the batch norms, which a forward pass changes.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batch_idx (int): Not used.
+            data_batch (dict, optional): The batch.
+        """
+        self._filling = False
+        if data_batch is not None:
+            self.note_batch(data_batch)
+        if self.max_skipped:
+            self._statistics = {
+                name: buffer.clone()
+                for name, buffer in self._model().named_buffers()
+                if not name.startswith('memory.')
+            }
+
+    def before_fill_iter(self, runner: Runner, data_batch: dict) -> None:
+        """Remember the batch; the fill writes to the bank before a step, so
+        none of its steps can be left out.
+
+        Args:
+            runner (Runner): The runner of the training.
+            data_batch (dict): The batch.
+        """
+        self._filling = True
+        self.note_batch(data_batch)
+
+    def _may_step(self) -> bool:
+        """Whether the numbers allow a step; decides and counts."""
+        losses, self._losses = self._losses, []
+        paths, self._paths = self._paths, []
+        gradients = [
+            p.grad for p in self._model().parameters() if p.grad is not None
+        ]
+        # Summed over ranks by DDP: all ranks see the same.
+        if all_finite(gradients):
+            self._in_a_row = self._scaler_in_a_row = 0
+            return True
+        if isinstance(self._runner.optim_wrapper, AmpOptimWrapper):
+            bad = torch.tensor(int(not all_finite(losses)))
+            all_reduce(bad, 'max')
+            self._scaler_in_a_row += 1
+            if not bad and self._scaler_in_a_row < self.SCALER_PATIENCE:
+                return True
+        self._leave_out(losses, paths)
+        return False
+
+    def _leave_out(self, losses: List[Tensor], paths: List[str]) -> None:
+        self.skipped += 1
+        self._in_a_row += 1
+        what = self._describe(losses, paths)
+        if self._in_a_row > self.max_skipped or self._filling:
+            raise NumbersGoneWrong(
+                f'{what}. {self._last_checkpoint()}. A lower learning rate or '
+                "optim_wrapper.clip_grad may help; FiniteCheckHook's "
+                'max_skipped leaves such steps out')
+        with torch.no_grad():
+            for name, buffer in self._model().named_buffers():
+                if name in self._statistics:
+                    buffer.copy_(self._statistics[name])
+        self._runner.logger.warning(
+            f'{what}; the step is left out ({self.skipped} so far)')
+
+    def _describe(self, losses: List[Tensor], paths: List[str]) -> str:
+        """What is wrong, where, and with which pictures, of all ranks."""
+        model, wrong = self._model(), []
+        if not all_finite(losses):
+            wrong.append('the loss is ' + ', '.join(f'{float(x):g}'
+                                                    for x in losses))
+        for kind, named in (('weights', model.named_parameters()),
+                            ('buffers', model.named_buffers())):
+            names = _not_finite(dict(named))
+            wrong += [f'of the {kind} {names}'] if names else []
+        names = _not_finite({
+            name: p.grad
+            for name, p in model.named_parameters() if p.grad is not None
+        })
+        wrong += [f'of the gradients {names}'] if names else []
+        parts = all_gather_object(('; '.join(wrong), paths))
+        text = [
+            f'rank {rank}: {wrong} with the pictures {", ".join(paths)}'
+            if len(parts) > 1 else
+            f'{wrong}, with the pictures {", ".join(paths)}'
+            for rank, (wrong, paths) in enumerate(parts)
+        ]
+        where = f'the fill before iteration {self._runner.iter + 1}' \
+            if self._filling else f'iteration {self._runner.iter + 1}'
+        return (f'{where} came to NaN or infinity: ' + ' | '.join(text))
+
+    def _last_checkpoint(self) -> str:
+        note = osp.join(self._runner.work_dir, 'last_checkpoint')
+        if not osp.isfile(note):
+            return 'There is no checkpoint yet'
+        with open(note) as file:
+            return f'The last good checkpoint is {file.read().strip()}'
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Log how many steps were left out, once one was.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batch_idx (int): Not used.
+            data_batch (dict, optional): Not used.
+            outputs (dict, optional): Not used.
+        """
+        if self.skipped:
+            runner.message_hub.update_scalar('train/skipped_steps',
+                                             self.skipped)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse to save what cannot be gone on from.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint.
+
+        Raises:
+            NumbersGoneWrong: Something in it is not finite.
+        """
+        self._runner = runner
+        names = _not_finite({
+            name: value
+            for name, value in checkpoint['state_dict'].items()
+            if isinstance(value, Tensor)
+        })
+        if names:
+            raise NumbersGoneWrong(
+                f'after iteration {checkpoint["meta"]["iter"]} there is NaN or '
+                f'infinity in {names}; this is not saved. '
+                f'{self._last_checkpoint()}')
+
+
+def _not_finite(tensors: Dict[str, Tensor], count: int = 3) -> str:
+    """The first names of tensors that are not finite."""
+    names = [
+        name for name, value in tensors.items()
+        if value.is_floating_point() and not bool(value.isfinite().all())
+    ]
+    more = f' and {len(names) - count} more' if len(names) > count else ''
+    return ', '.join(names[:count]) + more

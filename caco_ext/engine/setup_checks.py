@@ -1,0 +1,233 @@
+"""Mistakes of a config that show before the first batch."""
+import difflib
+import inspect
+from typing import Any, Iterator, List, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from caco_ext.evaluation import preserve_rng
+from caco_ext.models.algorithms.base import MomentumContrast
+from caco_ext.models.utils import Schedule
+
+
+def check_names(cfg: Config) -> None:
+    """Refuse a misspelt name at the top of a config, which nobody reads.
+
+    A config may have names of its own, so only what is nearly a name of the
+    runner's is a mistake.
+
+    Args:
+        cfg (Config): The config.
+
+    Raises:
+        ValueError: Names the one that was meant.
+    """
+    known = set(inspect.signature(Runner.__init__).parameters)
+    for name in cfg:
+        near = difflib.get_close_matches(name, known, 1, 0.9)
+        if near and name not in known:
+            raise ValueError(
+                f'the config has {name!r}, which nothing reads; is '
+                f'{near[0]!r} meant?')
+
+
+def _schedules(module: nn.Module) -> Iterator[Tuple[str, Schedule]]:
+    for prefix, part in module.named_modules():
+        for name, value in vars(part).items():
+            if isinstance(value, Schedule):
+                yield f'model.{prefix}.{name}'.replace('..', '.'), value
+
+
+def check_schedules(runner: Runner, model: nn.Module) -> None:
+    """Refuse schedules that the run is too short for.
+
+    Args:
+        runner (Runner): With its schedulers built.
+        model (nn.Module): Its model, without a wrapper.
+
+    Raises:
+        ValueError: The learning rate would not come to its end, or a warm-up
+            of the model not to its own.
+    """
+    way = ('shorten the schedule, lengthen train_cfg.max_epochs, or for a '
+           'trial that is to be cut off set '
+           'default_hooks.setup_check.allow_cut_schedule=True')
+    epochs, iterations = runner.max_epochs, runner.max_iters
+    for one in runner.param_schedulers or []:
+        length, unit = (epochs, 'epochs') if one.by_epoch else (iterations,
+                                                                'iterations')
+        # one that has no end of its own ends with the run
+        end = getattr(one, 'end', 0)
+        if end < 2**30 and end > length:
+            raise ValueError(
+                f'{type(one).__name__} of param_scheduler ends after {end} '
+                f'{unit}, and the run has {length}; {way}')
+    for name, schedule in _schedules(model):
+        length, unit = (epochs,
+                        'epochs') if schedule.by_epoch else (iterations,
+                                                             'iterations')
+        if schedule.warmup > length:
+            raise ValueError(
+                f'{name} warms up for {schedule.warmup} {unit}, and the run '
+                f'has {length}; {way}')
+
+
+def check_numbers(model: nn.Module) -> None:
+    """Refuse coefficients outside their range.
+
+    Args:
+        model (nn.Module): The model, without a wrapper.
+
+    Raises:
+        ValueError: Names the option and its range.
+    """
+    memory = getattr(model, 'memory', None)
+    ranges: List[Tuple[str, Any, float]] = []
+    for name in ('momentum', 'fill_momentum'):
+        value = getattr(model, name, None)
+        if isinstance(value, (Schedule, float, int)):
+            ranges.append((f'model.{name}', value, 1.))
+    if isinstance(getattr(memory, 'lr', None), Schedule):
+        ranges.append(('model.memory.lr', memory.lr, float('inf')))
+        ranges.append(
+            ('model.memory.weight_decay', memory.weight_decay, float('inf')))
+    for name, value, most in ranges:
+        ends = (value.start,
+                value.end) if isinstance(value, Schedule) else (value, )
+        for end in ends:
+            if not 0 <= end <= most:
+                raise ValueError(
+                    f'{name} has the value {end:g}, which must be between 0 '
+                    f'and {most:g}')
+
+
+def check_batches(runner: Runner, model: nn.Module) -> None:
+    """Refuse batches that cannot be trained on.
+
+    Args:
+        runner (Runner): The runner.
+        model (nn.Module): Its model, without a wrapper.
+
+    Raises:
+        ValueError: There is no batch, or too small or an uneven one, or fewer
+            than an optimizer step needs.
+    """
+    loader, ranks = runner.train_dataloader, get_world_size()
+    size, pictures = loader.batch_size or 0, len(loader.dataset)
+    option = f'train_dataloader.batch_size={size}'
+    if len(loader) == 0:
+        raise ValueError(
+            f'{option} on {ranks} process(es) is larger than the data set of '
+            f'{pictures} pictures, and drop_last=True leaves no batch; use a '
+            'smaller batch_size')
+    counts = runner.optim_wrapper._accumulative_counts
+    if counts > runner.max_iters:
+        raise ValueError(
+            f'optim_wrapper.accumulative_counts={counts} is more than the '
+            f'{runner.max_iters} iterations of the run; use a smaller one')
+    memory = getattr(model, 'memory', None)
+    columns = getattr(memory, 'num_columns', None)
+    if columns is not None and columns < size * ranks:
+        raise ValueError(
+            f'model.memory.num_columns={columns} is less than the global '
+            f'batch of {size * ranks}; use at least as many columns')
+    if not loader.drop_last and not getattr(loader.sampler, 'round_up', True) \
+            and pictures % ranks:
+        raise ValueError(
+            f'{pictures} pictures do not divide by {ranks} processes, and '
+            'round_up=False of the sampler with drop_last=False gives the '
+            'ranks batches of different sizes; set '
+            'train_dataloader.drop_last=True or round_up=True')
+    rest = len(loader.sampler) % size if size and not loader.drop_last else 0
+    normalised = any(
+        isinstance(m, _BatchNorm) and (
+            ranks == 1 or not isinstance(m, nn.SyncBatchNorm))
+        for m in model.modules())
+    if normalised and 1 in (size, rest):
+        raise ValueError(
+            f'{option} with drop_last={loader.drop_last} makes a batch of one '
+            'picture, which batch norms cannot be trained on; use at least 2 '
+            'pictures and drop_last=True')
+
+
+def check_sync_bn(runner: Runner) -> None:
+    """Refuse to synchronise batch norms of one process.
+
+    Layers of type SyncBN are another thing: with one process mmengine makes
+    plain ones of them, and the same config serves both.
+
+    Args:
+        runner (Runner): The runner.
+
+    Raises:
+        ValueError: ``sync_bn`` is set, and nothing is there to synchronise
+            with.
+    """
+    if runner.cfg.get('sync_bn') is not None and not runner.distributed:
+        raise ValueError(
+            f'sync_bn={runner.cfg.sync_bn!r} needs several processes, and '
+            'this run has one; start it with tools/dist_train.sh, or leave '
+            'sync_bn out')
+
+
+@torch.no_grad()
+def check_trial(runner: Runner, model: nn.Module) -> None:
+    """Encode the views of one picture, twice, in evaluation mode.
+
+    That finds what no single option tells: a pipeline that fails, widths that
+    do not match, an attention stack for pictures of another size. Neither
+    weights nor statistics nor random numbers change.
+
+    Args:
+        runner (Runner): The runner.
+        model (nn.Module): Its model, without a wrapper.
+
+    Raises:
+        ValueError: With the size of the view and the error.
+    """
+    if not isinstance(model, MomentumContrast):
+        return
+    loader = runner.train_dataloader
+    modes = [(module, module.training) for module in model.modules()]
+    with preserve_rng():
+        sample = loader.dataset[0]
+        batch = loader.collate_fn([sample, sample])
+        try:
+            model.eval()
+            views = model.data_preprocessor(batch, False)[0]
+            if len(views) != model.num_views:
+                raise ValueError(
+                    f'the pipeline makes {len(views)} views of a picture and '
+                    f'the model uses {model.num_views}; change num_views of '
+                    'the MultiView transform or query_views and key_views of '
+                    'the model')
+            for number, view in enumerate(views):
+                for encoder in (model, model.key_encoder):
+                    _encode(model, encoder, view, number)
+        finally:
+            for module, mode in modes:
+                # not through train(): some classes do more than set the flag
+                module.training = mode
+
+
+def _encode(model: nn.Module, encoder: nn.Module, view: torch.Tensor,
+            number: int) -> None:
+    is_key = encoder is not model
+    if number not in (model.key_views if is_key else
+                      (*model.query_views, *getattr(model, 'strong_views',
+                                                    ()))):
+        return
+    try:
+        model.encode(view, encoder)
+    except (RuntimeError, ValueError, TypeError, IndexError,
+            AssertionError) as error:
+        raise ValueError(
+            f'the model cannot encode view {number}, {view.size(-2)} x '
+            f'{view.size(-1)} pixels: {error}. Do backbone.out_indices, '
+            'in_channels of the necks, img_size of an attention stack and the '
+            'sizes of the views fit each other?') from error

@@ -1,0 +1,170 @@
+"""A hook that finds faults of a benchmark's data before the first step."""
+import os
+import os.path as osp
+from typing import Any, Dict, Iterator, List, Set, Tuple
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from torch import nn
+
+# Heads that decide among the data's classes; an RPN does not.
+_HEADS = ('head', 'bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
+_FILES = ('img_path', 'seg_map_path')
+
+
+@HOOKS.register_module()
+class DataCheckHook(Hook):
+    """Compare data, head and disk before a benchmark trains.
+
+    Checks of the training and the validation set that it is not empty, that
+    its classes are as many as the heads tell apart, that no label exceeds
+    them, that a COCO annotation file has all classes of the data set, and
+    that every picture and mask it lists is on the disk. Each folder is
+    listed once, which is quick on a network drive too.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner) -> None:
+        """Check all data sets of a run.
+
+        Args:
+            runner (Runner): Any runner.
+
+        Raises:
+            ValueError: Data and head do not fit.
+            FileNotFoundError: A listed file is missing.
+        """
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        loaders = [('train_dataloader', runner.train_dataloader)]
+        if runner._val_loop is not None:
+            loaders.append(('val_dataloader', runner.val_dataloader))
+        folders: Dict[str, Set[str]] = {}
+        for name, loader in loaders:
+            for dataset in leaves(loader.dataset):
+                where = f'{name}: {type(dataset).__name__}'
+                if len(dataset) == 0:
+                    raise ValueError(
+                        f'{where} is empty: its annotation lists nothing '
+                        'that is used; do its class names differ from '
+                        'those of the data set?')
+                heads = find_heads(model)
+                check_classes(dataset, heads, where)
+                check_items(dataset, heads, where, folders)
+
+
+def leaves(dataset: Any) -> Iterator[Any]:
+    """The data sets inside concatenations and other wrappers.
+
+    Args:
+        dataset (Dataset): Any.
+
+    Yields:
+        Dataset: One that wraps no other.
+    """
+    if hasattr(dataset, 'datasets'):
+        for one in dataset.datasets:
+            yield from leaves(one)
+    elif hasattr(dataset, 'dataset'):
+        yield from leaves(dataset.dataset)
+    else:
+        yield dataset
+
+
+def find_heads(model: nn.Module) -> List[Tuple[str, int]]:
+    """Heads of a model that decide among classes.
+
+    Args:
+        model (nn.Module): Of mmcls, mmselfsup, mmdet or mmseg.
+
+    Returns:
+        list[tuple[str, int]]: Name and number of classes.
+    """
+    return [(f'model.{name}', module.num_classes)
+            for name, module in model.named_modules()
+            if name.split('.')[-1] in _HEADS
+            and isinstance(getattr(module, 'num_classes', None), int)]
+
+
+def check_classes(dataset: Any, heads: List[Tuple[str, int]],
+                  where: str) -> None:
+    """Compare the classes of a data set with heads and annotation file.
+
+    Args:
+        dataset (Dataset): The data set.
+        heads (list[tuple[str, int]]): Of :func:`find_heads`.
+        where (str): What to call the data set.
+
+    Raises:
+        ValueError: They differ.
+    """
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    if not classes:
+        return
+    for name, count in heads:
+        if count != len(classes):
+            raise ValueError(
+                f'{where} has {len(classes)} classes ({_first(classes)}) and '
+                f'{name}.num_classes is {count}; change num_classes of the '
+                'head, or metainfo.classes of the data set')
+    present = getattr(dataset, 'cat_ids', None)
+    if isinstance(present, list) and len(present) != len(classes):
+        raise ValueError(
+            f'{where}: {dataset.ann_file} has {len(present)} of the '
+            f'{len(classes)} classes ({_first(classes)}); give its own '
+            'classes in metainfo.classes, and their number to the head')
+
+
+def check_items(dataset: Any, heads: List[Tuple[str, int]], where: str,
+                folders: Dict[str, Set[str]]) -> None:
+    """Check labels and files of all items of a data set.
+
+    Args:
+        dataset (Dataset): The data set.
+        heads (list[tuple[str, int]]): Of :func:`find_heads`.
+        where (str): What to call the data set.
+        folders (dict[str, set[str]]): Listings so far; added to.
+
+    Raises:
+        ValueError: A label exceeds the classes.
+        FileNotFoundError: Files are missing.
+    """
+    if not hasattr(dataset, 'get_data_info'):
+        return
+    missing = []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        label = info.get('gt_label')
+        for name, count in heads:
+            if isinstance(label, int) and label >= count:
+                raise ValueError(
+                    f'{where}: {info.get("img_path")} has the label {label}, '
+                    f'and {name}.num_classes is {count}: labels count from 0')
+        missing += [
+            info[key] for key in _FILES
+            if info.get(key) and not _exists(str(info[key]), folders)
+        ]
+    if missing:
+        raise FileNotFoundError(
+            f'{where}: {len(missing)} of the files that its annotation lists '
+            f'are not on the disk: {_first(missing)}')
+
+
+def _exists(path: str, folders: Dict[str, Set[str]]) -> bool:
+    """Whether a file is there; a remote one or one in an archive counts."""
+    if '://' in path:
+        return True
+    folder, name = osp.split(path)
+    if folder not in folders:
+        folders[folder] = set(os.listdir(folder or '.')) if osp.isdir(
+            folder or '.') else set()
+    # the parent is a file where pictures lie in an LMDB
+    return name in folders[folder] or osp.isfile(folder)
+
+
+def _first(names: Any, count: int = 3) -> str:
+    names = [str(name) for name in names]
+    more = ', ...' if len(names) > count else ''
+    return ', '.join(names[:count]) + more

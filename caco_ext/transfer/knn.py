@@ -1,0 +1,83 @@
+"""Nearest neighbours on frozen features."""
+from typing import Dict, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_reduce, get_dist_info
+from torch import Tensor
+from torch.nn import functional as F
+
+from caco_ext.evaluation import (check_knn_options, choose_share, knn_correct,
+                                 name_accuracies, read_labels,
+                                 translate_labels)
+from .frozen import FrozenBackbone, build_dataset, features_of
+
+
+def labelled_features(cfg: Config, model: FrozenBackbone,
+                      least: int) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Features of the training and the test set of a tool's config.
+
+    Args:
+        cfg (Config): With 'train_dataset' and 'test_dataset', perhaps
+            'train_share', 'cache', 'batch_size' and 'num_workers'.
+        model (FrozenBackbone): Extracts.
+        least (int): Pictures that the training share has to have.
+
+    Returns:
+        tuple[Tensor, Tensor, Tensor, Tensor]: Features (N, C), not
+        normalised, and labels (N, ) of both; classes numbered alike.
+
+    Raises:
+        ValueError: Too few pictures, or a test class that training lacks.
+    """
+    train = build_dataset(cfg, 'train_dataset')
+    test = build_dataset(cfg, 'test_dataset')
+    labels = read_labels(train, 'train_dataset')
+    truth = translate_labels(train, labels, test,
+                             read_labels(test, 'test_dataset'))
+    share = choose_share(labels, cfg.get('train_share', 1.), cfg.seed)
+    if len(share) < least:
+        raise ValueError(
+            f'{least} pictures are asked for (k={least}) and train_dataset '
+            f'has {len(share)}; lower k')
+    options = dict(
+        cache=cfg.get('cache'),
+        batch_size=cfg.get('batch_size', 64),
+        num_workers=cfg.get('num_workers', 2))
+    bank, known = features_of(model, train, cfg.train_dataset, share,
+                              labels[share], **options)
+    query, truth = features_of(model, test, cfg.test_dataset, None, truth,
+                               **options)
+    return bank, known, query, truth
+
+
+def measure_knn(cfg: Config,
+                model: FrozenBackbone) -> Tuple[Dict[str, float], dict]:
+    """Accuracy of weighted nearest neighbours; exact, by all processes.
+
+    Args:
+        cfg (Config): See :func:`labelled_features`; 'k', one or more, and
+            'temperature'.
+        model (FrozenBackbone): Extracts.
+
+    Returns:
+        tuple[dict[str, float], dict]: Per cent as 'top1_k20', and the sizes
+        of both sets.
+
+    Raises:
+        ValueError: As :func:`labelled_features`, or an option is wrong.
+    """
+    ks = check_knn_options(
+        tuple(cfg.k) if isinstance(cfg.k, (list, tuple)) else cfg.k,
+        cfg.temperature)
+    bank, labels, query, truth = labelled_features(cfg, model, max(ks))
+    rank, world = get_dist_info()
+    device = next(model.parameters()).device
+    own = F.normalize(query[rank::world], dim=1).to(device)
+    classes = int(max(labels.max(), truth.max())) + 1
+    counts = knn_correct(
+        F.normalize(bank, dim=1), labels, own, truth[rank::world], ks,
+        cfg.temperature, classes).cpu()
+    all_reduce(counts)
+    results = name_accuracies(torch.as_tensor(counts), len(query), ks)
+    return results, dict(pictures=dict(train=len(bank), test=len(query)))

@@ -1,0 +1,98 @@
+"""One ``results.json`` for every run of a benchmark."""
+import json
+import os.path as osp
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Dict, Mapping, Optional
+
+from caco_ext.converters.writing import write_atomically
+
+FILE = 'results.json'
+_PACKAGES = ('caco_ext', 'torch', 'torchvision', 'mmengine', 'mmcv',
+             'mmcv-lite', 'mmcls', 'mmselfsup', 'mmdet', 'mmsegmentation',
+             'scikit-learn', 'pycocotools')
+
+
+def versions() -> Dict[str, str]:
+    """Versions of what may have had a part in a result.
+
+    Returns:
+        dict[str, str]: By package, Python among them; those that are not
+        installed are left out.
+    """
+    from caco_ext import __version__
+    found = dict(python=platform.python_version(), caco_ext=__version__)
+    for name in _PACKAGES[1:]:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_results(folder: str,
+                  task: str,
+                  protocol: str,
+                  metrics: Mapping[str, float],
+                  checkpoint: Optional[Mapping[str, Any]] = None,
+                  **more: Any) -> str:
+    """Write what a benchmark measured.
+
+    Args:
+        folder (str): The run's work folder.
+        task (str): As 'detection_coco'.
+        protocol (str): How it was measured, in a line.
+        metrics (Mapping[str, float]): The final numbers by name.
+        checkpoint (Mapping, optional): Of
+            :func:`caco_ext.transfer.load_pretrained`; None for a random
+            baseline. Defaults to None.
+        **more (Any): Further entries, plain data.
+
+    Returns:
+        str: The file.
+    """
+    content = dict(
+        task=task,
+        protocol=protocol,
+        metrics={
+            name: float(value)
+            for name, value in metrics.items()
+        },
+        checkpoint=checkpoint and dict(checkpoint),
+        **more,
+        versions=versions())
+
+    def write(path):
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump(content, file, indent=2)
+            file.write('\n')
+
+    path = osp.join(folder, FILE)
+    write_atomically(path, write)
+    return path
+
+
+def read_results(path: str) -> Dict[str, Any]:
+    """Read a file of :func:`write_results`.
+
+    Args:
+        path (str): The file, or the folder that it is in.
+
+    Returns:
+        dict[str, Any]: Its content.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is not of a benchmark.
+    """
+    path = osp.join(path, FILE) if osp.isdir(path) else path
+    with open(path, encoding='utf-8') as file:
+        try:
+            content = json.load(file)
+        except json.JSONDecodeError as error:
+            raise ValueError(f'{path} is not JSON: {error}') from error
+    if not isinstance(content, dict) or not {'task', 'metrics'
+                                             } <= set(content):
+        raise ValueError(f'{path} is no result of a benchmark: it has no '
+                         "'task' or no 'metrics'")
+    return content

@@ -1,0 +1,107 @@
+"""A hook that writes ``results.json`` beside the logs of a run."""
+import os.path as osp
+from typing import Any, Dict, List, Optional
+
+from mmengine.dist import get_world_size, master_only
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import EpochBasedTrainLoop
+
+from .pretrained_hook import INFO
+from .results import FILE, read_results, write_results
+
+
+@HOOKS.register_module()
+class ResultsHook(Hook):
+    """Keep the numbers of every evaluation in ``work_dir/results.json``.
+
+    The file has the latest numbers, the best ones with their step, all of
+    them in order, the checkpoint with its hash and the matched keys, the
+    seed, the number of processes and the versions. A resumed run goes on
+    with the file's history.
+
+    Args:
+        task (str): As 'detection_coco'.
+        protocol (str): How it is measured, in a line.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, task: str, protocol: str) -> None:
+        self.task = task
+        self.protocol = protocol
+        self.history: List[Dict[str, Any]] = []
+
+    def before_train(self, runner) -> None:
+        """Take over the history of the run that is resumed."""
+        path = osp.join(runner.work_dir, FILE)
+        if runner._resume and runner._has_loaded and osp.isfile(path):
+            self.history = [
+                entry for entry in read_results(path).get('history', [])
+                if entry['iter'] <= runner.iter
+            ]
+
+    def after_val_epoch(self,
+                        runner,
+                        metrics: Optional[Dict[str, float]] = None) -> None:
+        """Write the numbers of a validation.
+
+        Args:
+            runner (Runner): The runner.
+            metrics (dict[str, float], optional): The numbers.
+        """
+        self._add(runner, metrics)
+
+    def after_test_epoch(self,
+                         runner,
+                         metrics: Optional[Dict[str, float]] = None) -> None:
+        """Write the numbers of a test, which stands alone.
+
+        Args:
+            runner (Runner): The runner.
+            metrics (dict[str, float], optional): The numbers.
+        """
+        self._add(runner, metrics)
+
+    @master_only
+    def _add(self, runner, metrics) -> None:
+        numbers = {
+            name: float(value)
+            for name, value in (metrics or {}).items()
+            if isinstance(value, (int, float))
+        }
+        entry = dict(iter=runner.iter, metrics=numbers)
+        if isinstance(runner._train_loop, EpochBasedTrainLoop):
+            entry['epoch'] = runner.epoch
+        self.history.append(entry)
+        hub = runner.message_hub
+        write_results(
+            runner.work_dir,
+            self.task,
+            self.protocol,
+            numbers,
+            hub.get_info(INFO) if INFO in hub.runtime_info else None,
+            best=best_of(self.history),
+            history=self.history,
+            config=runner.cfg.filename,
+            seed=runner.seed,
+            processes=get_world_size())
+
+
+def best_of(history: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
+    """The largest value of every metric, and when it was reached.
+
+    Args:
+        history (list[dict]): Entries with 'iter' and 'metrics'.
+
+    Returns:
+        dict[str, dict]: 'value' and 'iter' by metric; of equal values the
+        first.
+    """
+    best: Dict[str, Dict[str, Any]] = {}
+    for entry in history:
+        for name, value in entry['metrics'].items():
+            # an AP that no ground truth defines is -1 or not a number
+            if name not in best or value > best[name]['value']:
+                best[name] = dict(value=value, iter=entry['iter'])
+    return best

@@ -1,0 +1,102 @@
+"""What the benchmarks with a trainer of their own have in common."""
+import argparse
+import os
+from typing import Any, Callable, Mapping, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import (broadcast_object_list, get_world_size, init_dist,
+                           is_main_process)
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+
+from caco_ext.converters import CheckpointError
+from caco_ext.utils import (UsageError, add_common_arguments, load_config,
+                            run_tool)
+from .frozen import FrozenBackbone
+from .results import write_results
+
+
+def run_benchmark(
+    description: str, measure: Callable[[Config, FrozenBackbone],
+                                        Tuple[Mapping, Mapping]]) -> None:
+    """Parse the command line, measure, write ``results.json``.
+
+    Args:
+        description (str): What ``--help`` says.
+        measure (Callable): Of config and backbone; returns the metrics and
+            further entries of ``results.json``. Every process calls it.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        'checkpoint',
+        help='of a pre-training run, its backbone alone, or an '
+        "author's file")
+    parser.add_argument(
+        '--part',
+        choices=['backbone', 'backbone_k'],
+        default='backbone',
+        help="whose backbone: the query encoder's (default) or the key's")
+    parser.add_argument(
+        '--supervised',
+        action='store_true',
+        help='a network trained with labels is meant')
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='read a file that holds more than tensors and plain data, '
+        'which runs code that it names')
+    add_common_arguments(parser)
+    run_tool(parser, lambda args: _run(args, measure))
+
+
+def _run(args: argparse.Namespace, measure: Callable) -> None:
+    """Measure and write.
+
+    Args:
+        args (Namespace): The arguments.
+        measure (Callable): See :func:`run_benchmark`.
+
+    Raises:
+        UsageError: The data or the checkpoint will not do.
+    """
+    cfg = load_config(args)
+    if args.launcher != 'none':
+        init_dist(args.launcher, **cfg.get('dist_cfg', dict(backend='nccl')))
+    os.makedirs(cfg.work_dir, exist_ok=True)
+    name = broadcast(f'{cfg.results.task}_{os.getpid()}')
+    logger = MMLogger.get_instance(
+        name, log_file=os.path.join(cfg.work_dir, 'log.txt'))
+    init_default_scope(cfg.get('default_scope', 'mmcls'))
+    torch.manual_seed(cfg.seed)
+    try:
+        model = FrozenBackbone(args.checkpoint, cfg.data_preprocessor,
+                               args.part, args.supervised, args.trust)
+        logger.info(f'{model.proof}')
+        model = model.to(get_device()).eval()
+        metrics, more = measure(cfg, model)
+    except (CheckpointError, FileNotFoundError, ValueError) as error:
+        raise UsageError(error) from error
+    if is_main_process():
+        path = write_results(
+            cfg.work_dir,
+            cfg.results.task,
+            cfg.results.protocol,
+            metrics,
+            model.proof,
+            **more,
+            config=args.config,
+            seed=cfg.seed,
+            processes=get_world_size())
+        for key, value in metrics.items():
+            logger.info(f'{key}: {value:.4f}')
+        logger.info(f'written to {path}')
+
+
+def broadcast(value: Any) -> Any:
+    """Rank 0's value, on every rank."""
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]

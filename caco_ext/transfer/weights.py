@@ -1,0 +1,263 @@
+"""Put a pre-trained backbone into the model of any task, and prove it."""
+import re
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import torch
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+
+from caco_ext.converters import CheckpointError, read_checkpoint
+from caco_ext.converters.backbones import Backbone, find_backbone
+from caco_ext.converters.files import sha256, weights_of
+from caco_ext.converters.resnet import Architecture
+from caco_ext.utils import describe_differences
+
+# Weights that only a network trained with labels has, in OpenMMLab's layout
+# and in torchvision's.
+_LABELLED = re.compile(r'((cls_|rpn_|roi_|bbox_|mask_|decode_|auxiliary_)?'
+                       r'head|fc|classifier)\.')
+# What a new task adds behind the last stage, as R50-C4 does.
+_STAGE = re.compile(r'layer\d+\.')
+
+
+def load_pretrained(model: nn.Module,
+                    path: str,
+                    part: str = 'backbone',
+                    supervised: bool = False,
+                    trust: bool = False) -> Dict[str, Any]:
+    """Load a backbone into all its places in a model.
+
+    The places are ``model.backbone`` and, in detectors whose RoI head goes on
+    with the last stage (C4), the stages in ``model.roi_head.shared_head``.
+    Together they have to take every entry of the checkpoint's backbone, and
+    every entry of theirs has to be in it; what a task adds behind the last
+    stage (R50-C4's extra norm) is left alone.
+
+    Args:
+        model (nn.Module): Model of mmselfsup, mmcls, mmdet or mmseg, wrapped
+            for several processes or not.
+        path (str): A checkpoint of a pre-training run, a backbone extracted
+            from one, or an author's file.
+        part (str): 'backbone' for the query encoder's (student's), which is
+            what the papers transfer, or 'backbone_k' for the key encoder's
+            (teacher's). Defaults to 'backbone'.
+        supervised (bool): Whether a checkpoint of a network trained with
+            labels is meant, for a supervised baseline. Defaults to False.
+        trust (bool): See :func:`caco_ext.converters.read_checkpoint`.
+            Defaults to False.
+
+    Returns:
+        dict[str, Any]: 'path', 'sha256', 'source', 'part', 'architecture',
+        and 'matched': number of entries loaded, by place.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: The file does not fit; with counts and first names.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    places = find_places(model)
+    own = {
+        name: value
+        for values in places.values()
+        for name, value in values.items()
+    }
+    backbone = read_pretrained(path, part, supervised, trust, own)
+    differences = describe_differences(own, backbone.weights)
+    if differences:
+        matched = sum(name in own and own[name].shape == value.shape
+                      for name, value in backbone.weights.items())
+        raise CheckpointError(
+            f'{path!r} ({backbone.source}, {backbone.architecture.name}, '
+            f'{len(backbone.weights)} keys) does not fit '
+            f'{" with ".join(places)}: {matched} of {len(own)} keys match; '
+            f'{differences}. Is the config of another depth or width, or has '
+            'its backbone another stem?')
+    matched = {}
+    for place, values in places.items():
+        for name, value in values.items():
+            with torch.no_grad():
+                value.copy_(backbone.weights[name])
+        matched[place] = len(values)
+    return prove(backbone, path, part, matched)
+
+
+def read_pretrained(path: str,
+                    part: str = 'backbone',
+                    supervised: bool = False,
+                    trust: bool = False,
+                    own: Optional[Mapping[str, Any]] = None) -> Backbone:
+    """Read a backbone that may be transferred; refuse any other.
+
+    Args:
+        path, part, supervised, trust: See :func:`load_pretrained`.
+        own (Mapping[str, Any], optional): What the model needs, by name, for
+            the counts in errors. Defaults to None: a ResNet-50.
+
+    Returns:
+        Backbone: The weights and where from.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: It has no such backbone, that of the other encoder,
+            or one trained with labels.
+    """
+    own = Architecture(50).shapes() if own is None else own
+    content = read_checkpoint(path, trust)
+    # extracted, a key encoder's backbone has the usual names
+    place = 'backbone' if _extracted_part(content) == part else part
+    try:
+        backbone = find_backbone(content, path, place)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f'{error}. {_diagnose(content, path, own)}') from error
+    _check_origin(content, backbone, path, part, supervised, own)
+    return backbone
+
+
+def prove(backbone: Backbone, path: str, part: str,
+          matched: Mapping[str, int]) -> Dict[str, Any]:
+    """What ``results.json`` says about a checkpoint.
+
+    Args:
+        backbone (Backbone): What was loaded.
+        path (str): The file.
+        part (str): Which encoder's.
+        matched (Mapping[str, int]): Number of entries by place.
+
+    Returns:
+        dict[str, Any]: Plain data.
+    """
+    return dict(
+        path=path,
+        sha256=sha256(path),
+        source=backbone.source,
+        part=part,
+        architecture=backbone.architecture.name,
+        matched=dict(matched))
+
+
+def find_places(model: nn.Module) -> Dict[str, Dict[str, Tensor]]:
+    """Find where a backbone's weights belong in a model.
+
+    Args:
+        model (nn.Module): Not wrapped.
+
+    Returns:
+        dict[str, dict[str, Tensor]]: The live tensors by their names in the
+        backbone, by the name of the place.
+
+    Raises:
+        CheckpointError: The model has no backbone.
+    """
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, nn.Module):
+        raise CheckpointError(f'{type(model).__name__} has no backbone to '
+                              'load pre-trained weights into')
+    places = {'model.backbone': _tensors(backbone)}
+    head = getattr(getattr(model, 'roi_head', None), 'shared_head', None)
+    if isinstance(head, nn.Module):
+        stages = {n: v for n, v in _tensors(head).items() if _STAGE.match(n)}
+        if stages:
+            places['model.roi_head.shared_head'] = stages
+    return places
+
+
+def _tensors(module: nn.Module) -> Dict[str, Tensor]:
+    """Live parameters and buffers of a module, by name."""
+    return module.state_dict(keep_vars=True)
+
+
+def _check_origin(content: Any, backbone: Backbone, path: str, part: str,
+                  supervised: bool, own: Mapping[str, Any]) -> None:
+    """Refuse a key encoder that was extracted, and a labelled network.
+
+    Args:
+        content (Any): What the file holds.
+        backbone (Backbone): What was found in it.
+        path (str): The file.
+        part (str): What was asked for.
+        supervised (bool): Whether a labelled network is asked for.
+        own (Mapping[str, Any]): What the model needs.
+
+    Raises:
+        CheckpointError: It is not what was asked for.
+    """
+    found = sum(name in own for name in backbone.weights)
+    counts = f'{found} of {len(own)} backbone keys are in {path!r}'
+    if _extracted_part(content) == 'backbone_k' and part != 'backbone_k':
+        raise CheckpointError(
+            f'{counts}, but they are those of the key encoder, by its '
+            "meta['part']; the papers transfer the query encoder. Extract "
+            "that one, or say part='backbone_k'")
+    names = _labelled_names(content)
+    if names and not supervised:
+        raise CheckpointError(
+            f'{counts}, but {len(names)} more, first {", ".join(names[:3])}, '
+            'show that it was trained with labels or is of another task. For '
+            'a supervised baseline say supervised=True; otherwise give the '
+            'checkpoint of the pre-training')
+
+
+def _extracted_part(content: Any) -> Optional[str]:
+    """Which encoder's backbone a file of this package's converters has."""
+    meta = content.get('meta') if isinstance(content, Mapping) else None
+    return meta.get('part') if isinstance(meta, Mapping) else None
+
+
+def _labelled_names(content: Any) -> List[str]:
+    """Weights that only training with labels makes, sorted."""
+    for container in ('state_dict', 'model', 'classifier'):
+        state = content.get(container)
+        if isinstance(state, Mapping):
+            break
+    else:
+        state = content
+    names = [re.sub(r'^module\.', '', str(name)) for name in state]
+    return sorted(name for name in names if _LABELLED.match(name))
+
+
+def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
+    """Say how many of a model's keys a foreign file has, and where.
+
+    Args:
+        content (Any): What the file holds.
+        path (str): The file.
+        own (Mapping[str, Any]): What the model needs.
+
+    Returns:
+        str: Counts, first names and the prefix that fits best.
+    """
+    try:
+        state, _ = weights_of(content, path)
+    except CheckpointError:
+        return f'0 of {len(own)} keys of the backbone match'
+    unmatched = [f'backbone.{n}' for n in own if f'backbone.{n}' not in state]
+    text = (f'{len(own) - len(unmatched)} of {len(own)} keys of the backbone '
+            f'match; first unmatched: {", ".join(unmatched[:3])}')
+    count, prefix = _best_prefix(state, own)
+    if count and prefix != 'backbone.':
+        text += (f'. {count} of them stand behind the prefix {prefix!r}; if '
+                 "they are the right ones, rename it to 'backbone.'")
+    return text
+
+
+def _best_prefix(state: Mapping[str, Tensor],
+                 own: Mapping[str, Any]) -> Tuple[int, str]:
+    """The prefix behind which most of the wanted names stand.
+
+    Args:
+        state (Mapping[str, Tensor]): What the file has.
+        own (Mapping[str, Any]): What is wanted.
+
+    Returns:
+        tuple[int, str]: How many, and the prefix.
+    """
+    counts: Dict[str, int] = {}
+    for name in state:
+        parts = name.split('.')
+        for i in range(1, len(parts)):
+            if '.'.join(parts[i:]) in own:
+                prefix = '.'.join(parts[:i]) + '.'
+                counts[prefix] = counts.get(prefix, 0) + 1
+    return max(((count, prefix) for prefix, count in counts.items()),
+               default=(0, ''))

@@ -1,0 +1,2 @@
+_base_ = 'resnet50_head1_4xb64-steplr1e-1-20e_in1k-1pct.py'
+model = dict(backbone=dict(depth=152))

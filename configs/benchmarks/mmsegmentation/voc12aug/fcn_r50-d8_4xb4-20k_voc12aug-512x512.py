@@ -1,0 +1,15 @@
+_base_ = 'mmselfsup::benchmarks/mmsegmentation/voc12aug/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'  # noqa: E501
+# It also lends mmseg its operators where mmcv has none.
+custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
+
+# The host's config has ResNetV1c, whose stem of three convolutions no
+# checkpoint of these methods has: it would stay random. The hook loads the
+# backbone instead of `pretrained`.
+model = dict(pretrained=None, backbone=dict(type='ResNet'))
+default_hooks = dict(
+    pretrained=dict(type='PretrainedBackboneHook', checkpoint=None),
+    data_check=dict(type='DataCheckHook'),
+    results=dict(
+        type='ResultsHook',
+        task='segmentation_voc12aug',
+        protocol='FCN-D8 20k iterations, crops of 512, mean IoU'))

@@ -1,0 +1,24 @@
+import pytest
+
+from .runs import train, write_pictures
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory):
+    """str: A folder of pictures."""
+    return write_pictures(tmp_path_factory.mktemp('pictures'))
+
+
+@pytest.fixture(scope='session')
+def reference(data, tmp_path_factory):
+    """Callable: Work folder of an undisturbed run of a method, trained
+    once."""
+    folders = {}
+
+    def of(method):
+        if method not in folders:
+            folders[method] = tmp_path_factory.mktemp('whole') / method
+            train(data, folders[method], method)
+        return folders[method]
+
+    return of

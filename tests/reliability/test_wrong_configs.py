@@ -1,0 +1,206 @@
+"""Mistakes of a config, each with what it is answered before the first
+batch."""
+import re
+
+import pytest
+from mmengine.runner import Runner
+
+from tests.dist_utils import run_distributed
+from .runs import config, train
+
+DATA = 'train_dataloader__dataset__'
+LOADER = 'train_dataloader__'
+CROP = dict(type='ViewCrop', size=32)
+
+
+def views(count, *transforms):
+    return [
+        dict(type='LoadImage'),
+        dict(type='MultiCrop', num_views=count, transforms=list(transforms)),
+        dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path'])
+    ]
+
+
+# (method, what is changed, the answer)
+WRONG = [
+    # sizes
+    ('CaCo', dict(model__memory__num_columns=7),
+     'num_columns=7 is less than the global batch of 8'),
+    ('CLSA', dict(model__memory__num_columns=7),
+     'num_columns=7 is less than the global batch of 8'),
+    ('AdCo', dict(model__memory__num_columns=1),
+     'num_columns=1, dim=16: a bank needs at least two columns'),
+    ('AdCo', dict(model__memory__dim=12),
+     'memory.dim=12 does not fit the features of the neck, which have 16'),
+    ('CLSA', dict(model__neck__out_channels=8),
+     'memory.dim=16 does not fit .* which have 8 channels'),
+    ('CaCo', dict(model__neck__in_channels=63),
+     'cannot encode view 0, 32 x 32 pixels: .*64.*in_channels of the necks'),
+    ('CARE', dict(model__attention__img_size=64),
+     'cannot encode view 0, 32 x 32 pixels: .*img_size'),
+    ('CARE', dict(model__attention__in_channels=31),
+     'cannot encode view 0, 32 x 32 pixels'),
+    ('CARE', dict(model__backbone__out_indices=[4]),
+     'cannot encode view 0, .*not enough values.*backbone.out_indices'),
+    ('CARE', dict(model__predictor__in_channels=17),
+     'cannot encode view 0, 32 x 32 pixels'),
+    (LOADER, dict(train_dataloader__batch_size=30),
+     'batch_size=30 on 1 process.* larger than the data set of 26'),
+    (LOADER, dict(train_dataloader__batch_size=1),
+     'batch_size=1 .*a batch of one picture, which batch norms cannot'),
+    (LOADER,
+     dict(train_dataloader__batch_size=5, train_dataloader__drop_last=False),
+     'batch_size=5 with drop_last=False makes a batch of one picture'),
+    ('CaCo', dict(optim_wrapper__accumulative_counts=7),
+     'accumulative_counts=7 is more than the 6 iterations of the run'),
+    # views
+    ('CaCo', {
+        DATA + 'pipeline': views([3], [CROP])
+    }, 'makes 3 views of a picture and the model uses 2'),
+    ('CLSA', {
+        DATA + 'pipeline': views([2], [CROP])
+    }, 'makes 2 views of a picture and the model uses 3'),
+    ('AdCo', {
+        DATA + 'pipeline': views([2], [CROP], [CROP])
+    }, r'num_views=\[2\] names 1 kinds of views, but transforms has 2'),
+    ('AdCo', {
+        DATA + 'pipeline': views([2], [dict(CROP, size=0)])
+    }, 'size must be a positive integer, got 0'),
+    ('AdCo', {
+        DATA + 'pipeline': views([2], [dict(CROP, scale=(1., .2))])
+    }, 'scale must be a range'),
+    ('CaCo', dict(model__query_views=[1],
+                  model__key_views=[1]), 'view 1 meets no query'),
+    ('CaCo', dict(model__fill_views=[0, 5]),
+     r'fill_views=\[0, 5\] must name a query and a key view, each below 2'),
+    # numbers out of range
+    ('AdCo', dict(model__head__temperature=0.),
+     'temperature=0.0 of the head must be positive'),
+    ('CaCo', dict(model__memory__temperature=-1.),
+     'temperature=-1.0 of the bank must be positive'),
+    ('CaCo', dict(model__memory__momentum=1.), 'momentum=1.0 of the bank'),
+    ('CaCo', dict(model__memory__init='ones'), "init='ones' of the bank"),
+    ('CLSA', dict(model__momentum=9.99),
+     'model.momentum has the value 9.99, which must be between 0 and 1'),
+    ('AdCo', dict(model__fill_momentum=-.5),
+     'model.fill_momentum has the value -0.5'),
+    ('AdCo', dict(model__memory__lr__start=-3.),
+     'model.memory.lr has the value -3'),
+    ('AdCo', dict(model__memory__weight_decay=-1e-4),
+     'model.memory.weight_decay has the value -0.0001'),
+    (DATA, {
+        DATA + 'max_broken_share': 1.5
+    }, 'max_broken_share must be above 0 and at most 1'),
+    ('CARE', dict(default_hooks__signals__interval=0),
+     'interval=0 of TrainSignalsHook'),
+    ('CARE', dict(default_hooks__stop__signals=['SIGTREM']),
+     "there is no signal 'SIGTREM'"),
+    # schedules
+    ('CARE',
+     dict(
+         param_scheduler=[dict(type='CosineAnnealingLR', T_max=200, end=200)]),
+     'CosineAnnealingLR of param_scheduler ends after 200 epochs, and the '
+     'run has 2; .*allow_cut_schedule=True'),
+    ('CLSA',
+     dict(param_scheduler=[
+         dict(type='LinearLR', start_factor=.1, end=7, by_epoch=False)
+     ]), 'LinearLR of param_scheduler ends after 7 iterations, .* has 6'),
+    ('CaCo', dict(model__memory__lr__warmup=10),
+     'model.memory.lr warms up for 10 epochs, and the run has 2'),
+    # names
+    ('CaCo', dict(optim_wraper=dict(accumulative_counts=2)),
+     "'optim_wraper', which nothing reads; is 'optim_wrapper' meant"),
+    ('CaCo', dict(model__head__temprature=.1),
+     "unexpected keyword argument 'temprature'"),
+    ('AdCo', dict(model__memory__num_colums=64),
+     "unexpected keyword argument 'num_colums'"),
+    (LOADER, dict(train_dataloader__batchsize=8),
+     "unexpected keyword argument 'batchsize'"),
+    (DATA, {
+        DATA + 'data_rot': 'x'
+    }, "unexpected keyword argument 'data_rot'"),
+    ('CaCo', dict(model__type='CoCa'), 'CoCa is not in the'),
+    # what is missing
+    (DATA, {
+        DATA + 'data_root': '/gone'
+    }, "the picture folder '/gone' does not exist"),
+    (DATA, {
+        DATA + 'ann_file': 'gone.txt'
+    }, "image list .*gone.txt' cannot be read"),
+    ('CaCo', dict(load_from='/gone.pth'), '/gone.pth can not be found'),
+    ('AdCo', dict(default_hooks__bank_fill=None),
+     '0 of the 40 columns of the bank are filled: keep .*BankFillHook'),
+    # several processes
+    ('CARE', dict(sync_bn='torch'),
+     "sync_bn='torch' needs several processes, and this run has one"),
+]
+
+
+def test_there_are_forty():
+    assert len(WRONG) >= 40
+    assert len({message for _, _, message in WRONG}) >= 40
+
+
+@pytest.mark.parametrize(
+    'method, changes, message',
+    WRONG,
+    ids=[re.sub('[^a-z_]', '',
+                str(row[1])[:30]) for row in WRONG])
+def test_is_refused(method, changes, message, data, tmp_path):
+    method = method if method[0].isupper() else 'CLSA'
+    cfg = config(data, tmp_path, method, **changes)
+    with pytest.raises(Exception, match=f'(?s){message}'):
+        runner = Runner.from_cfg(cfg)
+        runner.model.init_weights = lambda: None
+        runner.train()
+    assert not list(tmp_path.glob('record*'))
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_a_trial_may_cut_the_schedule(data, tmp_path):
+    train(
+        data,
+        tmp_path,
+        'CaCo',
+        model__memory__lr__warmup=10,
+        default_hooks__setup_check__allow_cut_schedule=True)
+    assert (tmp_path / 'epoch_2.pth').exists()
+
+
+def test_the_trial_changes_nothing(data, reference, tmp_path):
+    """Random numbers, weights, statistics: as without the check."""
+    from .runs import differences, read
+    train(data, tmp_path, 'CARE', default_hooks__setup_check=None)
+    one, other = (
+        read(folder / 'epoch_2.pth')
+        for folder in (tmp_path, reference('CARE')))
+    for key in ('state_dict', 'run_state', 'optimizer'):
+        assert not differences(one[key], other[key])
+
+
+def uneven(data, folder):
+    with pytest.raises(ValueError) as caught:
+        train(
+            data,
+            folder,
+            'AdCo',
+            train_dataloader__dataset__indices=25,
+            train_dataloader__drop_last=False,
+            train_dataloader__sampler__round_up=False)
+    return str(caught.value)
+
+
+def test_uneven_ranks_are_refused(data, tmp_path):
+    for text in run_distributed(uneven, 2, data, tmp_path):
+        assert '25 pictures do not divide by 2 processes' in text
+
+
+def test_weights_alone_are_not_resumed(data, reference, tmp_path):
+    import torch
+
+    from .runs import read
+    state = read(reference('CaCo') / 'epoch_2.pth')['state_dict']
+    torch.save(dict(state_dict=state), tmp_path / 'weights.pth')
+    path = str(tmp_path / 'weights.pth')
+    with pytest.raises(ValueError, match='message_hub, meta, optimizer: it '):
+        train(data, tmp_path / 'run', 'CaCo', resume=True, load_from=path)

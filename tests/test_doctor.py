@@ -1,0 +1,42 @@
+import sys
+
+import pytest
+
+from caco_ext import doctor
+
+
+def test_missing_configs(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, 'ROOT', str(tmp_path))
+    finding = doctor._configs()
+    assert finding.state == 'wrong' and 'install again' in finding.fix
+    for name in ('configs', 'tools', 'model-index.yml'):
+        (tmp_path / '.mim' / name).mkdir(parents=True)
+    assert doctor._configs().state == 'ok'
+
+
+def test_missing_start_up_file(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'caco_ext_startup', raising=False)
+    assert 'start-up file' in doctor._bases().what
+
+
+def test_missing_host(monkeypatch):
+    monkeypatch.setattr(doctor, 'installed_version', lambda name: None)
+    assert 'mmselfsup==1.0.0' in doctor._hosts().fix
+
+
+def test_foreign_class_of_the_same_name(monkeypatch):
+    from mmengine.registry import MODELS
+    assert doctor._registered().state == 'ok'
+    monkeypatch.setitem(MODELS.module_dict, 'AdCo', dict)
+    finding = doctor._registered()
+    assert finding.state == 'wrong' and "'AdCo'" in finding.what
+
+
+@pytest.mark.parametrize('writable', [True, False])
+def test_cache(monkeypatch, tmp_path, writable):
+    monkeypatch.setenv('CACO_EXT_CACHE', str(tmp_path / 'a' / 'b'))
+    # Whoever runs the tests as root may write everywhere.
+    monkeypatch.setattr(doctor.os, 'access', lambda path, mode: writable)
+    finding = doctor._cache()
+    assert finding.state == ('ok' if writable else 'wrong')
+    assert not (tmp_path / 'a').exists()

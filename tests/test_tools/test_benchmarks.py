@@ -1,0 +1,152 @@
+"""One command for each benchmark, and the table of their results."""
+import json
+import subprocess
+import sys
+
+import pytest
+from mmengine.config import Config
+
+from tests.transfer.runs import CONFIGS, NARROW, ROOT, pretrained, write
+from tests.transfer.test_classification import ADCO, make_folders, shrink
+from .conftest import environment, run_tool
+
+COLLECT = 'analysis_tools/collect_results.py'
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Data, backbone and configs."""
+    folder = tmp_path_factory.mktemp('benchmarks')
+    make_folders(folder / 'data')
+    pretrained(folder / 'a.pth', **NARROW)
+    cfg = shrink(f'imagenet/{ADCO}', folder)
+    cfg.train_cfg.max_epochs = 1
+    cfg.optim_wrapper.optimizer.lr = 3e-5
+    write(cfg, folder, 'linear.py')
+    cfg = Config.fromfile(f'{CONFIGS}/classification/imagenet/knn_in1k.py')
+    cfg.k, cfg.num_workers, cfg.cache = [1, 3], 0, None
+    for name in ('train_dataset', 'test_dataset'):
+        cfg[name].data_root = str(folder / 'data')
+        cfg[name].pipeline[1].scale = 32
+        cfg[name].pipeline[2].crop_size = 32
+    write(cfg, folder, 'knn.py')
+    return folder
+
+
+def test_two_processes_give_what_one_gives(folder):
+    """A stock trainer and a tool of this package, in two processes each."""
+    results = {}
+    for gpus in (1, 2):
+        run_tool(
+            'benchmarks/knn/run.sh',
+            'knn.py',
+            'a.pth',
+            gpus,
+            '--work-dir',
+            f'knn{gpus}',
+            cwd=folder)
+        path = folder / f'knn{gpus}/results.json'
+        results[gpus] = json.loads(path.read_text())
+        assert results[gpus]['processes'] == gpus
+    assert results[1]['metrics'] == results[2]['metrics']
+    assert results[1]['checkpoint']['matched'] == {'backbone': 318}
+    assert {'torch', 'mmengine', 'caco_ext'} <= set(results[1]['versions'])
+    run_tool(
+        'benchmarks/linear/run.sh',
+        'linear.py',
+        'a.pth',
+        2,
+        '--cfg-options',
+        'train_dataloader.batch_size=6',
+        cwd=folder)
+    work = folder / 'work_dirs/benchmarks/linear/a'
+    found = json.loads((work / 'results.json').read_text())
+    assert found['processes'] == 2 and found['task'] == 'linear_imagenet'
+    assert found['checkpoint']['matched'] == {'model.backbone': 318}
+    output = run_tool(COLLECT, '.', '--out', folder / 'table.md', cwd=folder)
+    assert (folder / 'table.md').read_text() == output
+    row = [line for line in output.splitlines() if '| a.pth |' in line]
+    assert len(row) == 1 and found['checkpoint']['sha256'][:8] in row[0]
+    assert '(2 runs)' in row[0]
+    top1 = found['best']['accuracy/top1']['value']
+    assert f'{top1:.2f}' in row[0]
+
+
+def shell(*arguments, cwd, **changes):
+    """Run a run.sh with stand-ins for Python; its result."""
+    return subprocess.run(['bash', *map(str, arguments)],
+                          cwd=cwd,
+                          env=environment(**changes),
+                          capture_output=True,
+                          text=True)
+
+
+def test_launchers_and_options(tmp_path):
+    """What would be started, here, on several nodes and by slurm."""
+    for name in ('python', 'srun'):
+        script = tmp_path / name
+        script.write_text('#!/bin/sh\n'
+                          f'[ "$1" = -c ] && exec {sys.executable} "$@"\n'
+                          f'echo {name} "$@"\n')
+        script.chmod(0o755)
+    (tmp_path / 'c.py').write_text('')
+    (tmp_path / 'a.pth').write_text('')
+    import os
+    env = dict(
+        PYTHON=str(tmp_path / 'python'),
+        PATH=f'{tmp_path}:{os.environ["PATH"]}')
+    script = f'{ROOT}/tools/benchmarks/detection/run.sh'
+
+    def start(*arguments, **changes):
+        done = shell(script, *arguments, cwd=tmp_path, **{**env, **changes})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    one = start('c.py', 'a.pth', 1, '--amp', '--cfg-options', 'x=1', 'y=2',
+                '--resume', '--cfg-options', 'z=3')
+    assert one.startswith('python ') and 'mmdet/.mim/tools/train.py' in one
+    assert one.endswith(
+        'c.py --amp --resume --work-dir work_dirs/benchmarks/c/a '
+        '--cfg-options x=1 y=2 z=3 '
+        'default_hooks.pretrained.checkpoint=a.pth\n')
+    random = start('c.py', 'random', 8)
+    assert '--nproc_per_node=8' in random and '--launcher pytorch' in random
+    assert 'default_hooks.pretrained=None' in random
+    nodes = start(
+        'c.py', 'a.pth', 8, NNODES='2', NODE_RANK='1', MASTER_ADDR='m')
+    assert '--nnodes=2 --node_rank=1 --master_addr=m' in nodes
+    slurm = start('c.py', 'a.pth', 16, PARTITION='gpu')
+    assert slurm.startswith('srun -p gpu --job-name=mmdet --ntasks=16 ')
+    assert '--launcher slurm' in slurm
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (['c.py'], 'usage: run.sh CONFIG CHECKPOINT GPUS'),
+    (['none.py', 'a.pth', '1'], 'no such config: none.py'),
+    (['c.py', 'none.pth', '1'], 'no such checkpoint: none.pth'),
+    (['c.py', 'a.pth', 'x'], 'GPUS=x is no whole number'),
+])
+def test_wrong_use(tmp_path, arguments, words):
+    (tmp_path / 'c.py').write_text('')
+    (tmp_path / 'a.pth').write_text('')
+    done = shell(
+        f'{ROOT}/tools/benchmarks/detection/run.sh', *arguments, cwd=tmp_path)
+    assert done.returncode == 1 and words in done.stderr
+
+
+def test_faults_of_the_tools(folder, tmp_path):
+    for name, content, words in (('empty', None, 'no results.json in'),
+                                 ('bad', '{}', 'is no result')):
+        (tmp_path / name).mkdir()
+        if content:
+            (tmp_path / name / 'results.json').write_text(content)
+        assert words in run_tool(COLLECT, name, cwd=tmp_path, fails=True)
+    (folder / 'text.pth').write_text('hello')
+    output = run_tool(
+        'benchmarks/knn/run.sh',
+        'knn.py',
+        'text.pth',
+        1,
+        cwd=folder,
+        fails=True)
+    assert 'not a readable checkpoint' in output and 'Traceback' not in output

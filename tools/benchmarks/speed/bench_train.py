@@ -1,0 +1,223 @@
+"""Time the parts of training steps of a config.
+
+Runs the config's data, model and optimizer for some steps and prints one line
+of JSON: pictures a second, the median seconds that each part of a step takes,
+and the peak of memory. The bank starts with random columns, as filling it is
+no step. --cfg-options changes the config as in tools/train.py.
+
+Parts: waiting for data; views to the device and normalised; queries through
+their encoder; the step of the momentum encoder; keys through it; losses with
+bank or queue; backward; optimizer; the bank's own step; whatever else is left.
+"""
+import argparse
+import functools
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+
+import torch
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+import caco_ext  # noqa: F401
+from caco_ext.utils import (UsageError, add_common_arguments, load_config,
+                            run_tool)
+
+# Part of a step: the object of the run and its method.
+PARTS = dict(
+    normalise=('model.data_preprocessor', 'forward'),
+    queries=('model', 'queries'),
+    ema=('model.key_encoder', 'update'),
+    keys=('model', 'keys'),
+    losses=('model', 'compare'),
+    backward=('wrapper', 'backward'),
+    optimizer=('wrapper', 'step'),
+    bank=('model.memory', 'step'))
+
+
+class Clock:
+    """Time of parts that may lie inside each other; each counts alone.
+
+    Args:
+        device (torch.device): A GPU is waited for at both ends of a part.
+    """
+
+    def __init__(self, device):
+        self.device = device
+        self.seconds = {}
+        self._open = []
+
+    def now(self):
+        """Seconds, with nothing left to do."""
+        if self.device.type == 'cuda':
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def part(self, name, function):
+        """A function that is timed under a name.
+
+        Args:
+            name (str): Of the part.
+            function (Callable): What it does.
+
+        Returns:
+            Callable: The same, timed.
+        """
+
+        @functools.wraps(function)
+        def timed(*args, **kwargs):
+            start = self.now()
+            self._open.append(0.)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                whole = self.now() - start
+                inside = self._open.pop()
+                self.seconds[name] = self.seconds.get(name,
+                                                      0.) + whole - inside
+                if self._open:
+                    self._open[-1] += whole
+
+        return timed
+
+
+def get_parser():
+    """Describe the command line.
+
+    Returns:
+        ArgumentParser: Config and number of steps.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('--steps', type=int, default=20, help='measured ones')
+    parser.add_argument('--warm-up', type=int, default=3, help='steps before')
+    add_common_arguments(parser)
+    return parser
+
+
+def find(roots, path):
+    """Follow a dotted name.
+
+    Args:
+        roots (dict): What it may begin with.
+        path (str): The name.
+
+    Returns:
+        Any: The object, None if there is none.
+    """
+    first, *rest = path.split('.')
+    return functools.reduce(lambda node, name: getattr(node, name, None), rest,
+                            roots[first])
+
+
+def prepare(args, folder):
+    """Build what a step needs.
+
+    Args:
+        args (Namespace): The command line.
+        folder (str): Where the runner may write.
+
+    Returns:
+        tuple: Runner, loader, model and optimizer wrapper.
+    """
+    if args.steps < 1:
+        raise UsageError(f'--steps {args.steps} must be at least 1')
+    args.work_dir = folder
+    cfg = load_config(args)
+    cfg.log_level = 'WARNING'
+    cfg.visualizer.vis_backends = []
+    if cfg.model.get('memory', {}).get('type', '') == 'LearnableBank':
+        cfg.model.memory.init = 'random'
+    runner = Runner.from_cfg(cfg)
+    loader = runner.build_dataloader(cfg.train_dataloader)
+    wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
+    wrapper.initialize_count_status(runner.model, 0, args.steps)
+    runner._init_model_weights()
+    # What schedules of the model read while a run goes on.
+    epochs = cfg.train_cfg.max_epochs
+    for name, value in (('epoch', 0), ('iter', 0), ('max_epochs', epochs),
+                        ('max_iters', epochs * len(loader))):
+        runner.message_hub.update_info(name, value)
+    runner.model.train()
+    return runner, loader, wrapper
+
+
+def batches(loader):
+    """Batches without end.
+
+    Args:
+        loader (DataLoader): Of one epoch.
+
+    Yields:
+        dict: A batch.
+    """
+    while True:
+        yield from loader
+
+
+def main(args):
+    """Measure and print.
+
+    Args:
+        args (Namespace): The command line.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        runner, loader, wrapper = prepare(args, folder)
+        model = runner.model
+        inner = model.module if is_model_wrapper(model) else model
+        device = next(model.parameters()).device
+        clock = Clock(device)
+        for name, (path, method) in PARTS.items():
+            owner = find(dict(model=inner, wrapper=wrapper), path)
+            function = getattr(owner, method, None)
+            if function is not None:
+                setattr(owner, method, clock.part(name, function))
+        data = batches(loader)
+        fetch = clock.part('data', lambda: next(data))
+        step = clock.part('rest', model.train_step)
+        table, sizes = [], []
+        for i in range(args.warm_up + args.steps):
+            if i == args.warm_up and device.type == 'cuda':
+                torch.cuda.reset_peak_memory_stats(device)
+            clock.seconds = {}
+            batch = fetch()
+            step(batch, optim_wrapper=wrapper)
+            table.append(dict(clock.seconds))
+            sizes.append(len(batch['inputs'][0]))
+    table = table[args.warm_up:]
+    whole = [sum(row.values()) for row in table]
+    speeds = [size / total for size, total in zip(sizes[args.warm_up:], whole)]
+    if device.type == 'cuda':
+        peak = torch.cuda.max_memory_allocated(device)
+    else:
+        unit = 1 if sys.platform == 'darwin' else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    print(
+        json.dumps(
+            dict(
+                config=args.config,
+                steps=args.steps,
+                batch=sizes[-1],
+                device=str(device),
+                threads=torch.get_num_threads(),
+                torch=torch.__version__,
+                images_per_second=round(statistics.median(speeds), 2),
+                spread=[round(min(speeds), 2),
+                        round(max(speeds), 2)],
+                seconds={
+                    name:
+                    round(
+                        statistics.median(row.get(name, 0.)
+                                          for row in table), 5)
+                    for name in ('data', *PARTS, 'rest') if name in table[-1]
+                },
+                peak_memory_mib=round(peak / 2**20, 1))))
+
+
+if __name__ == '__main__':
+    run_tool(get_parser(), main)
