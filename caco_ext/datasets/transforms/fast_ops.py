@@ -11,12 +11,15 @@ import numpy as np
 
 # PIL cuts off fractions where OpenCV rounds
 CUT = -0.499
-# PIL's weights of grey, for B, G, R
-GREY = np.array([0.114, 0.587, 0.299])
+# 3 x 4 matrices of BGR: the pixel, and its grey by PIL's weights
+_SAME = np.eye(3, 4, dtype=np.float32)
+_GREY = np.array([[0.114, 0.587, 0.299, 0]] * 3, np.float32)
 # Outer taps of a blur below this share change a picture by less than
 # rounding does.
 _LEAST_TAP = 0.005
-# (new, from, against, to): see turn_hue
+# Pixels up to which two large calls beat forty small ones, measured
+_SMALL = 96**2
+# x, y and z of turn_hue, in BGR
 _FORWARD = ((0, 2, 1), (1, 0, 2), (2, 1, 0))
 _BACKWARD = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
 
@@ -107,8 +110,7 @@ class Blend:
         if self.idle:
             return self.img
         if self.mix:
-            matrix = np.empty((3, 4), np.float32)
-            matrix[:, :3] = self.scale * np.eye(3) + self.mix * GREY
+            matrix = self.scale * _SAME + self.mix * _GREY
             matrix[:, 3] = self.shift
             self.img = cv2.transform(self.img, matrix)
         elif self.shift < CUT:
@@ -134,7 +136,8 @@ def turn_hue(img, shift):
         s = d c where z > y, c - d c elsewhere.
 
     No colour space is needed, and all of it are 8-bit operations. Turns of
-    more than a sixth are made of several.
+    more than a sixth are made of several. Small pictures go through OpenCV's
+    HSV, which takes fewer calls.
 
     Args:
         img (np.ndarray): (H, W, 3) uint8, BGR.
@@ -143,7 +146,13 @@ def turn_hue(img, shift):
     Returns:
         np.ndarray: (H, W, 3) uint8, BGR.
     """
-    sixths = int(shift * 255) / 255 * 6  # PIL's steps
+    steps = int(shift * 255)  # PIL's
+    if img.shape[0] * img.shape[1] <= _SMALL:
+        hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV_FULL)
+        # 8-bit hue wraps by itself at the end of the circle
+        hsv[..., 0] += np.uint8(steps % 256)
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
+    sixths = steps / 255 * 6
     if not sixths:
         return img
     planes = cv2.split(img)
@@ -183,7 +192,7 @@ def blur_kernel(sigma):
         sigma (float): Standard deviation, PIL's radius.
 
     Returns:
-        np.ndarray: (K, ) float32 with sum 1, K odd.
+        np.ndarray: (K, ) float64 with sum 1, K odd.
     """
     variance = sigma**2 / 3
     # the widest whole box that is not too wide
@@ -194,7 +203,7 @@ def blur_kernel(sigma):
     box = np.ones(2 * half + 3)
     box[[0, -1]] = outer
     box /= box.sum()
-    return np.convolve(np.convolve(box, box), box).astype(np.float32)
+    return np.convolve(np.convolve(box, box), box)
 
 
 def short_kernel(sigma):
@@ -207,9 +216,11 @@ def short_kernel(sigma):
         np.ndarray: (K, ) float32 with sum 1, K odd.
     """
     kernel = blur_kernel(sigma)
-    spare = int(np.argmax(kernel >= _LEAST_TAP))
-    kernel = kernel[spare:len(kernel) - spare]
-    return kernel / kernel.sum()
+    while kernel[0] < _LEAST_TAP:
+        kernel = kernel[1:-1]
+    # divided before it is rounded: where the sum of the 32-bit numbers is not
+    # 1, OpenCV does without its 8-bit filter
+    return (kernel / kernel.sum()).astype(np.float32)
 
 
 def blur(img, sigma):

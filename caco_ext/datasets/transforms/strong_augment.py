@@ -77,6 +77,10 @@ class StrongAugment(BaseTransform):
                 plan.append((name, magnitude, negative))
         return plan
 
+    def plan(self):
+        """Draw what is done to one picture; see :meth:`draw`."""
+        return self.draw()
+
     def transform(self, results):
         """Augment the picture.
 
@@ -86,7 +90,7 @@ class StrongAugment(BaseTransform):
         Returns:
             dict: The same.
         """
-        plan = self.draw()
+        plan = self.plan()
         if plan:
             results['img'] = _BACKENDS[self.backend](results['img'], plan)
         return results

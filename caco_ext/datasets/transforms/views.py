@@ -183,16 +183,22 @@ class MultiCrop(BaseTransform):
     are, so that a model can check that at the start.
 
     Required keys: img and what the transforms need. Modified key: img, a list
-    of ``total_views`` arrays, in the order of ``num_views``.
+    of ``total_views`` arrays, in the order of ``num_views``. Added key with
+    ``on_device``: view_plans, a list of what is to be done to each.
 
     Args:
         transforms (list[list[dict]]): Pipelines, one per kind of view. A list
             inside one is laid out flat, so that configs can share the steps
             behind the crop.
         num_views (int | list[int]): How many views of each kind.
+        on_device (bool): Only draw what the random steps behind the crop do,
+            and leave it to the model's :class:`ViewPreprocessor`, on the
+            model's device. The packing step must then have ``view_plans``
+            among its ``meta_keys``. Defaults to False.
 
     Raises:
-        ValueError: If the two lists do not match or a number is not positive.
+        ValueError: If the two lists do not match or a number is not positive,
+            or a step cannot be left to the device.
 
     Example:
         >>> MultiCrop(
@@ -203,7 +209,7 @@ class MultiCrop(BaseTransform):
         8
     """
 
-    def __init__(self, transforms, num_views):
+    def __init__(self, transforms, num_views, on_device=False):
         if not isinstance(num_views, Sequence):
             num_views = [num_views]
         if len(num_views) != len(transforms):
@@ -216,6 +222,37 @@ class MultiCrop(BaseTransform):
                              f'{list(num_views)}')
         self.num_views = list(num_views)
         self.pipelines = [Compose(list(_flatten(p))) for p in transforms]
+        self.on_device = on_device
+        self._left = [[] for _ in self.pipelines]
+        if on_device:
+            self._left = [self._split_off(p) for p in self.pipelines]
+
+    @staticmethod
+    def _split_off(pipeline):
+        """Take the random steps off the end of a pipeline.
+
+        Args:
+            pipeline (Compose): Changed in place.
+
+        Returns:
+            list[RandomStep | StrongAugment]: The steps taken off.
+
+        Raises:
+            ValueError: If a step of another kind stands behind one.
+        """
+        steps = pipeline.transforms
+        first = next(
+            (i for i, step in enumerate(steps) if hasattr(step, 'plan')),
+            len(steps))
+        for step in steps[first:]:
+            if not hasattr(step, 'plan'):
+                raise ValueError(
+                    f'{type(step).__name__} stands behind '
+                    f'{type(steps[first]).__name__}, which on_device=True '
+                    'leaves to the device; put it in front, or set '
+                    'on_device=False')
+        pipeline.transforms = steps[:first]
+        return steps[first:]
 
     @property
     def total_views(self):
@@ -235,15 +272,20 @@ class MultiCrop(BaseTransform):
         # all views start from one array: a transform that writes into it
         # would spoil the views after it, now it raises an error
         results['img'].flags.writeable = False
-        views = []
-        for pipeline, count in zip(self.pipelines, self.num_views):
+        views, plans = [], []
+        for pipeline, left, count in zip(self.pipelines, self._left,
+                                         self.num_views):
             for _ in range(count):
                 views.append(by_planes(pipeline(dict(results))['img']))
+                plans.append([one for step in left for one in step.plan()])
         results['img'] = views
+        if self.on_device:
+            results['view_plans'] = plans
         return results
 
     def __repr__(self):
         kinds = ', '.join(
             f'{count} x {pipeline}'
             for count, pipeline in zip(self.num_views, self.pipelines))
-        return f'{self.__class__.__name__}({kinds})'
+        return (f'{self.__class__.__name__}({kinds}, '
+                f'on_device={self.on_device})')

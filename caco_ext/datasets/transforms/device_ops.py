@@ -1,0 +1,238 @@
+"""The steps of views on batches of tensors, on any device.
+
+What is done is drawn in the loader's workers (``MultiCrop`` with
+``on_device=True``) and carried out here for a whole batch: at each place of
+the plans, the pictures that have the same step there go through it together.
+The plans stay on the host, so that nothing has to be asked of the device.
+"""
+from collections import defaultdict
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torchvision.transforms.v2 import functional as tv
+
+from .fast_ops import blur_kernel
+from .strong_ops import (AFFINE_LIMIT, DEGREES_LIMIT, MAX_MAGNITUDE,
+                         SIGNED_OPS, enhance_factor, posterize_bits, signed,
+                         solarize_threshold)
+
+
+def _to(values, device, dtype=torch.float32):
+    """Send numbers to the device without waiting for it."""
+    values = torch.tensor(values, dtype=dtype)
+    if device.type == 'cuda':
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def _column(values, images):
+    """One number per picture, (n, 1, 1, 1)."""
+    return _to(values, images.device).view(-1, 1, 1, 1)
+
+
+def _grey(images):
+    """(n, 1, H, W) float, whole levels, of (n, 3, H, W) BGR."""
+    blue, green, red = images.float().split(1, 1)
+    return (0.114 * blue + 0.587 * green + 0.299 * red).round_()
+
+
+def _cut(images):
+    # PIL cuts fractions off; the least bit more than a whole level is one
+    return images.add_(1e-3).clamp_(0, 255).byte()
+
+
+def _mix(images, uniform, factors):
+    return _cut(torch.lerp(uniform, images.float(), _column(factors, images)))
+
+
+def _brightness(images, factors):
+    return _cut(images * _column(factors, images))
+
+
+def _contrast(images, factors):
+    mean = (_grey(images).mean((1, 2, 3), keepdim=True) + 0.5).floor_()
+    return _mix(images, mean, factors)
+
+
+def _saturation(images, factors):
+    return _mix(images, _grey(images), factors)
+
+
+def _hue(images, shifts):
+    blue, green, red = images.float().unbind(1)
+    largest, at = images.max(1)
+    largest = largest.float()
+    chroma = largest - images.amin(1).float()
+    safe = chroma.clamp_min(1)
+    # sixths of the circle from red; blue is channel 0
+    sixths = torch.where(
+        at == 2, (green - blue) / safe,
+        torch.where(at == 1, 2 + (blue - red) / safe,
+                    4 + (red - green) / safe))
+    turns = [int(shift * 255) / 255 * 6 for shift in shifts]
+    sixths = sixths + _column(turns, images)[..., 0]
+    channels = []
+    for place in (1, 3, 5):  # of blue, green and red on the trapezium
+        way = (sixths + place) % 6
+        way = torch.minimum(way, 4 - way).clamp_(0, 1)
+        channels.append(largest - chroma * way)
+    return torch.stack(channels, 1).round_().byte()
+
+
+def _to_grey(images, _):
+    return _grey(images).byte().expand(-1, 3, -1, -1)
+
+
+def _blur(images, sigmas):
+    kernels = [blur_kernel(sigma) for sigma in sigmas]
+    half = max(len(kernel) for kernel in kernels) // 2
+    taps = torch.zeros(len(kernels), 2 * half + 1)
+    for row, kernel in zip(taps, kernels):
+        start = half - len(kernel) // 2
+        row[start:start + len(kernel)] = torch.from_numpy(kernel)
+    taps = _to(taps.tolist(), images.device).repeat_interleave(3, 0)[:, None]
+    n, _, height, width = images.shape
+    # every channel of every picture is a group of its own
+    planes = images.float().reshape(1, n * 3, height, width)
+    planes = F.pad(planes, [half] * 4, mode='replicate')
+    planes = F.conv2d(planes, taps[:, :, None], groups=n * 3)
+    planes = F.conv2d(planes, taps[..., None], groups=n * 3)
+    return planes.view(n, 3, height, width).round_().clamp_(0, 255).byte()
+
+
+def _solarize(images, thresholds):
+    return torch.where(images < _column(thresholds, images), images,
+                       255 - images)
+
+
+def _flip(images, _):
+    return images.flip(-1)
+
+
+def _enhance(step, images, magnitudes):
+    return step(images, [enhance_factor(m) for m in magnitudes])
+
+
+def _sharpness(images, magnitudes):
+    kernel = torch.ones(3, 3, device=images.device)
+    kernel[1, 1] = 5
+    kernel = (kernel / 13).expand(3, 1, 3, 3)
+    soft = images.float()
+    # PIL's filters leave the margin as it is
+    soft[:, :, 1:-1, 1:-1] = F.conv2d(soft, kernel, groups=3).round_()
+    return _mix(images, soft, [enhance_factor(m) for m in magnitudes])
+
+
+def _posterize(images, magnitudes):
+    masks = [0xFF00 >> posterize_bits(m) & 0xFF for m in magnitudes]
+    return images & _to(masks, images.device, torch.uint8).view(-1, 1, 1, 1)
+
+
+def _strong_solarize(images, magnitudes):
+    return _solarize(images, [solarize_threshold(m) for m in magnitudes])
+
+
+def _grouped(step, images, magnitudes):
+    """A step that takes one value for all pictures, value by value."""
+    out = images.clone()
+    for value in sorted(set(magnitudes)):
+        where = _to([i for i, m in enumerate(magnitudes) if m == value],
+                    images.device, torch.long)
+        out[where] = step(images[where], value)
+    return out
+
+
+def _rotate(images, magnitude):
+    return tv.rotate(images, magnitude * DEGREES_LIMIT // MAX_MAGNITUDE)
+
+
+def _translate(axis, images, magnitude):
+    size = images.shape[2 + axis]
+    shift = int(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE * size)
+    moved = torch.zeros_like(images)
+    kept = size - abs(shift)
+    if kept:
+        moved.narrow(2 + axis, max(-shift, 0),
+                     kept).copy_(images.narrow(2 + axis, max(shift, 0), kept))
+    return moved
+
+
+def _shear(axis, images, magnitude):
+    """Shift every row (or column) by a whole number of pixels, as PIL does."""
+    slope = magnitude * AFFINE_LIMIT / MAX_MAGNITUDE
+    if axis == 0:
+        return _shear(1, images.transpose(2, 3), magnitude).transpose(2, 3)
+    _, _, height, width = images.shape
+    rows = torch.arange(height, device=images.device)[:, None]
+    columns = torch.arange(width, device=images.device)
+    # the middle of a pixel, in double precision: no rounding decides
+    source = (columns + 0.5 + slope * (rows + 0.5).double()).floor().long()
+    inside = (source >= 0) & (source < width)
+    source = source.clamp(0, width - 1).expand_as(images)
+    return images.gather(3, source) * inside
+
+
+OPS = dict(
+    brightness=_brightness,
+    contrast=_contrast,
+    saturation=_saturation,
+    hue=_hue,
+    grey=_to_grey,
+    blur=_blur,
+    solarize=_solarize,
+    flip=_flip,
+    AutoContrast=lambda images, _: tv.autocontrast(images),
+    Brightness=partial(_enhance, _brightness),
+    Color=partial(_enhance, _saturation),
+    Contrast=partial(_enhance, _contrast),
+    Equalize=lambda images, _: tv.equalize(images),
+    Identity=lambda images, _: images,
+    Posterize=_posterize,
+    Rotate=partial(_grouped, _rotate),
+    Sharpness=_sharpness,
+    ShearX=partial(_grouped, partial(_shear, 1)),
+    ShearY=partial(_grouped, partial(_shear, 0)),
+    Solarize=_strong_solarize,
+    TranslateX=partial(_grouped, partial(_translate, 1)),
+    TranslateY=partial(_grouped, partial(_translate, 0)))
+
+
+def _value(step):
+    """Name and value; the sign of a strong operation goes into the value."""
+    name, value, *negative = step
+    if name in SIGNED_OPS:
+        value = signed(value, negative[0])
+    return name, value
+
+
+def run(images, plans):
+    """Carry out a plan for each picture of a batch.
+
+    Args:
+        images (Tensor): (N, 3, H, W) uint8, BGR; not written into.
+        plans (Sequence[Sequence[tuple]]): For each picture the steps that
+            ``RandomStep.plan`` and ``StrongAugment.plan`` drew.
+
+    Returns:
+        Tensor: (N, 3, H, W) uint8, BGR.
+
+    Raises:
+        ValueError: If there is not one plan for each picture.
+    """
+    if len(plans) != len(images):
+        raise ValueError(f'{len(plans)} plans do not fit {len(images)} '
+                         'pictures; pack view_plans with every picture')
+    images = images.clone()
+    for place in range(max(map(len, plans), default=0)):
+        groups = defaultdict(list)
+        for i, plan in enumerate(plans):
+            if place < len(plan):
+                name, value = _value(plan[place])
+                groups[name].append((i, value))
+        for name, members in groups.items():
+            where, values = zip(*members)
+            where = _to(where, images.device, torch.long)
+            chosen = images.index_select(0, where)
+            images.index_copy_(0, where, OPS[name](chosen, values))
+    return images
