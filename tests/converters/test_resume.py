@@ -133,6 +133,7 @@ def test_resume_one_epoch(case, tmp_path):
     write_checkpoint(result, target)
     cfg.load_from, cfg.resume = target, True
     cfg.train_cfg.max_epochs = EPOCH + 1
+    cfg.default_hooks.setup_check.allow_cut_schedule = True
     runner = Runner.from_cfg(cfg)
     look = Look()
     runner.register_hook(look, 'VERY_LOW')

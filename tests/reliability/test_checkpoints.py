@@ -133,8 +133,8 @@ def small_disk(tmp_path):
     the process."""
     folder = tmp_path / 'disk'
     folder.mkdir()
-    if not subprocess.run(
-        ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]).returncode:
+    mount = ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]
+    if not subprocess.run(mount).returncode:
         yield folder
         subprocess.run(['umount', folder], check=True)
         return

@@ -5,7 +5,6 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from caco_ext.engine.hooks import FiniteCheckHook, NumbersGoneWrong
-from tests.dist_utils import run_distributed
 from .runs import METHODS, differences, read, record, train
 
 
@@ -192,26 +191,6 @@ def test_loss_scaler_is_left_to_its_work(data, tmp_path):
     assert scaler['scale'] == 2.**16 / 4
     assert moved == [(True, True), (False, False), (True, True), (True, True),
                      (False, False), (True, True)]
-
-
-def on_two_ranks(data, folder):
-    with pytest.raises(NumbersGoneWrong) as caught:
-        train(data, folder / 'stop', 'AdCo', [poison('input', 2, rank=1)])
-    runner = train(
-        data,
-        folder / 'skip',
-        'AdCo', [poison('input', 2, rank=1)],
-        default_hooks__finite_check__max_skipped=1)
-    return str(caught.value), runner.model.module.memory.columns
-
-
-def test_ranks_agree(data, tmp_path):
-    (one, bank), (other, bank_1) = run_distributed(on_two_ranks, 2, data,
-                                                   tmp_path)
-    assert one == other
-    assert one.count('.png') == 8
-    assert 'rank 1: the loss is nan' in one
-    assert torch.equal(bank, bank_1) and bank.isfinite().all()
 
 
 def test_refuses_a_negative_number():

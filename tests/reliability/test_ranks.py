@@ -8,12 +8,19 @@ import sys
 import time
 
 import pytest
+import torch
+import torch.distributed as dist
 
+from caco_ext.engine.hooks import NumbersGoneWrong
 from tests.dist_utils import run_distributed
-from .runs import record, stopped, train
+from .runs import assert_same, record, stopped, train
+from .test_finite import poison
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
-MOMENTS = (('CaCo', 'iter', 4), ('AdCo', 'fill', 2), ('CLSA', 'iter', 2))
+MOMENTS = (('CaCo', 'iter', 4), ('AdCo', 'fill', 2), ('CLSA', 'iter', 2),
+           ('CARE', 'epoch', 1))
+# The ranks that get the signal.
+SIGNALLED = ((1, ), (0, 1), (0, ), (0, 1))
 
 
 def name(method, moment, number):
@@ -21,11 +28,16 @@ def name(method, moment, number):
 
 
 def stop_all(folder, data):
-    """Runs that go through, and the same stopped."""
+    """Runs that go through, and the same stopped; CARE goes on, too. The
+    group is there already, so mmengine takes it over."""
     statuses = []
-    for method, moment, number in MOMENTS:
+    for (method, moment, number), ranks in zip(MOMENTS, SIGNALLED):
         train(data, folder / method, method)
-        told = dict(type='ReliabilitySignal', moment=moment, number=number)
+        told = dict(
+            type='ReliabilitySignal',
+            moment=moment,
+            number=number,
+            ranks=ranks)
         work_dir = folder / name(method, moment, number)
         statuses.append(stopped(data, work_dir, method, [told]))
     return statuses
@@ -36,11 +48,100 @@ def resume_all(folder, data, moments):
         train(data, folder / name(*moment), moment[0])
 
 
+def resume_here(folder, data):
+    """On as many as before, beside those for other numbers."""
+    resume_all(folder, data, MOMENTS)
+    for moment in MOMENTS:
+        assert_same(folder / name(*moment), folder / moment[0], ranks=2)
+
+
+def poisoned(folder, data):
+    """One rank comes to NaN."""
+    with pytest.raises(NumbersGoneWrong) as caught:
+        train(data, folder / 'stop', 'AdCo', [poison('input', 2, rank=1)])
+    runner = train(
+        data,
+        folder / 'skip',
+        'AdCo', [poison('input', 2, rank=1)],
+        default_hooks__finite_check__max_skipped=1)
+    return str(caught.value), runner.model.module.memory.columns
+
+
+def uneven(folder, data):
+    with pytest.raises(ValueError) as caught:
+        train(
+            data,
+            folder,
+            'AdCo',
+            train_dataloader__dataset__indices=25,
+            train_dataloader__drop_last=False,
+            train_dataloader__sampler__round_up=False)
+    return str(caught.value)
+
+
+def broken(folder, data):
+    """Each rank meets fewer broken pictures than it bears, both more."""
+    with pytest.raises(RuntimeError) as caught:
+        train(
+            data,
+            folder,
+            'CLSA',
+            default_hooks__broken=dict(type='BrokenPicturesHook'))
+    return str(caught.value)
+
+
+def everything(folder, data, spoilt):
+    """To start processes takes longer than all that they do here."""
+    results = dict(statuses=stop_all(folder / 'stopped', data))
+    dist.barrier()
+    if dist.get_rank() == 0:
+        shutil.copytree(folder / 'stopped', folder / 'resumed')
+    dist.barrier()
+    resume_here(folder / 'resumed', data)
+    for task, argument in ((poisoned, data), (uneven, data), (broken, spoilt)):
+        results[task.__name__] = task(folder / task.__name__, argument)
+    return results
+
+
 @pytest.fixture(scope='module')
-def stopped_on_two(data, tmp_path_factory):
+def on_two(data, tmp_path_factory):
+    """(folder, what each of the two ranks came to)."""
     folder = tmp_path_factory.mktemp('two')
-    assert run_distributed(stop_all, 2, folder, data) == [[143] * 3] * 2
-    return folder
+    spoilt = folder / 'pictures'
+    shutil.copytree(data, spoilt)
+    for i in range(14):
+        (spoilt / f'{i:02d}.png').write_bytes(b'')
+    return folder, run_distributed(everything, 2, folder, data, str(spoilt))
+
+
+@pytest.fixture
+def stopped_on_two(on_two):
+    return on_two[0] / 'stopped'
+
+
+def test_signals_to_one_or_to_all(on_two):
+    """And resumed on two: bit-equal, as `everything` asserts."""
+    for rank in on_two[1]:
+        assert rank['statuses'] == [143] * 4
+
+
+def test_all_stop_or_skip_together(on_two):
+    (one, bank), (other, bank_1) = (rank['poisoned'] for rank in on_two[1])
+    assert one == other
+    assert one.count('.png') == 8
+    assert 'rank 1: the loss is nan' in one
+    assert torch.equal(bank, bank_1) and bank.isfinite().all()
+
+
+def test_uneven_ranks_are_refused(on_two):
+    for rank in on_two[1]:
+        assert '25 pictures do not divide by 2 processes' in rank['uneven']
+
+
+def test_broken_pictures_are_counted_together(on_two):
+    one, other = (rank['broken'] for rank in on_two[1])
+    assert one == other
+    assert 'max_broken_share=0.1 allows; mend or remove them' in one
 
 
 def joined(folder, ranks, number):
@@ -58,7 +159,8 @@ def joined(folder, ranks, number):
 def test_resumed_on_another_number(ranks, data, stopped_on_two, tmp_path):
     folder = tmp_path / 'runs'
     shutil.copytree(stopped_on_two, folder)
-    moments = MOMENTS if ranks == 1 else MOMENTS[:1]
+    # CARE's attention stack has batch norms of each rank.
+    moments = MOMENTS[:3] if ranks == 1 else MOMENTS[:1]
     if ranks == 1:
         resume_all(folder, data, moments)
     else:
@@ -92,7 +194,12 @@ def test_another_data_set_in_the_middle_of_an_epoch_is_refused(
     folder = tmp_path / 'run'
     shutil.copytree(stopped_on_two / name(*MOMENTS[0]), folder)
     with pytest.raises(ValueError, match='an epoch of 3 batches, .* makes 2'):
-        train(data, folder, 'CaCo', train_dataloader__dataset__indices=16)
+        train(
+            data,
+            folder,
+            'CaCo',
+            param_scheduler=[],
+            train_dataloader__dataset__indices=16)
 
 
 JOB = """

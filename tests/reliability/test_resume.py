@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from tests.dist_utils import run_distributed
 from .runs import (METHODS, assert_same, differences, in_child, read, record,
                    stopped, train)
 
@@ -138,28 +137,3 @@ def test_loader_workers_outlive_the_signal(data, reference, tmp_path):
     assert process.exitcode == 143
     train(data, tmp_path, 'CLSA')
     assert_same(tmp_path, reference('CLSA'))
-
-
-def two_processes(folder, data):
-    """All methods on this rank: whole, stopped on one rank or on both, and
-    resumed. The group is there, so mmengine takes it over."""
-    statuses = []
-    for method, moment, number, ranks in (
-        ('AdCo', 'fill', 2, (0, 1)),
-        ('CaCo', 'iter', 4, (1, )),
-        ('CLSA', 'iter', 2, (0, )),
-        ('CARE', 'epoch', 1, (0, 1)),
-    ):
-        whole = folder / method
-        train(data, whole, method)
-        work_dir = folder / f'{method}-{moment}{number}'
-        statuses.append(
-            stopped(data, work_dir, method,
-                    [told(moment, number, ranks=ranks)]))
-        train(data, work_dir, method)
-        assert_same(work_dir, whole, ranks=2)
-    return statuses
-
-
-def test_two_processes(data, tmp_path):
-    assert run_distributed(two_processes, 2, tmp_path, data) == [[143] * 4] * 2

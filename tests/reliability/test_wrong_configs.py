@@ -5,7 +5,6 @@ import re
 import pytest
 from mmengine.runner import Runner
 
-from tests.dist_utils import run_distributed
 from .runs import config, train
 
 DATA = 'train_dataloader__dataset__'
@@ -176,23 +175,6 @@ def test_the_trial_changes_nothing(data, reference, tmp_path):
         for folder in (tmp_path, reference('CARE')))
     for key in ('state_dict', 'run_state', 'optimizer'):
         assert not differences(one[key], other[key])
-
-
-def uneven(data, folder):
-    with pytest.raises(ValueError) as caught:
-        train(
-            data,
-            folder,
-            'AdCo',
-            train_dataloader__dataset__indices=25,
-            train_dataloader__drop_last=False,
-            train_dataloader__sampler__round_up=False)
-    return str(caught.value)
-
-
-def test_uneven_ranks_are_refused(data, tmp_path):
-    for text in run_distributed(uneven, 2, data, tmp_path):
-        assert '25 pictures do not divide by 2 processes' in text
 
 
 def test_weights_alone_are_not_resumed(data, reference, tmp_path):

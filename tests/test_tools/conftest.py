@@ -32,6 +32,7 @@ default_hooks = dict(
         num_workers=0,
         interval=1))
 default_hooks['checkpoint'] = dict(interval=1, save_best=None)
+default_hooks['setup_check'] = dict(allow_cut_schedule=True)
 visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 train_cfg = dict(max_epochs=1)
 '''

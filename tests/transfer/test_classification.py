@@ -74,24 +74,24 @@ def data(tmp_path):
     return tmp_path, pretrained(tmp_path / 'a.pth', **NARROW)
 
 
-@pytest.mark.parametrize('name, lr, package', [(ADCO, 3e-5, 'mmcls'),
+@pytest.mark.parametrize('name, lr, package', [(ADCO, 2e-4, 'mmcls'),
                                                (CACO, 40., 'mmcls'),
                                                (CARE, 0.2, 'mmselfsup')])
 def test_linear_probes(data, monkeypatch, name, lr, package):
     """They learn, leave the backbone alone and repeat to the number."""
     folder, weights = data
     cfg = shrink(f'imagenet/{name}', folder)
-    cfg.train_cfg.max_epochs = 6
+    cfg.train_cfg.max_epochs = 12
     cfg.optim_wrapper.optimizer.lr = lr
     cfg.param_scheduler = []
-    cfg.default_hooks.checkpoint.interval = 6
+    cfg.default_hooks.checkpoint.interval = 12
     train(monkeypatch, cfg, folder, package=package)
     found = results(folder / 'run')
     values = losses(folder / 'run')
     assert sum(values[-3:]) < sum(values[:3])
     assert found['best']['accuracy/top1']['value'] > 60
     assert found['metrics'] == found['history'][-1]['metrics']
-    state = torch.load(folder / 'run/epoch_6.pth')['state_dict']
+    state = torch.load(folder / 'run/epoch_12.pth')['state_dict']
     for key, value in weights.items():
         assert torch.equal(state[f'backbone.{key}'], value), key
     if name == ADCO:

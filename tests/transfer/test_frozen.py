@@ -203,8 +203,9 @@ def test_low_shot_splits():
     assert choose_cost(features, target, [1., 1.], 0) == 1.
 
 
-def test_sgd_layer(model, voc, tmp_path):
+def test_sgd_layer(model, tmp_path):
     """Learns, repeats, and leaves the norms' statistics alone."""
+    voc = str(make_voc(tmp_path / 'VOCdevkit', 4) / 'VOC2007')
     cfg = shrink(
         'voc07/sgd_voc07.py', tmp_path, data_root=voc, epochs=1, lr=1e-4)
     before = {n: b.clone() for n, b in model.named_buffers()}

@@ -12,6 +12,8 @@ from PIL import Image
 _CV2_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _PNG_END = b'IEND\xaeB`\x82'
+# 300 MB decoded.
+MAX_PIXELS = 100_000_000
 # start-of-frame markers of JPEG; C4, C8 and CC of that range mean other things
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -56,6 +58,29 @@ def _jpeg_channels(data):
         else:
             pos += 2 + (data[pos + 2] << 8 | data[pos + 3])
     return 0
+
+
+def _check_size(data, path):
+    """Refuse a picture that would take gigabytes once it is decoded.
+
+    Args:
+        data (bytes): The whole file.
+        path (str): Its name.
+
+    Raises:
+        BrokenPictureError: It has more than ``MAX_PIXELS``.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            width, height = picture.size
+    except Image.DecompressionBombError as error:
+        raise BrokenPictureError(path, error) from error
+    except Exception:  # whoever decodes it names the reason
+        return
+    if width * height > MAX_PIXELS:
+        raise BrokenPictureError(
+            path, f'{width} x {height} pixels are more than the '
+            f'{MAX_PIXELS:,} that a picture may have; make it smaller')
 
 
 def _opencv_decodes(data):
@@ -121,6 +146,7 @@ def decode_picture(data, path='<bytes>'):
     """
     if not data:
         raise BrokenPictureError(path, 'the file is empty')
+    _check_size(data, path)
     if _opencv_decodes(data):
         try:
             img = cv2.imdecode(np.frombuffer(data, np.uint8), _CV2_FLAGS)

@@ -25,6 +25,9 @@ class BrokenPicturesHook(Hook):
 
         Args:
             runner (mmengine.runner.Runner): The runner.
+
+        Raises:
+            RuntimeError: The ranks together found too many.
         """
         dataset = runner.train_loop.dataloader.dataset
         if not hasattr(dataset, 'broken'):
@@ -43,3 +46,11 @@ class BrokenPicturesHook(Hook):
             'are replaced by others' + (': ' if paths else '') +
             ', '.join(paths) +
             (', ...' if paths and len(paths) < len(indices) else ''))
+        if len(indices) > dataset.broken.limit:
+            # Each rank alone had borne its own.
+            listed = '\n  '.join(
+                dataset.get_data_info(i)['img_path'] for i in indices[:20])
+            raise RuntimeError(
+                f'{len(indices)} of {len(dataset)} pictures cannot be read, '
+                f'more than max_broken_share={dataset.broken.max_share} '
+                f'allows; mend or remove them:\n  {listed}')

@@ -241,10 +241,10 @@ class FiniteCheckHook(Hook):
             if isinstance(value, Tensor)
         })
         if names:
+            done = checkpoint['meta']['iter']
             raise NumbersGoneWrong(
-                f'after iteration {checkpoint["meta"]["iter"]} there is NaN or '
-                f'infinity in {names}; this is not saved. '
-                f'{self._last_checkpoint()}')
+                f'after iteration {done} there is NaN or infinity in {names}; '
+                f'this is not saved. {self._last_checkpoint()}')
 
 
 def _not_finite(tensors: Dict[str, Tensor], count: int = 3) -> str:

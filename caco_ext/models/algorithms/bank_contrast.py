@@ -81,6 +81,7 @@ class BankContrast(MomentumContrast):
         self.begin(inputs)
         query_view, key_view = self.fill_views
         queries = self.queries(inputs, [query_view])
+        self._watch(queries[0])
         self.key_encoder.update(self, self.fill_momentum)
         keys = self.keys(inputs, [key_view])
         with torch.autocast(inputs[0].device.type, enabled=False):

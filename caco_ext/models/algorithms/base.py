@@ -45,6 +45,10 @@ class MomentumContrast(BaseModel):
         compile_backbones (dict, optional): Arguments of ``torch.compile`` for
             the backbones of both encoders, ``{}`` for its defaults. None
             compiles nothing. Defaults to None.
+        move (str): When memory and key encoder move: 'step', once with each
+            step of the optimizer, not while gradients accumulate nor when a
+            loss scaler leaves a step out; or 'pass', after every backward
+            pass, as the originals' loops do. Defaults to 'step'.
         data_preprocessor (dict, optional): Config of the normalisation on the
             device. Defaults to None.
         init_cfg (dict, optional): As in every mmengine module.
@@ -70,6 +74,7 @@ class MomentumContrast(BaseModel):
                  fuse_views: bool = False,
                  channels_last: bool = False,
                  compile_backbones: Optional[dict] = None,
+                 move: str = 'step',
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None,
                  **modules: dict) -> None:
@@ -105,7 +110,11 @@ class MomentumContrast(BaseModel):
             self.key_encoder.backbone.compile(**compile_backbones)
         self._ranks_agree = False
         self.last_queries: Optional[Tensor] = None
-        call_after_step(self)
+        if move not in ('step', 'pass'):
+            raise ValueError(f"move={move!r} is unknown; use 'step' or 'pass'")
+        self.move = move
+        if move == 'step':
+            call_after_step(self)
 
     def _check_widths(self) -> None:
         if self.memory is None:
@@ -216,9 +225,14 @@ class MomentumContrast(BaseModel):
             return self.compare(queries, keys)
 
     def _watch(self, query: Union[Tensor, Tuple[Tensor, ...]]) -> None:
-        """Keep a view's features for :meth:`signals`."""
+        """Keep a view's features for :meth:`signals`, and look out for the
+        end of the backward pass where memory and key encoder move then."""
         features = query[0] if isinstance(query, tuple) else query
         self.last_queries = features.detach()
+        if self.move == 'pass' and features.requires_grad:
+            engine = torch.autograd.Variable._execution_engine
+            features.register_hook(
+                lambda grad: engine.queue_callback(self.after_step))
 
     def compare(self, queries: List[Tensor], keys: List[Tensor]) -> dict:
         """The head's losses; a method with more views adds them here."""
@@ -281,7 +295,7 @@ class MomentumContrast(BaseModel):
         return getattr(self, f'forward_{mode}')(inputs, data_samples)
 
     def after_step(self) -> None:
-        """The optimizer has moved the query encoder."""
+        """Move the memory, let the key encoder move before its next pass."""
         if self.memory is not None:
             self.memory.step()
         self.key_encoder.due = True

@@ -1,0 +1,113 @@
+"""Checkpoints of mmengine: whole, found, resumed where they were. Each defect
+is shown beside its remedy."""
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.fileio import LocalBackend
+from torch.utils.data import BatchSampler, DataLoader
+
+from caco_ext.utils.loaders import remaining_batches
+from . import CPU
+
+# Without the remedies, as caco_ext is not imported.
+STOCK = """
+import json, os, resource, sys
+from mmengine.fileio import LocalBackend
+from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner.checkpoint import find_latest_checkpoint
+folder = sys.argv[1]
+path = os.path.join(folder, 'epoch_2.pth')
+backend, seen = LocalBackend(), {}
+backend.put(b'old' * 1000, path)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+try:
+    backend.put(b'new' * 3000, path)
+except OSError:
+    seen['left'] = os.path.getsize(path)
+open(os.path.join(folder, 'last_checkpoint'), 'w').write(path)
+seen['found'] = find_latest_checkpoint(folder)
+seen['place'] = hasattr(EpochBasedTrainLoop, 'batches_done')
+print(json.dumps(seen))
+"""
+
+
+def test_without_the_remedies(tmp_path):
+    done = subprocess.run([sys.executable, '-c', STOCK,
+                           str(tmp_path)],
+                          env=CPU,
+                          text=True,
+                          stdout=subprocess.PIPE,
+                          check=True,
+                          timeout=240)
+    seen = json.loads(done.stdout.splitlines()[-1])
+    # the old file is gone, half of the new one is there and is resumed from
+    assert seen == dict(
+        left=4000, found=str(tmp_path / 'epoch_2.pth'), place=False)
+
+
+def test_files_are_whole(tmp_path):
+    import resource
+    path = tmp_path / 'folder' / 'epoch_2.pth'
+    backend = LocalBackend()
+    backend.put(b'old' * 1000, str(path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
+    try:
+        with pytest.raises(OSError, match='File too large'):
+            backend.put(b'new' * 3000, str(path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == b'old' * 1000
+    assert [p.name for p in path.parent.iterdir()] == ['epoch_2.pth']
+
+
+def test_devices_are_written_to_as_ever():
+    LocalBackend().put(b'gone', '/dev/null')
+
+
+def test_damaged_checkpoints_are_passed_over(tmp_path):
+    from mmengine.runner import runner
+    assert runner.find_latest_checkpoint(str(tmp_path)) is None
+    for epoch in (1, 2):
+        torch.save(dict(epoch=epoch), tmp_path / f'epoch_{epoch}.pth')
+    torch.save({}, tmp_path / 'best_top1_epoch_2.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    assert runner.find_latest_checkpoint(str(tmp_path)) == str(tmp_path /
+                                                               'epoch_2.pth')
+    with open(tmp_path / 'epoch_2.pth', 'r+b') as file:
+        file.truncate(100)
+    assert runner.find_latest_checkpoint(str(tmp_path)) == str(tmp_path /
+                                                               'epoch_1.pth')
+    (tmp_path / 'epoch_1.pth').write_bytes(b'')
+    with pytest.raises(RuntimeError, match='damaged or missing'):
+        runner.find_latest_checkpoint(str(tmp_path))
+
+
+class EveryOther:
+    """A batch sampler of no known kind."""
+
+    def __iter__(self):
+        return iter([[0, 2], [4, 6], [8, 1]])
+
+    def __len__(self):
+        return 3
+
+
+@pytest.mark.parametrize('options, batches', [
+    (dict(batch_size=2), [[0, 1], [2, 3], [4, 5], [6, 7], [8]]),
+    (dict(batch_size=2, num_workers=1), [[0, 1], [2, 3], [4, 5], [6, 7], [8]]),
+    (dict(batch_sampler=EveryOther()), [[0, 2], [4, 6], [8, 1]]),
+    (dict(batch_sampler=BatchSampler(range(8, -1, -1), 4, True)),
+     [[8, 7, 6, 5], [4, 3, 2, 1]]),
+])
+def test_the_rest_of_an_epoch(options, batches):
+    loader = DataLoader(range(9), **options)
+    for done in range(len(batches) + 1):
+        rest = [b.tolist() for b in remaining_batches(loader, done)]
+        assert rest == batches[done:]
+        # the next epoch is whole
+        assert len(loader) == len(batches)
+    assert [b.tolist() for b in loader] == batches
