@@ -1,4 +1,5 @@
 import os.path as osp
+from functools import wraps
 from types import MethodType
 from typing import Dict, List, Optional
 
@@ -81,6 +82,8 @@ class FiniteCheckHook(Hook):
             self._losses.append(loss.detach())
             backward(loss, **kwargs)
 
+        # with the mark by which mmengine's schedulers know their counter
+        @wraps(step)
         def watched_step(wrapper, **kwargs):
             if self._may_step():
                 step(**kwargs)

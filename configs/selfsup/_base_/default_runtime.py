@@ -14,8 +14,7 @@ default_hooks = dict(
     signals=dict(type='TrainSignalsHook', interval=50),
     broken_pictures=dict(type='BrokenPicturesHook'))
 
-# A rank that hangs ends the job after so many seconds; one that dies ends it
-# at once.
+# A rank that hangs ends the job after so many seconds, one that dies at once.
 env_cfg = dict(dist_cfg=dict(timeout=600))
 
 vis_backends = [
