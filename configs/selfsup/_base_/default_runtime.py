@@ -9,6 +9,7 @@ default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=3),
     setup_check=dict(type='SetupCheckHook'),
     bank_fill=dict(type='BankFillHook'),
+    divided_memory=dict(type='DividedMemoryHook'),
     signals=dict(type='TrainSignalsHook', interval=50),
     broken_pictures=dict(type='BrokenPicturesHook'))
 
