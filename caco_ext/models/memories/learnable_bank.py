@@ -8,8 +8,8 @@ from mmengine.dist import get_world_size
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from caco_ext.ops import (Shards, bank_gradient, bank_logsumexp,
-                          nearest_columns, pick_columns)
+from caco_ext.ops import (bank_gradient, bank_logsumexp, nearest_columns,
+                          pick_columns)
 from ..utils import Schedule
 from .memory import Memory
 
