@@ -1,6 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from .bank import (bank_gradient, bank_logsumexp, nearest_columns,
-                   pick_columns)
+from .bank import bank_gradient, bank_logsumexp, nearest_columns, pick_columns
 from .gather import gather, own_rows, shuffle, unshuffle
 from .shards import WHOLE, Shards
 

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from .shards import WHOLE, Shards
 
-# Elements of the arrays that one block of columns takes: 4 MiB each, about a
-# second-level cache. Below 512 columns matrix products lose more than that.
-WORK, LEAST = 2**20, 512
+# Elements of the arrays that one block of columns takes: 1 MiB each, so that
+# some stay in a second-level cache. Narrower blocks slow the products down.
+WORK, LEAST = 2**18, 512
 # A maximum is fast where the place is not wanted: it is looked for in groups.
 GROUP = 64
 
@@ -185,13 +185,13 @@ def nearest_columns(keys: Tensor,
 
 
 @torch.no_grad()
-def bank_gradient(queries: Tensor,
-                  log_normalisers: Tensor,
-                  columns: Tensor,
-                  temperature: float,
-                  corrections: Optional[Tuple[Tensor, Tensor, Tensor]] = None,
-                  block: Optional[int] = None
-                  ) -> Iterator[Tuple[slice, Tensor]]:
+def bank_gradient(
+        queries: Tensor,
+        log_normalisers: Tensor,
+        columns: Tensor,
+        temperature: float,
+        corrections: Optional[Tuple[Tensor, Tensor, Tensor]] = None,
+        block: Optional[int] = None) -> Iterator[Tuple[slice, Tensor]]:
     r"""Closed-form gradient with respect to the raw columns, in blocks.
 
     .. math::

@@ -137,7 +137,8 @@ def test_a_column_without_length_is_left_where_it_is():
     query = torch.tensor([[1., 0.]])
     lse, _ = bank_logsumexp(query, columns, 1.)
     torch.testing.assert_close(
-        lse, torch.tensor([0.6, 0.]).logsumexp(0, keepdim=True))
+        lse,
+        torch.tensor([0.6, 0.]).logsumexp(0, keepdim=True))
 
 
 def test_nothing_of_size_rows_by_columns_is_kept():

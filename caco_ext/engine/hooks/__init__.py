@@ -2,6 +2,7 @@
 from .bank_fill_hook import BankFillHook
 from .broken_pictures_hook import BrokenPicturesHook
 from .checkpoint_hook import WholeCheckpointHook
+from .divided_memory_hook import DividedMemoryHook
 from .finite_check_hook import FiniteCheckHook, NumbersGoneWrong
 from .knn_hook import KNNHook
 from .setup_check_hook import SetupCheckHook
@@ -9,7 +10,7 @@ from .stop_hook import StopHook
 from .train_signals_hook import TrainSignalsHook
 
 __all__ = [
-    'BankFillHook', 'BrokenPicturesHook', 'FiniteCheckHook', 'KNNHook',
-    'NumbersGoneWrong', 'SetupCheckHook', 'StopHook', 'TrainSignalsHook',
-    'WholeCheckpointHook'
+    'BankFillHook', 'BrokenPicturesHook', 'DividedMemoryHook',
+    'FiniteCheckHook', 'KNNHook', 'NumbersGoneWrong', 'SetupCheckHook',
+    'StopHook', 'TrainSignalsHook', 'WholeCheckpointHook'
 ]

@@ -224,7 +224,8 @@ class WholeCheckpointHook(CheckpointHook):
         try:
             yield lambda: not failures
         finally:
-            del runner.save_checkpoint
+            # Not `del`: another hook may have wrapped it before.
+            runner.save_checkpoint = save
 
 
 def at_step(runner: Runner) -> bool:

@@ -69,8 +69,7 @@ class AdCoHead(BankHead):
             # A query without a pair weighs nothing.
             none = torch.full_like(banks[0], float('-inf'))
             memory.stage(
-                torch.cat(queries),
-                -torch.cat([
+                torch.cat(queries), -torch.cat([
                     torch.stack(share or [none]).logsumexp(0)
                     for share in shares
                 ]))

@@ -18,7 +18,6 @@ class FeatureQueue(Memory):
     Args:
         num_columns (int): K; ``moco_k`` of the original. Defaults to 65536.
         dim (int): Width C of the features. Defaults to 128.
-        shard (bool): Keep K / ranks columns on each rank. Defaults to False.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
 
@@ -29,14 +28,13 @@ class FeatureQueue(Memory):
     def __init__(self,
                  num_columns: int = 65536,
                  dim: int = 128,
-                 shard: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(num_columns, dim, shard, init_cfg)
+        super().__init__(num_columns, dim, init_cfg=init_cfg)
         if num_columns < 1 or dim < 1:
             raise ValueError(f'num_columns={num_columns}, dim={dim} of the '
                              'queue must be positive')
         self.register_buffer('columns',
-                             F.normalize(self.random_columns(), dim=0))
+                             F.normalize(torch.randn(dim, num_columns), dim=0))
         self.register_buffer('pointer', torch.zeros(1, dtype=torch.long))
         self._staged: List[Tensor] = []
 
@@ -67,23 +65,15 @@ class FeatureQueue(Memory):
     def step(self) -> None:
         """Write everything staged over the oldest columns."""
         staged, self._staged = self._staged, []
-        self._steps += bool(staged)
-        parts = self.shards.parts
         for keys in staged:
-            # Each rank writes every ``parts``-th key, as many as the others;
-            # the first one is a tensor, so that nothing waits for a device.
-            first = (self.shards.part - self.pointer) % parts
-            index = first + torch.arange(
-                0, keys.size(0), parts, device=keys.device)
-            numbers = (self.pointer + index) % self.num_columns
-            self.columns.index_copy_(1, numbers // parts,
-                                     keys[index].t().to(self.columns))
+            count = torch.arange(keys.size(0), device=keys.device)
+            places = (self.pointer + count) % self.num_columns
+            self.columns.index_copy_(1, places, keys.t().to(self.columns))
             self.pointer.add_(keys.size(0)).remainder_(self.num_columns)
 
     def signals(self) -> Dict[str, float]:
-        """What to log: only :meth:`traffic` of a queue ever changes."""
-        return self.traffic()
+        """Nothing of a queue changes that a log could tell."""
+        return {}
 
     def reset_signals(self) -> None:
-        """Begin to count the bytes sent anew."""
-        self.reset_traffic()
+        """Counterpart of the bank's; there is nothing to reset."""

@@ -8,8 +8,8 @@ from mmengine.dist import get_world_size
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from caco_ext.ops import (Shards, bank_gradient, bank_logsumexp,
-                          nearest_columns, pick_columns)
+from caco_ext.ops import (bank_gradient, bank_logsumexp, nearest_columns,
+                          pick_columns)
 from ..utils import Schedule
 from .memory import Memory
 
@@ -91,8 +91,8 @@ class LearnableBank(Memory):
         self.register_buffer('columns', columns)
         self.register_buffer('velocity', torch.zeros_like(columns))
         self.register_buffer('filled', torch.zeros((), dtype=torch.long))
-        self.register_buffer(
-            'positives', torch.zeros(columns.size(1), dtype=torch.int32))
+        self.register_buffer('positives',
+                             torch.zeros(columns.size(1), dtype=torch.int32))
         self._staged: List[_Staged] = []
 
     divided = ('columns', 'velocity', 'positives')
@@ -191,9 +191,8 @@ class LearnableBank(Memory):
     def _corrections(self, staged: List[_Staged], rows: int, share: int):
         """Those of all passes on this rank's columns; counts positives."""
         starts = [0, *accumulate(len(one.queries) for one in staged)]
-        index = torch.cat([
-            one.corrections[0] + start for one, start in zip(staged, starts)
-        ])
+        index = torch.cat(
+            [one.corrections[0] + start for one, start in zip(staged, starts)])
         numbers, amount = (
             torch.cat([one.corrections[i] for one in staged]) for i in (1, 2))
         everyone = self.shards.gather_everywhere(numbers)

@@ -23,7 +23,7 @@ class Memory(BaseModule):
     Args:
         num_columns (int): K, of all ranks together.
         dim (int): Width C of the features.
-        shard (bool): Keep K / ranks columns on each rank.
+        shard (bool): Keep K / ranks columns on each rank. Defaults to False.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
 
@@ -37,7 +37,7 @@ class Memory(BaseModule):
     def __init__(self,
                  num_columns: int,
                  dim: int,
-                 shard: bool,
+                 shard: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         self.shards = Shards(shard)

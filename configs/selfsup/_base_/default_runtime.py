@@ -11,6 +11,7 @@ default_hooks = dict(
     setup_check=dict(type='SetupCheckHook'),
     finite_check=dict(type='FiniteCheckHook'),
     bank_fill=dict(type='BankFillHook'),
+    divided_memory=dict(type='DividedMemoryHook'),
     signals=dict(type='TrainSignalsHook', interval=50),
     broken_pictures=dict(type='BrokenPicturesHook'))
 

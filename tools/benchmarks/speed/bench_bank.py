@@ -84,8 +84,8 @@ class Bench:
                 **options)).to(self.device)
         self.memory.velocity.fill_(0)  # pages that are there
         self.queries, self.keys = ([
-            F.normalize(torch.randn(args.batch, args.dim), dim=1).to(
-                self.device) for _ in views
+            F.normalize(torch.randn(args.batch, args.dim),
+                        dim=1).to(self.device) for _ in views
         ] for views in (query_views, key_views))
         for query in self.queries:
             query.requires_grad_()
