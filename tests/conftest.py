@@ -5,9 +5,16 @@ import pytest
 from mmengine.visualization import Visualizer
 
 
+def with_subclasses(cls):
+    yield cls
+    for sub in cls.__subclasses__():
+        yield from with_subclasses(sub)
+
+
 @pytest.fixture(autouse=True)
 def own_visualizers(monkeypatch):
-    """Drop the visualizers of earlier tests. The host keeps them by the name
-    of the experiment, which is config and second: two runners of one second
-    would write into the folder of the first."""
-    monkeypatch.setattr(Visualizer, '_instance_dict', OrderedDict())
+    """Drop the visualizers of earlier tests. The host keeps them, each class
+    its own, by the name of the experiment, which is config and second: two
+    runners of one second would write into the folder of the first."""
+    for cls in with_subclasses(Visualizer):
+        monkeypatch.setattr(cls, '_instance_dict', OrderedDict())

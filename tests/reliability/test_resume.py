@@ -3,8 +3,11 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import time
 
 import pytest
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from .runs import (METHODS, assert_same, differences, in_child, read, record,
                    stopped, train)
@@ -13,7 +16,7 @@ from .runs import (METHODS, assert_same, differences, in_child, read, record,
 MOMENTS = dict(
     AdCo=[('fill', 2), ('iter', 1), ('iter', 6)],
     CaCo=[('fill', 4), ('iter', 3), ('iter', 5), ('epoch', 1)],
-    CLSA=[('iter', 2), ('iter', 4), ('epoch', 2)],
+    CLSA=[('iter', 2), ('iter', 4), ('epoch', 1)],
     CARE=[('iter', 3), ('iter', 5), ('epoch', 1)])
 
 
@@ -137,3 +140,31 @@ def test_loader_workers_outlive_the_signal(data, reference, tmp_path):
     assert process.exitcode == 143
     train(data, tmp_path, 'CLSA')
     assert_same(tmp_path, reference('CLSA'))
+
+
+def sleep(awake):
+    awake.set()
+    time.sleep(60)
+
+
+@HOOKS.register_module(name='ReliabilityFork')
+class Fork(Hook):
+    """Starts a process as an evaluation's pool does, and ends it."""
+    exit_codes = set()
+
+    def after_train_iter(self, *args, **kwargs):
+        context = multiprocessing.get_context('fork')
+        awake = context.Event()
+        child = context.Process(target=sleep, args=(awake, ))
+        child.start()
+        # Python forgets signals that come while it forks.
+        assert awake.wait(30)
+        child.terminate()
+        child.join(30)
+        self.exit_codes.add(child.exitcode)
+        child.kill()
+
+
+def test_forked_children_end_by_the_signal(data, tmp_path):
+    train(data, tmp_path, 'CLSA', [dict(type='ReliabilityFork')])
+    assert Fork.exit_codes == {-signal.SIGTERM}

@@ -1,3 +1,4 @@
+import os
 import os.path as osp
 import signal
 import threading
@@ -49,6 +50,7 @@ class StopHook(Hook):
         self.numbers = [int(getattr(signal, name)) for name in signals]
         self.auto_resume = auto_resume
         self._received = 0
+        self._pid = os.getpid()
         self._before: Dict[int, object] = {}
         self._group = None
 
@@ -60,6 +62,7 @@ class StopHook(Hook):
         """
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test; asking for the property would build the loop
+        self._pid = os.getpid()
         if threading.current_thread() is threading.main_thread():
             for number in self.numbers:
                 self._before[number] = signal.signal(number, self._note)
@@ -88,6 +91,11 @@ class StopHook(Hook):
                                         loader.worker_init_fn)
 
     def _note(self, number: int, frame) -> None:
+        if os.getpid() != self._pid:
+            # A forked child, as of an evaluation's pool, has inherited this
+            # function. It is to end, or the pool would wait for it forever.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         self._received = number
 
     def after_train_iter(self,
