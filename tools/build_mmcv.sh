@@ -134,8 +134,8 @@ compile_mmcv() { # leaves a wheel in $folder
             # Else mmcv takes nvcc for a GPU to compile for.
             export CUDA_VISIBLE_DEVICES=
         fi
-        step "compiling mmcv $mmcv_version for $cuda (6 to 10 minutes on two \
-cores, 40 with CUDA)" \
+        step "compiling mmcv $mmcv_version for $cuda (77 files: long on few \
+cores, longer with CUDA)" \
             "$venv_python" setup.py bdist_wheel -d "$build/dist"
     ) || exit 1
     # Renamed into place, so that nobody finds half a wheel.
