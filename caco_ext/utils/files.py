@@ -70,7 +70,8 @@ def is_whole(path: str) -> bool:
             return file.testzip() is None
     except (OSError, zipfile.BadZipFile, ValueError, EOFError,
             NotImplementedError):
-        # a damaged header can pretend anything
+        # A damaged header can name a compression that zipfile does not have:
+        # its NotImplementedError is one more sign of damage.
         return False
 
 

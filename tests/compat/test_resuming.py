@@ -1,6 +1,7 @@
 """Checkpoints of mmengine: whole, found, resumed where they were. Each defect
 is shown beside its remedy."""
 import json
+import os
 import subprocess
 import sys
 
@@ -49,7 +50,10 @@ def test_without_the_remedies(tmp_path):
 
 
 def test_files_are_whole(tmp_path):
-    import resource
+    import os
+
+import resource
+
     path = tmp_path / 'folder' / 'epoch_2.pth'
     backend = LocalBackend()
     backend.put(b'old' * 1000, str(path))
@@ -64,8 +68,17 @@ def test_files_are_whole(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ['epoch_2.pth']
 
 
-def test_devices_are_written_to_as_ever():
-    LocalBackend().put(b'gone', '/dev/null')
+def test_pipes_are_written_to_and_not_replaced(tmp_path):
+    path = tmp_path / 'pipe'
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        LocalBackend().put(b'through', str(path))
+        assert os.read(reader, 100) == b'through'
+    finally:
+        os.close(reader)
+    assert path.is_fifo()
+    assert os.listdir(tmp_path) == ['pipe']
 
 
 def test_damaged_checkpoints_are_passed_over(tmp_path):

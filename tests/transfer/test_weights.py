@@ -116,7 +116,7 @@ def test_c4_takes_both_places_from_one_file(files):
     assert all(torch.equal(head[f'norm.{n}'], v) for n, v in norm.items())
 
 
-def refuse(model, path, *parts, **options):
+def assert_refused(model, path, *parts, **options):
     """Loading has to fail, with these in the message, and change nothing."""
     before = {n: v.clone() for n, v in model.state_dict().items()}
     with pytest.raises((CheckpointError, FileNotFoundError)) as error:
@@ -128,14 +128,14 @@ def refuse(model, path, *parts, **options):
 
 
 def test_refuses_another_depth_and_width(files):
-    refuse(
+    assert_refused(
         Classifier(depth=101), files['full'], 'ResNet-50',
         '318 of 624 keys match', '306 missing (layer3.10.bn1')
-    refuse(
+    assert_refused(
         Classifier(base_channels=16), files['full'],
         'of another shape (layer1.0')
     # half of a backbone would fit, and the rest be lost
-    refuse(
+    assert_refused(
         Classifier(stages=3), files['full'], '258 of 258 keys match',
         '60 too many (layer4.0')
 
@@ -146,9 +146,9 @@ def test_refuses_missing_keys(files):
             k: v
             for k, v in state.items() if '.layer3.2.' not in k
         })
-    refuse(Classifier(), files['backbone'], 'layer3.2.conv1.weight is missing',
-           '300 of 318 keys',
-           'first unmatched: backbone.layer3.2.conv1.weight')
+    assert_refused(Classifier(), files['backbone'],
+                   'layer3.2.conv1.weight is missing', '300 of 318 keys',
+                   'first unmatched: backbone.layer3.2.conv1.weight')
 
 
 def test_refuses_a_wrong_prefix_and_says_which_it_has(files):
@@ -156,13 +156,13 @@ def test_refuses_a_wrong_prefix_and_says_which_it_has(files):
         f'online.{k[9:]}': v
         for k, v in state.items()
     })
-    refuse(Classifier(), files['backbone'], '0 of 318 keys', "'online.'",
-           'first unmatched: backbone.conv1.weight')
+    assert_refused(Classifier(), files['backbone'], '0 of 318 keys',
+                   "'online.'", 'first unmatched: backbone.conv1.weight')
 
 
 def test_refuses_the_key_encoder_unless_it_is_asked_for(files):
-    refuse(Classifier(), files['backbone_k'], '318 of 318 backbone keys',
-           'key encoder')
+    assert_refused(Classifier(), files['backbone_k'],
+                   '318 of 318 backbone keys', 'key encoder')
     load_pretrained(Classifier(), files['backbone_k'], part='backbone_k')
     # and one that stands alone in a training checkpoint
     change(
@@ -170,8 +170,8 @@ def test_refuses_the_key_encoder_unless_it_is_asked_for(files):
             k: v
             for k, v in state.items() if not k.startswith('backbone.')
         })
-    refuse(Classifier(), files['full'], "begins with 'backbone.'",
-           '318 of them stand behind the prefix')
+    assert_refused(Classifier(), files['full'], "begins with 'backbone.'",
+                   '318 of them stand behind the prefix')
     one, other = Classifier(), Classifier()
     load_pretrained(one, files['author'], part='backbone_k')
     load_pretrained(other, files['author'])
@@ -186,20 +186,20 @@ def test_refuses_a_labelled_network_unless_it_is_asked_for(files):
 
     change(files['backbone'], add_head)
     for model in (Classifier(), C4()):
-        refuse(model, files['backbone'], '318 of 318 backbone keys',
-               'head.fc.weight')
+        assert_refused(model, files['backbone'], '318 of 318 backbone keys',
+                       'head.fc.weight')
         load_pretrained(model, files['backbone'], supervised=True)
 
 
 def test_refuses_another_stem(files):
     model = Classifier(deep_stem=True)
-    refuse(model, files['full'], 'missing (stem.0.')
+    assert_refused(model, files['full'], 'missing (stem.0.')
 
 
 def test_refuses_what_is_no_checkpoint(tmp_path):
     text = tmp_path / 'a.pth'
-    refuse(Classifier(), str(text), 'does not exist')
+    assert_refused(Classifier(), str(text), 'does not exist')
     text.write_text('hello')
-    refuse(Classifier(), str(text), 'not a readable checkpoint')
+    assert_refused(Classifier(), str(text), 'not a readable checkpoint')
     with pytest.raises(CheckpointError, match='no backbone'):
         find_places(nn.Linear(1, 1))
