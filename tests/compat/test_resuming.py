@@ -50,9 +50,7 @@ def test_without_the_remedies(tmp_path):
 
 
 def test_files_are_whole(tmp_path):
-    import os
-
-import resource
+    import resource
 
     path = tmp_path / 'folder' / 'epoch_2.pth'
     backend = LocalBackend()
