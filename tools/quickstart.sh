@@ -54,8 +54,9 @@ fi
 checkpoint=$(cat "$work_dir/last_checkpoint")
 backbone=$work_dir/backbone_$(basename "$checkpoint")
 "$python" tools/model_converters/extract_backbone.py "$checkpoint" "$backbone" \
-    >/dev/null
+    >/dev/null &
 "$python" tools/analysis_tools/plot_run.py "$work_dir"
+wait $! # and fail as it fails
 
 # As they are to be typed: a folder's name may hold a space.
 checkpoint=$(printf %q "$checkpoint")

@@ -3,13 +3,14 @@ from .features import (evaluation_mode, extract_features, gather_shares,
 from .knn import (check_knn_options, knn_accuracy, knn_correct, knn_predict,
                   knn_scores, name_accuracies, nearest_neighbours,
                   rank_classes, vote)
+from .knn_features import KNNFeatures
 from .labelled import (LabelledPictures, build_feature_loader, choose_share,
                        read_labels, translate_labels)
 
 __all__ = [
-    'LabelledPictures', 'build_feature_loader', 'check_knn_options',
-    'choose_share', 'evaluation_mode', 'extract_features', 'gather_shares',
-    'knn_accuracy', 'knn_correct', 'knn_predict', 'knn_scores',
-    'name_accuracies', 'nearest_neighbours', 'pool_features', 'preserve_rng',
-    'rank_classes', 'read_labels', 'translate_labels', 'vote'
+    'KNNFeatures', 'LabelledPictures', 'build_feature_loader',
+    'check_knn_options', 'choose_share', 'evaluation_mode', 'extract_features',
+    'gather_shares', 'knn_accuracy', 'knn_correct', 'knn_predict',
+    'knn_scores', 'name_accuracies', 'nearest_neighbours', 'pool_features',
+    'preserve_rng', 'rank_classes', 'read_labels', 'translate_labels', 'vote'
 ]

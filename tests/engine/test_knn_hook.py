@@ -137,7 +137,7 @@ def test_training_is_the_same_with_and_without(tmp_path):
 def test_best_checkpoint(tmp_path, monkeypatch, interval):
     values = iter([30., 50., 90., 70.])
     monkeypatch.setattr(
-        KNNHook, 'evaluate', lambda *_: {
+        KNNHook, 'evaluate', lambda *_, keep: {
             'knn/top1': next(values),
             'knn/top5': 100.
         })
@@ -176,7 +176,7 @@ def test_untrained_network_is_not_evaluated_on_resume(tmp_path):
 def test_failing_evaluation_stops_the_run(tmp_path, monkeypatch):
     runner = make_runner(tmp_path, make_hook())
 
-    def fail(*_):
+    def fail(*_, keep):
         raise RuntimeError('out of luck')
 
     monkeypatch.setattr(KNNHook, 'evaluate', fail)

@@ -1,16 +1,20 @@
 """Watch the features become useful: kNN accuracy while a run trains."""
+import os.path as osp
+from dataclasses import asdict
 from typing import Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_dist_info, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS, HOOKS
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, save_checkpoint
+from torch import nn
 
-from caco_ext.evaluation import (build_feature_loader, check_knn_options,
-                                 choose_share, extract_features, knn_correct,
+from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
+                                 check_knn_options, choose_share,
+                                 extract_features, knn_correct,
                                  name_accuracies, preserve_rng, read_labels,
                                  translate_labels)
 
@@ -66,6 +70,9 @@ class KNNHook(Hook):
         batch_size (int): Pictures per batch and rank. Defaults to 64.
         num_workers (int): Loader processes per rank. Defaults to 2.
         seed (int): Chooses the training share. Defaults to 0.
+        save_features (bool): Keep the vectors of the newest evaluation of
+            an epoch as ``knn_features.pth`` in the work folder, for the tools
+            that draw them: 4 (N + Q) C bytes. Defaults to False.
 
     Raises:
         ValueError: An option is out of range.
@@ -84,7 +91,8 @@ class KNNHook(Hook):
                  before_train: bool = True,
                  batch_size: int = 64,
                  num_workers: int = 2,
-                 seed: int = 0) -> None:
+                 seed: int = 0,
+                 save_features: bool = False) -> None:
         check_knn_options(k, temperature)
         for name, value, least in (('interval', interval, 1), ('batch_size',
                                                                batch_size, 1),
@@ -106,6 +114,7 @@ class KNNHook(Hook):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.save_features = save_features
         self._sets: Optional[Tuple[tuple, tuple, int]] = None
 
     @property
@@ -139,24 +148,26 @@ class KNNHook(Hook):
     def before_train(self, runner) -> None:
         """Evaluate the untrained network, unless the run is resumed."""
         if self.evaluate_untrained and runner.iter == 0:
-            self._report(runner, self.evaluate(runner), 0)
+            self._report(runner, self.evaluate(runner, keep=True), 0)
 
     def after_train_epoch(self, runner) -> None:
         """Evaluate, log, and let the checkpoint hook judge."""
         if not (self.every_n_epochs(runner, self.interval)
                 or self.is_last_train_epoch(runner)):
             return
-        metrics = self.evaluate(runner)
+        metrics = self.evaluate(runner, keep=True)
         self._report(runner, metrics, runner.epoch + 1)
         for hook in self._checkpoint_hooks(runner):
             self._offer(hook, runner, metrics)
 
-    def evaluate(self, runner) -> Dict[str, float]:
+    def evaluate(self, runner, keep: bool = False) -> Dict[str, float]:
         """Measure the accuracy of the runner's model. All ranks must call it.
 
         Args:
             runner (Runner): Only its ``model`` is used, so a runner that
-                never trains will do.
+                never trains will do, unless features are kept.
+            keep (bool): Whether to keep the features where ``save_features``
+                wishes it. Defaults to False.
 
         Returns:
             dict[str, float]: Per cent, see ``metric_names``.
@@ -164,24 +175,51 @@ class KNNHook(Hook):
         Raises:
             ValueError: As :meth:`build_datasets`.
         """
-        self._check_model(runner.model)
-        with preserve_rng():
-            train, test, num_classes = self.build_datasets()
-            bank, labels = extract_features(runner.model, self._loader(*train))
-            # queries stay where they were made: each rank predicts its own
-            query, truth = extract_features(
-                runner.model, self._loader(*test), gather=False)
-            device = next(runner.model.parameters()).device
-            counts = knn_correct(bank, labels, query.to(device), truth, self.k,
-                                 self.temperature, num_classes)
-        total = torch.tensor(len(query))
-        counts = counts.cpu()
-        all_reduce(counts)
-        all_reduce(total)
-        if not total:
+        features = self.extract(runner.model)
+        (_, share, labels), (_, _, truth), num_classes = self.build_datasets()
+        places = np.searchsorted(share, features.train_index)
+        labels = torch.as_tensor(labels[places])
+        truth = torch.as_tensor(truth[features.test_index])
+        if not len(truth):
             raise ValueError('KNNHook: no picture of test_dataset is readable')
-        results = name_accuracies(counts, int(total), self.k)
+        rank, world = get_dist_info()
+        device = next(runner.model.parameters()).device
+        counts = knn_correct(features.train, labels,
+                             features.test[rank::world].to(device),
+                             truth[rank::world], self.k, self.temperature,
+                             num_classes).cpu()
+        all_reduce(counts)
+        if keep and self.save_features and is_main_process():
+            save_checkpoint(
+                dict(asdict(features), iter=runner.iter),
+                osp.join(runner.work_dir, KNNFeatures.file_name))
+        results = name_accuracies(counts, len(truth), self.k)
         return {f'knn/{name}': value for name, value in results.items()}
+
+    def extract(self, model: nn.Module) -> KNNFeatures:
+        """Features of the training share and of the test set.
+
+        All ranks must call it; all get everything.
+
+        Args:
+            model (nn.Module): With ``backbone`` and ``data_preprocessor``.
+
+        Returns:
+            KNNFeatures: Those of the readable pictures.
+
+        Raises:
+            ValueError: As :meth:`build_datasets`.
+        """
+        self._check_model(model)
+        found = []
+        with preserve_rng():
+            # Labelled by their places, which tell what is unreadable.
+            for dataset, places, _ in self.build_datasets()[:2]:
+                loader = build_feature_loader(dataset, places, places,
+                                              self.batch_size,
+                                              self.num_workers)
+                found += extract_features(model, loader)
+        return KNNFeatures(*found)
 
     def build_datasets(self) -> Tuple[tuple, tuple, int]:
         """Build and check both data sets; once, later calls return the same.
@@ -212,10 +250,6 @@ class KNNHook(Hook):
                           (test, np.arange(len(test)), test_labels),
                           int(labels.max()) + 1)
         return self._sets
-
-    def _loader(self, dataset, indices, labels):
-        return build_feature_loader(dataset, indices, labels, self.batch_size,
-                                    self.num_workers)
 
     @staticmethod
     def _check_model(model) -> None:

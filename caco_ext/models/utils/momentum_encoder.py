@@ -55,8 +55,7 @@ class MomentumEncoder(nn.Module):
         """
         if self.due:
             mine, theirs = self._pairs(source)
-            torch._foreach_mul_(mine, momentum)
-            torch._foreach_add_(mine, theirs, alpha=1 - momentum)
+            torch._foreach_lerp_(mine, theirs, 1 - momentum)
             self.due = False
 
     @torch.no_grad()

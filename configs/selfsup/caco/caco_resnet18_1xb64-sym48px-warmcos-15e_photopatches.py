@@ -1,6 +1,7 @@
 _base_ = './caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py'
 
 # The settings at which the original's own loop was measured.
+model = dict(fuse_views=False)
 crop = dict(type='ViewCrop', size=48, scale=(0.2, 1.0))
 train_pipeline = [
     dict(type='LoadImage'),

@@ -27,4 +27,5 @@ default_hooks = dict(
             type='PhotoPatches', split='val', pipeline=knn_pipeline),
         k=20,
         temperature=0.07,
-        interval=5))
+        interval=5,
+        save_features=True))

@@ -1,0 +1,46 @@
+"""What a kNN evaluation compares, and where a run keeps it."""
+import os.path as osp
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class KNNFeatures:
+    """What a kNN evaluation compares: unit vectors of both data sets.
+
+    Attributes:
+        train (Tensor): Of the training share, float32, shape (N, C).
+        train_index (Tensor): Their places in the data set, int64, (N, ).
+        test (Tensor): Of the test set, float32, shape (Q, C).
+        test_index (Tensor): Their places in the data set, int64, (Q, ).
+    """
+    train: Tensor
+    train_index: Tensor
+    test: Tensor
+    test_index: Tensor
+
+    # Beside the checkpoints of a run.
+    file_name = 'knn_features.pth'
+
+    @classmethod
+    def load(cls, work_dir: str, iteration: int) -> Optional['KNNFeatures']:
+        """Read what a run with ``save_features`` left behind.
+
+        Args:
+            work_dir (str): The folder of the run.
+            iteration (int): How many the network meant was trained for.
+
+        Returns:
+            KNNFeatures, optional: None if there is no such file, or one of
+            another iteration.
+        """
+        path = osp.join(work_dir, cls.file_name)
+        if not osp.isfile(path):
+            return None
+        content = torch.load(path, map_location='cpu', weights_only=True)
+        if content.pop('iter') != iteration:
+            return None
+        return cls(**content)
