@@ -9,10 +9,11 @@ from torch import Tensor
 
 @dataclass
 class KNNFeatures:
-    """What a kNN evaluation compares: unit vectors of both data sets.
+    """Averaged features of both data sets of a kNN evaluation.
 
     Attributes:
-        train (Tensor): Of the training share, float32, shape (N, C).
+        train (Tensor): Of the training share, float32, shape (N, C), of
+            any length.
         train_index (Tensor): Their places in the data set, int64, (N, ).
         test (Tensor): Of the test set, float32, shape (Q, C).
         test_index (Tensor): Their places in the data set, int64, (Q, ).

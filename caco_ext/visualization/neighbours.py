@@ -1,5 +1,4 @@
 """Query pictures beside their nearest training pictures."""
-import os.path as osp
 from dataclasses import dataclass
 from typing import List, Sequence
 
@@ -10,7 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS, init_default_scope
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
-from caco_ext.evaluation import KNNFeatures, nearest_neighbours
+from caco_ext.evaluation import (build_feature_loader, extract_features,
+                                 nearest_neighbours)
 from .curves import save_figure
 
 RIGHT, WRONG, QUERY = '#2a8a3e', '#c62f2f', '#333333'
@@ -116,24 +116,6 @@ def _class_names(dataset, labels: Sequence[int]) -> List[str]:
     return [str(names[i] if names else i) for i in labels]
 
 
-def find_features(cfg: Config, hook: KNNHook, checkpoint: str) -> KNNFeatures:
-    """Features of a checkpoint, as the run left them or made anew.
-
-    Args:
-        cfg (Config): Config of the run.
-        hook (KNNHook): Of this config.
-        checkpoint (str): Checkpoint of the run, in its folder.
-
-    Returns:
-        KNNFeatures: Of the hook's data sets.
-    """
-    content = torch.load(
-        checkpoint, map_location='cpu', weights_only=True, mmap=True)
-    iteration = content.get('meta', {}).get('iter')
-    found = KNNFeatures.load(osp.dirname(checkpoint), iteration)
-    return found or hook.extract(load_backbone(cfg, checkpoint))
-
-
 def find_neighbours(cfg: Config,
                     checkpoint: str,
                     queries: int = 8,
@@ -153,23 +135,25 @@ def find_neighbours(cfg: Config,
     """
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     hook = build_knn_hook(cfg)
-    features = find_features(cfg, hook, checkpoint)
-    (train, share, labels), (test, _, truth), _ = hook.build_datasets()
-    chosen = choose_queries(truth, queries)
-    rows = torch.isin(features.test_index, torch.tensor(chosen))
-    cosines, indices = nearest_neighbours(features.train, features.test[rows],
-                                          neighbours)
-    labels = dict(zip(share.tolist(), labels.tolist()))
+    model = load_backbone(cfg, checkpoint)
+    (train, share, labels), (test, _, test_labels), _ = hook.build_datasets()
+    chosen = np.array(choose_queries(test_labels, queries))
+    # unreadable pictures drop out; the row numbers say which ones stayed
+    loader = build_feature_loader(train, share, np.arange(len(share)),
+                                  hook.batch_size, hook.num_workers)
+    bank, rows = extract_features(model, loader)
+    loader = build_feature_loader(test, chosen, chosen, hook.batch_size,
+                                  hook.num_workers)
+    query, chosen = extract_features(model, loader)
+    cosines, indices = nearest_neighbours(bank, query, neighbours)
     result = []
-    for q, cosine, index in zip(features.test_index[rows].tolist(), cosines,
-                                features.train_index[indices]):
-        own = [labels[i] for i in index.tolist()]
+    for q, cosine, index in zip(chosen.tolist(), cosines, rows[indices]):
+        index = index.numpy()
+        names = _class_names(train, [test_labels[q], *labels[index]])
         pictures = [_picture(test, q)]
-        pictures += [_picture(train, i) for i in index.tolist()]
-        result.append(
-            Neighbourhood(pictures, _class_names(train, [truth[q], *own]),
-                          cosine.tolist(),
-                          [label == truth[q] for label in own]))
+        pictures += [_picture(train, int(i)) for i in share[index]]
+        right = (labels[index] == test_labels[q]).tolist()
+        result.append(Neighbourhood(pictures, names, cosine.tolist(), right))
     return result
 
 

@@ -8,10 +8,11 @@ import torch
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch.nn import functional as F
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
-from caco_ext.evaluation import (build_feature_loader, extract_features,
-                                 knn_accuracy)
+from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
+                                 extract_features, knn_accuracy)
 from tests.dist_utils import run_distributed
 from tests.evaluation.toys import ToyAlgorithm
 
@@ -270,3 +271,21 @@ def test_two_ranks_equal_one_process(tmp_path):
     runner.load_checkpoint(str(tmp_path / 'epoch_3.pth'))
     assert find_hook(runner).evaluate(runner) == results[0]
     assert len(list(tmp_path.glob('best_knn_top1_k5_epoch_*.pth'))) == 1
+
+
+def test_features_are_kept_with_the_iteration_they_belong_to(tmp_path):
+    runner = make_runner(tmp_path, make_hook(save_features=True), epochs=2)
+    runner.train()
+    made = find_hook(runner).extract(runner.model)
+    kept = KNNFeatures.load(str(tmp_path), runner.iter)
+    for name, value in vars(made).items():
+        torch.testing.assert_close(getattr(kept, name), value)
+    assert KNNFeatures.load(str(tmp_path), runner.iter - 1) is None
+    # What is kept gives the accuracy that was logged.
+    sets = find_hook(runner).build_datasets()
+    labels, truth = (torch.as_tensor(part[2]) for part in sets[:2])
+    again = knn_accuracy(
+        F.normalize(kept.train), labels[kept.train_index],
+        F.normalize(kept.test), truth[kept.test_index], 5, 0.2)
+    logged = [r for r in read_scalars(runner) if 'knn/top1' in r][-1]
+    assert logged['knn/top1'] == pytest.approx(again['top1'])

@@ -10,7 +10,6 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from caco_ext.evaluation import KNNFeatures
 from caco_ext.visualization import find_neighbours, read_run
 from caco_ext.visualization.neighbours import build_knn_hook
 from tests.engine.test_knn_hook import find_hook, make_hook, make_runner
@@ -126,31 +125,3 @@ def test_errors(run, tmp_path, monkeypatch, capsys):
         work_dir, '--checkpoint', wrong)
     assert run_here(work_dir, '--queries', '0') == 2
     assert '--queries 0 must be at least 1' in capsys.readouterr().err
-
-
-def test_features_that_the_run_kept_are_used_for_its_last_step_only(tmp_path):
-    cfg = dict(
-        model=dict(type='ToyAlgorithm'),
-        custom_hooks=[make_hook(save_features=True)])
-    hook = make_hook(save_features=True)
-    runner = make_runner(tmp_path, hook, epochs=2, cfg=cfg)
-    runner.train()
-    log = read_run(str(tmp_path))
-    config = Config.fromfile(log.config)
-    iteration = runner.iter
-    kept = KNNFeatures.load(str(tmp_path), iteration)
-    made = find_hook(runner).extract(runner.model)
-    for name, value in vars(made).items():
-        torch.testing.assert_close(getattr(kept, name), value)
-    assert KNNFeatures.load(str(tmp_path), iteration - 1) is None
-
-    # Marked, to see which are drawn: the last query's own are turned round.
-    kept.test.neg_()
-    path = tmp_path / KNNFeatures.file_name
-    torch.save(dict(vars(kept), iter=iteration), path)
-    turned = find_neighbours(config, log.checkpoint, 4, 3)
-    first = str(tmp_path / 'epoch_1.pth')
-    assert find_neighbours(config, first, 4, 3)[0].cosines[0] > 0.5
-    assert turned[0].cosines[0] < 0.5
-    path.unlink()
-    assert find_neighbours(config, log.checkpoint, 4, 3)[0].cosines[0] > 0.5

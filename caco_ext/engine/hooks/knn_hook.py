@@ -11,6 +11,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS, HOOKS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, save_checkpoint
 from torch import nn
+from torch.nn import functional as F
 
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
                                  check_knn_options, choose_share,
@@ -176,6 +177,13 @@ class KNNHook(Hook):
             ValueError: As :meth:`build_datasets`.
         """
         features = self.extract(runner.model)
+        if keep and self.save_features and is_main_process():
+            save_checkpoint(
+                dict(asdict(features), iter=runner.iter),
+                osp.join(runner.work_dir, KNNFeatures.file_name))
+        bank, query = features.train, features.test
+        for vectors in (bank, query):  # in place: a bank may fill the memory
+            F.normalize(vectors, dim=1, out=vectors)
         (_, share, labels), (_, _, truth), num_classes = self.build_datasets()
         places = np.searchsorted(share, features.train_index)
         labels = torch.as_tensor(labels[places])
@@ -184,15 +192,10 @@ class KNNHook(Hook):
             raise ValueError('KNNHook: no picture of test_dataset is readable')
         rank, world = get_dist_info()
         device = next(runner.model.parameters()).device
-        counts = knn_correct(features.train, labels,
-                             features.test[rank::world].to(device),
+        counts = knn_correct(bank, labels, query[rank::world].to(device),
                              truth[rank::world], self.k, self.temperature,
                              num_classes).cpu()
         all_reduce(counts)
-        if keep and self.save_features and is_main_process():
-            save_checkpoint(
-                dict(asdict(features), iter=runner.iter),
-                osp.join(runner.work_dir, KNNFeatures.file_name))
         results = name_accuracies(counts, len(truth), self.k)
         return {f'knn/{name}': value for name, value in results.items()}
 
@@ -218,7 +221,7 @@ class KNNHook(Hook):
                 loader = build_feature_loader(dataset, places, places,
                                               self.batch_size,
                                               self.num_workers)
-                found += extract_features(model, loader)
+                found += extract_features(model, loader, normalize=False)
         return KNNFeatures(*found)
 
     def build_datasets(self) -> Tuple[tuple, tuple, int]:
