@@ -1,10 +1,11 @@
 """Pictures of a finished or running training; needs matplotlib."""
-from .attention import look
 from .curves import knn_chart, loss_chart, scalar_charts
 from .embedding import embed, embedding_chart
+from .loading import load_model
+from .looking import look
 from .neighbours import find_neighbours, neighbours_gallery
 from .report import write_report
-from .run_features import RunFeatures, load_model
+from .run_features import RunFeatures
 from .run_logs import RunLog, read_run
 from .static import draw_charts, draw_gallery
 from .views import make_views, views_gallery

@@ -4,10 +4,10 @@ from typing import Callable, List, Optional, Sequence
 
 from mmengine.config import Config
 
-from .attention import look
 from .bank_health import memory_panels
 from .curves import labels, scalar_charts
 from .embedding import embedding_chart
+from .looking import look
 from .markdown import write_markdown
 from .neighbours import find_neighbours, neighbours_gallery
 from .panels import Note, Panel, Section, Table
@@ -79,12 +79,11 @@ def _or_note(make: Callable[[], List[Panel]]) -> List[Panel]:
         return [Note(f'Not shown: {error}')]
 
 
-def run_sections(
-    log: RunLog,
-    features: RunFeatures,
-    method: str = 'pca',
-    base: Optional[str] = None,
-    results: Sequence[str] = ()) -> List[Section]:
+def run_sections(log: RunLog,
+                 features: RunFeatures,
+                 method: str = 'pca',
+                 base: Optional[str] = None,
+                 results: Optional[Sequence[str]] = None) -> List[Section]:
     """What is known of one run.
 
     Args:
@@ -94,7 +93,7 @@ def run_sections(
             'pca', the fastest.
         base (str, optional): Config to compare with. Defaults to None.
         results (Sequence[str]): Further folders with results of benchmarks.
-            Defaults to ().
+            Defaults to None.
 
     Returns:
         list[Section]: In order.
@@ -126,7 +125,7 @@ def run_sections(
         else:
             panels = _or_note(make)
         sections.append(Section(title, panels))
-    folders = [log.work_dir, *results]
+    folders = [log.work_dir, *(results or ())]
     sections.append(
         Section('Downstream', _or_note(lambda: [results_panel(folders)])))
     sections.append(

@@ -10,8 +10,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from caco_ext.visualization import find_neighbours, read_run
-from caco_ext.visualization.neighbours import build_knn_hook
+from caco_ext.visualization import RunFeatures, find_neighbours, read_run
+from caco_ext.visualization.loading import build_knn_hook
 from tests.engine.test_knn_hook import find_hook, make_hook, make_runner
 from tests.evaluation.toys import ToyPictures
 
@@ -47,7 +47,8 @@ def run_tool(*args):
 def test_neighbours_are_those_of_the_model(run):
     work_dir, runner = run
     log = read_run(work_dir)
-    rows = find_neighbours(Config.fromfile(log.config), log.checkpoint, 4, 3)
+    features = RunFeatures(Config.fromfile(log.config), log.checkpoint)
+    rows = find_neighbours(features, 4, 3)
     assert len(rows) == 4
     model = runner.model.eval()
     (train, share, labels), (test, _, truth), _ = \
@@ -104,6 +105,21 @@ def test_tool(run):
     last = f'kNN top-1 after epoch 2: {log.knn_by_epoch()[1][1]:.2f} %'
     assert any(line.startswith(last) for line in lines)
     assert re.search(r'class: \d+ of 15', done.stdout)
+
+
+def test_report_of_an_unknown_method(run):
+    """What does not apply to a method is said, the rest is shown."""
+    work_dir, _ = run
+    done = run_tool(work_dir, '--report')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f'report: {work_dir}/report.html\n')
+    with open(osp.join(work_dir, 'report.html'), encoding='utf-8') as file:
+        text = file.read()
+    assert 'This method has no memory.' in text
+    assert 'ToyPictures of train_dataloader has no pipeline' in text
+    assert text.count('Not shown') == 1
+    assert text.count('<figure') > 8 * 6
+    assert '33 pictures of the test set' in text
 
 
 def test_errors(run, tmp_path, monkeypatch, capsys):

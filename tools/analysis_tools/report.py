@@ -1,6 +1,6 @@
 """Make a report of a run, finished or not, or of several to compare.
 
-    python tools/analysis_tools/report.py WORK_DIR [WORK_DIR ...] -o report.html
+    python tools/analysis_tools/report.py WORK_DIR [...] -o report.html
 
 One HTML file that opens without a network: curves, neighbours, embedding,
 memory, where the network looks, views, results, config and versions.

@@ -26,9 +26,10 @@ class TrainSignalsHook(Hook):
     """Log what tells whether pre-training goes well.
 
     Images per second of all ranks together, memory of this process in MiB
-    (mmengine logs that of the GPU as ``memory``), and what the model's ``signals``
-    gives: coefficient of the key encoder's average, learning rate and mean
-    norm of the bank, share of its columns that were positives this epoch.
+    (mmengine logs that of the GPU as ``memory``), and what the model's
+    ``signals`` gives: coefficient of the key encoder's average, learning rate
+    and mean norm of the bank, share of its columns that were positives this
+    epoch.
     They reach the log, the scalars file and every visualizer with the losses.
 
     Collapse shows in three of them, and is warned of once until they recover:
