@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 from caco_ext.ops.spread import effective_rank
 from .embedding import NAMES, embed
+from .loading import read_checkpoint
 from .panels import BLUE, GREEN, GREY, Chart, Note, Panel, Series, Table
 from .run_features import RunFeatures
 from .run_logs import RunLog
-from .tiles import thumbnails
 
 # Columns that are drawn among the features, at most.
 DRAWN = 2000
@@ -28,8 +28,7 @@ def read_memory(checkpoint: str) -> Dict[str, Tensor]:
         dict[str, Tensor]: Buffers by name: 'columns' (C, K), of a learnable
         bank also 'positives' (K, ) and others; empty without a memory.
     """
-    content = torch.load(
-        checkpoint, map_location='cpu', weights_only=True, mmap=True)
+    content = read_checkpoint(checkpoint)
     prefix = 'memory.'
     return {
         name[len(prefix):]: value.clone()
@@ -229,4 +228,4 @@ def among_features(features: RunFeatures,
         wide=True,
         note=f'Features behind the projector and normalised columns; '
         f'{NAMES[method]}. The pointer shows the picture.',
-        thumbs=thumbnails([test.picture(i) for i in range(len(test.rows))]))
+        thumbs=features.thumbs)

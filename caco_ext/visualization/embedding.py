@@ -7,7 +7,6 @@ from torch import Tensor
 
 from .panels import Chart, Series
 from .run_features import RunFeatures
-from .tiles import thumbnails
 
 METHODS = ('pca', 'tsne', 'umap')
 NAMES = dict(
@@ -124,7 +123,6 @@ def embedding_chart(features: RunFeatures,
     test = features.test
     points = embed(test.unit, method, seed)
     names = features.class_names(test.labels)
-    pictures = [test.picture(i) for i in range(len(test.rows))]
     return Chart(
         f'{len(points)} pictures of the test set',
         '',
@@ -133,4 +131,4 @@ def embedding_chart(features: RunFeatures,
         wide=True,
         note=f'Features of the backbone; {NAMES[method]}. The pointer shows '
         'the picture; a click on a class in the legend hides it.',
-        thumbs=thumbnails(pictures))
+        thumbs=features.thumbs)

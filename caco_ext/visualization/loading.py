@@ -1,5 +1,7 @@
 """From a config and a checkpoint to a model and its data sets."""
-from typing import Optional
+import pickle
+import zipfile
+from typing import Any, Dict, Optional
 
 import torch
 from mmengine.config import Config
@@ -31,6 +33,29 @@ def build_knn_hook(cfg: Config) -> KNNHook:
                      'the pictures are taken from')
 
 
+def read_checkpoint(path: str) -> Dict[str, Any]:
+    """Open a checkpoint; tensors are read when they are used.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        dict[str, Any]: What it holds.
+
+    Raises:
+        ValueError: It is damaged, or no checkpoint.
+    """
+    try:
+        return torch.load(
+            path,
+            map_location='cpu',
+            weights_only=True,
+            mmap=zipfile.is_zipfile(path))
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f'{path} cannot be read as a checkpoint: '
+                         f'{str(error).splitlines()[0]}') from error
+
+
 def load_model(cfg: Config, checkpoint: str) -> nn.Module:
     """Build the model of a config with the weights of a checkpoint.
 
@@ -44,10 +69,11 @@ def load_model(cfg: Config, checkpoint: str) -> nn.Module:
         it is there.
 
     Raises:
-        ValueError: The checkpoint does not hold exactly this backbone.
+        ValueError: The checkpoint does not hold exactly this backbone, or
+            cannot be read.
     """
     init_default_scope(cfg.get('default_scope') or 'mmengine')
-    content = torch.load(checkpoint, map_location='cpu', weights_only=True)
+    content = read_checkpoint(checkpoint)
     state = content.get('state_dict', content)
     prefix = 'backbone.'
     weights = {
@@ -81,9 +107,7 @@ def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
     """
     if path is not None:
         return Config.fromfile(path)
-    content = torch.load(
-        checkpoint, map_location='cpu', weights_only=True, mmap=True)
-    text = content.get('meta', {}).get('cfg')
+    text = read_checkpoint(checkpoint).get('meta', {}).get('cfg')
     if not text:
         raise ValueError(f'{checkpoint} holds no config, as a checkpoint of a '
                          'run does; name it with --config')

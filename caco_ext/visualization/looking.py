@@ -48,7 +48,7 @@ def look(model: nn.Module,
         marked place, and how much all places attend to each.
 
     Raises:
-        ValueError: See the functions above.
+        ValueError: The size or the block does not fit the model.
     """
     shape = input_size(model, pictures, size)
     pictures = [square(picture, shape) for picture in pictures]

@@ -1,6 +1,6 @@
 """A report as one HTML file that needs no network; plotly draws."""
 from html import escape
-from typing import List, Sequence
+from typing import Dict, List, Sequence
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -91,15 +91,18 @@ class _Page:
 
     def __init__(self) -> None:
         self.plots = 0
-        self.styles: List[str] = []
+        self.sheets: Dict[int, str] = {}
 
     def chart(self, chart: Chart) -> str:
         self.plots += 1
         name, extra = f'plot{self.plots}', ''
         if chart.thumbs is not None:
-            self.styles.append(f'.sheet{self.plots} {{ background-image: '
-                               f'url({data_uri(sheet(chart.thumbs))}); }}')
-            extra = (f' data-sheet="sheet{self.plots}" data-side='
+            # charts of the same pictures share them
+            key = id(chart.thumbs)
+            if key not in self.sheets:
+                self.sheets[key] = data_uri(sheet(chart.thumbs))
+            number = list(self.sheets).index(key) + 1
+            extra = (f' data-sheet="sheet{number}" data-side='
                      f'"{chart.thumbs.shape[1]}" data-columns="{COLUMNS}"')
         # '<' would end the script where a class is called '</script>'
         spec = figure(chart).to_json().replace('<', '\\u003c')
@@ -109,6 +112,11 @@ class _Page:
                 f'</h3>{note}<div class="plot" id="{name}"{extra}></div>'
                 f'<script type="application/json" id="{name}-data">{spec}'
                 '</script></div>')
+
+    def styles(self) -> str:
+        return ''.join(
+            f'.sheet{number} {{ background-image: url({address}); }}'
+            for number, address in enumerate(self.sheets.values(), 1))
 
     def gallery(self, gallery: Gallery) -> str:
         rows = ''.join('<div class="row">' + ''.join(map(self.tile, row)) +
@@ -175,7 +183,7 @@ def write_page(title: str, sections: Sequence[Section], path: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
 <title>{escape(title)}</title>
-<style>{CSS}{"".join(page.styles)}</style>
+<style>{CSS}{page.styles()}</style>
 <script>{get_plotlyjs()}</script></head><body>
 <h1>{escape(title)}</h1>
 <nav>{"".join(links)}</nav>

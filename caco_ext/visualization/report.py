@@ -35,7 +35,8 @@ def progress(log: RunLog) -> str:
     done = max([done, *saved])
     total = None
     if log.config:
-        total = Config.fromfile(log.config).train_cfg.get('max_epochs')
+        train_cfg = Config.fromfile(log.config).get('train_cfg') or {}
+        total = train_cfg.get('max_epochs')
     if not total:
         return f'{done:.3g} epochs'
     text = f'{done:.3g} of {total} epochs'

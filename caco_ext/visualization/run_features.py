@@ -18,6 +18,7 @@ from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import build_feature_loader, extract_features
 from caco_ext.utils.files import write_whole
 from .loading import build_knn_hook, load_model
+from .tiles import thumbnails
 
 # A report of an ImageNet run is to take minutes: so many pictures of each
 # set, of all classes alike, stand for it.
@@ -156,6 +157,12 @@ class RunFeatures:
     def test(self) -> Extracted:
         """Extracted: The test set of kNN."""
         return self._extract(1)
+
+    @cached_property
+    def thumbs(self) -> np.ndarray:
+        """np.ndarray: The test set's pictures, small: (N, 56, 56, 3)."""
+        return thumbnails(
+            [self.test.picture(i) for i in range(len(self.test.rows))])
 
     def class_names(self, labels: Sequence[int]) -> List[str]:
         """Names of classes.

@@ -154,7 +154,8 @@ def find_last_checkpoint(work_dir: str) -> Optional[str]:
     with open(note, encoding='utf-8') as file:
         path = file.read().strip()
     moved = osp.join(work_dir, osp.basename(path))
-    return next((p for p in (path, moved) if osp.isfile(p)), None)
+    # a copied folder's own, as a run that is resumed there would find it
+    return next((p for p in (moved, path) if osp.isfile(p)), None)
 
 
 def read_run(work_dir: str) -> RunLog:

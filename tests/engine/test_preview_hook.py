@@ -20,9 +20,12 @@ PREVIEW = dict(type='PreviewHook', interval=2, queries=3, neighbours=2)
 class Album(BaseVisBackend):
     """Keeps what it is given."""
 
-    def __init__(self):
-        super().__init__('unused')
+    def __init__(self, save_dir):
+        super().__init__(save_dir)
         self.pictures = {}
+
+    def _init_env(self):
+        self._env_initialized = True
 
     experiment = property(lambda self: self)
 

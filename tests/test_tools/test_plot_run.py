@@ -116,8 +116,8 @@ def test_report_of_an_unknown_method(run):
     with open(osp.join(work_dir, 'report.html'), encoding='utf-8') as file:
         text = file.read()
     assert 'This method has no memory.' in text
-    assert 'ToyPictures of train_dataloader has no pipeline' in text
-    assert text.count('Not shown') == 1
+    assert 'Not shown: the config has no train_dataloader' in text
+    assert text.count('Not shown: ') == 1
     assert text.count('<figure') > 8 * 6
     assert '33 pictures of the test set' in text
 

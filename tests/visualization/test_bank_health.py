@@ -96,6 +96,8 @@ class Features:
         self.model = model
         self.test = Extracted(dataset, rows, labels, torch.rand(len(rows), 64))
 
+    thumbs = np.zeros((21, 56, 56, 3), np.uint8)
+
     def class_names(self, labels):
         return [f'class {i}' for i in labels]
 
