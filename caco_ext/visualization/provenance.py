@@ -114,9 +114,9 @@ def config_panels(log: RunLog, base: Optional[str] = None) -> List[Panel]:
     Returns:
         list[Panel]: Panels, or a note where the run left no config.
     """
-    if log.config is None:
+    cfg = log.cfg
+    if cfg is None:
         return [Note('The run left no config.py beside its scalars.')]
-    cfg = Config.fromfile(log.config)
     base = base or find_base(log, cfg)
     panels: List[Panel] = []
     if base is None:

@@ -2,8 +2,6 @@
 import os.path as osp
 from typing import Callable, List, Optional, Sequence
 
-from mmengine.config import Config
-
 from .bank_health import memory_panels
 from .curves import labels, scalar_charts
 from .embedding import embedding_chart
@@ -29,14 +27,11 @@ def progress(log: RunLog) -> str:
     Returns:
         str: As '15 of 15 epochs' or '3.4 of 15 epochs, unfinished'.
     """
-    done = log.train[-1]['iter'] / log.epoch_length
-    done = max(done, log.train[-1]['epoch'] - 1, *log.knn_by_epoch()[0], 0)
-    saved = list(log.checkpoints())
-    done = max([done, *saved])
-    total = None
-    if log.config:
-        train_cfg = Config.fromfile(log.config).get('train_cfg') or {}
-        total = train_cfg.get('max_epochs')
+    # the last iterations of an epoch are not always logged
+    done = max(log.train[-1]['iter'] / log.epoch_length,
+               *log.knn_by_epoch()[0], *log.checkpoints(), 0)
+    train_cfg = (log.cfg or {}).get('train_cfg') or {}
+    total = train_cfg.get('max_epochs')
     if not total:
         return f'{done:.3g} epochs'
     text = f'{done:.3g} of {total} epochs'

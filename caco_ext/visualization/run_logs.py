@@ -4,8 +4,11 @@ import json
 import os.path as osp
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil
 from typing import Any, Dict, List, Optional, Tuple
+
+from mmengine.config import Config
 
 RECORD = 'run.json'
 
@@ -36,6 +39,11 @@ class RunLog:
     def name(self) -> str:
         """str: The last part of the folder's name."""
         return osp.basename(osp.abspath(self.work_dir))
+
+    @cached_property
+    def cfg(self) -> Optional[Config]:
+        """Config | None: What ``config`` holds."""
+        return Config.fromfile(self.config) if self.config else None
 
     def loss_by_epoch(self) -> Tuple[List[int], List[float]]:
         """Average the logged losses of every epoch.

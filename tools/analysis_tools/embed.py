@@ -9,8 +9,6 @@ another method takes no second extraction.
 import argparse
 import os.path as osp
 
-from mmengine.config import Config
-
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import UsageError, run_tool
 from caco_ext.visualization import (RunFeatures, draw_charts, embedding_chart,
@@ -68,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
             raise UsageError(f'no config.py beside the scalars of '
                              f'{args.work_dir}')
         features = RunFeatures(
-            Config.fromfile(log.config),
+            log.cfg,
             checkpoint,
             cache=osp.join(args.work_dir, 'features'))
         chart = embedding_chart(features, args.method, args.seed)

@@ -7,8 +7,6 @@ with --report also WORK_DIR/report.html, see report.py.
 import argparse
 import os.path as osp
 
-from mmengine.config import Config
-
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.visualization import (RunFeatures, draw_charts, draw_gallery,
                                     find_neighbours, knn_chart, loss_chart,
@@ -72,7 +70,7 @@ def main():
         if log.config is None:
             raise FileNotFoundError(f'no config.py beside the scalars of '
                                     f'{args.work_dir} ({curves} was drawn)')
-        features = RunFeatures(Config.fromfile(log.config), checkpoint)
+        features = RunFeatures(log.cfg, checkpoint)
         rows = find_neighbours(features, args.queries)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(f'error: {error}')

@@ -9,8 +9,6 @@ With --format md the same as Markdown, its pictures in a folder beside it.
 import argparse
 import os.path as osp
 
-from mmengine.config import Config
-
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import UsageError, run_tool
 from caco_ext.visualization import RunFeatures, read_run, write_report
@@ -84,9 +82,8 @@ def main(args: argparse.Namespace) -> None:
         check_method(args.embedding)
         logs = [read_run(folder) for folder in args.work_dirs]
         features = [
-            RunFeatures(
-                Config.fromfile(log.config) if log.config else None,
-                args.checkpoint or log.checkpoint) for log in logs
+            RunFeatures(log.cfg, args.checkpoint or log.checkpoint)
+            for log in logs
         ]
         write_report(
             logs,
