@@ -55,7 +55,7 @@ checkpoint=$(cat "$work_dir/last_checkpoint")
 backbone=$work_dir/backbone_$(basename "$checkpoint")
 "$python" tools/model_converters/extract_backbone.py "$checkpoint" "$backbone" \
     >/dev/null &
-"$python" tools/analysis_tools/plot_run.py "$work_dir"
+"$python" tools/analysis_tools/plot_run.py "$work_dir" --report
 wait $! # and fail as it fails
 
 # As they are to be typed: a folder's name may hold a space.
@@ -65,6 +65,7 @@ work_dir=$(printf %q "$work_dir")
 cat <<EOT
 
 [quickstart] done. Look at
+  $work_dir/report.html      everything about the run, for a browser
   $work_dir/curves.png       loss and kNN accuracy by epoch
   $work_dir/neighbours.png   pictures and their nearest training pictures
   $checkpoint   everything, to continue from

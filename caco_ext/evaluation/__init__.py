@@ -1,5 +1,5 @@
 from .features import (evaluation_mode, extract_features, gather_shares,
-                       pool_features, preserve_rng)
+                       one_view, pool_features, preserve_rng)
 from .knn import (check_knn_options, knn_accuracy, knn_correct, knn_predict,
                   knn_scores, name_accuracies, nearest_neighbours,
                   rank_classes, vote)
@@ -11,6 +11,7 @@ __all__ = [
     'KNNFeatures', 'LabelledPictures', 'build_feature_loader',
     'check_knn_options', 'choose_share', 'evaluation_mode', 'extract_features',
     'gather_shares', 'knn_accuracy', 'knn_correct', 'knn_predict',
-    'knn_scores', 'name_accuracies', 'nearest_neighbours', 'pool_features',
-    'preserve_rng', 'rank_classes', 'read_labels', 'translate_labels', 'vote'
+    'knn_scores', 'name_accuracies', 'nearest_neighbours', 'one_view',
+    'pool_features', 'preserve_rng', 'rank_classes', 'read_labels',
+    'translate_labels', 'vote'
 ]

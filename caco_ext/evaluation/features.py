@@ -84,8 +84,20 @@ def pool_features(outputs, normalize: bool = True) -> Tensor:
     return F.normalize(last, dim=1) if normalize else last
 
 
-def _one_view(model: nn.Module, item: dict) -> Tensor:
-    """Preprocess a batch; MMSelfSup returns a tuple, MMPretrain a dict."""
+def one_view(model: nn.Module, item: dict) -> Tensor:
+    """Preprocess a batch; MMSelfSup returns a tuple, MMPretrain a dict.
+
+    Args:
+        model (nn.Module): An algorithm with ``data_preprocessor``.
+        item (dict): ``inputs``, a list with one tensor (N, 3, H, W) uint8
+            BGR, and ``data_samples``.
+
+    Returns:
+        Tensor: What the backbone takes, (N, 3, H, W).
+
+    Raises:
+        ValueError: There is not exactly one view of a picture.
+    """
     data = model.data_preprocessor(item, False)
     inputs = data['inputs'] if isinstance(data, dict) else data[0]
     if isinstance(inputs, (list, tuple)):
@@ -126,7 +138,7 @@ def extract_features(model: nn.Module,
     features, labels = [], []
     with evaluation_mode(model.backbone):
         for batch in dataloader:
-            images = _one_view(model, batch['item'])
+            images = one_view(model, batch['item'])
             maps = model.backbone(images)
             features.append(pool_features(maps, normalize).cpu())
             labels.append(batch['label'])

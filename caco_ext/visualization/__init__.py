@@ -1,8 +1,18 @@
 """Pictures of a finished or running training; needs matplotlib."""
-from .curves import draw_curves
-from .neighbours import draw_neighbours, find_neighbours
+from .curves import knn_chart, loss_chart, scalar_charts
+from .embedding import embed, embedding_chart
+from .loading import load_model
+from .looking import look
+from .neighbours import find_neighbours, neighbours_gallery
+from .report import write_report
+from .run_features import RunFeatures
 from .run_logs import RunLog, read_run
+from .static import draw_charts, draw_gallery
+from .views import make_views, views_gallery
 
 __all__ = [
-    'RunLog', 'draw_curves', 'draw_neighbours', 'find_neighbours', 'read_run'
+    'RunFeatures', 'RunLog', 'draw_charts', 'draw_gallery', 'embed',
+    'embedding_chart', 'find_neighbours', 'knn_chart', 'load_model', 'look',
+    'loss_chart', 'make_views', 'neighbours_gallery', 'read_run',
+    'scalar_charts', 'views_gallery', 'write_report'
 ]

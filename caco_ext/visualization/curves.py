@@ -1,114 +1,157 @@
-"""Loss and kNN accuracy of a run over its epochs."""
-import os
+"""Charts of what runs logged: loss, accuracy, rates, speed, memory."""
+from typing import Dict, List, Sequence, Tuple
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
+from .panels import BLUE, GREEN, GREY, PALETTE, Chart, Series
 from .run_logs import RunLog
 
-BLUE, GREEN, GREY = '#1f5fa8', '#2a8a3e', '#888888'
+EPOCHS = 'epochs'
+# Charts by what their numbers are called; the rest gets one for each number.
+# Title, unit, names.
+GROUPS: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = (
+    ('Learning rates', '', ('lr', 'bank_lr')),
+    ('Average of the key encoder', 'coefficient', ('ema_momentum', )),
+    ('Speed', 'images per second', ('images_per_second', )),
+    ('Time of a step', 'seconds', ('time', 'data_time')),
+    ('Memory', 'MiB', ('memory', 'host_memory')),
+    ('Probability of the positive', '', ('positive_probability', )),
+    ('Spread of the features', 'standard deviation, 1 at most',
+     ('feature_std', )),
+    ('Directions that the features use', 'effective rank',
+     ('effective_rank', )),
+    ('Norm of the bank', 'mean norm of a column', ('bank_norm', )),
+    ('Columns used as positives', 'share in the epoch so far',
+     ('columns_used', )),
+    ('Gradient', 'norm', ('grad_norm', )),
+)
+# Places in the run, and what other charts show.
+NO_SCALARS = ('epoch', 'iter', 'step', 'loss', 'base_lr', 'eta')
 
 
-def save_figure(figure: Figure, path: str) -> None:
-    """Save a figure under a temporary name and rename it.
-
-    Args:
-        figure (Figure): What to save, at 150 dots per inch.
-        path (str): A ``.png`` file.
-    """
-    part = f'{path}.{os.getpid()}.part'
-    # the canvas is chosen here, so no display is looked for
-    FigureCanvasAgg(figure).print_figure(
-        part, dpi=150, format='png', bbox_inches='tight')
-    os.replace(part, path)
-
-
-def _style(axes, xlabel, ylabel, title):
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.set_title(title, loc='left', fontsize=11)
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.grid(alpha=0.25)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _draw_loss(axes, log: RunLog) -> None:
-    epochs, losses = log.loss_by_epoch()
-    counts, rows = {}, log.train
-    for row in rows:
-        counts[row['epoch']] = counts.get(row['epoch'], 0) + 1
-    seen, x = {}, []
-    for row in rows:
-        epoch = row['epoch']
-        seen[epoch] = seen.get(epoch, 0) + 1
-        x.append(epoch - 1 + seen[epoch] / counts[epoch])
-    if len(rows) > len(epochs):
-        axes.plot(
-            x, [r['loss'] for r in rows],
-            color=BLUE,
-            alpha=0.3,
-            linewidth=1,
-            label='as logged')
-    marker = 'o' if len(epochs) <= 50 else None
-    # a mean over an epoch belongs to its middle
-    axes.plot([e - 0.5 for e in epochs],
-              losses,
-              color=BLUE,
-              marker=marker,
-              markersize=4,
-              label='mean of the epoch')
-    axes.set_xlim(left=0)
-    axes.legend(frameon=False, fontsize=9)
-    _style(axes, 'epochs', 'loss', 'Training loss')
-
-
-def _draw_knn(axes, log: RunLog) -> None:
-    epochs, accuracies = log.knn_by_epoch()
-    marker = 'o' if len(epochs) <= 50 else None
-    axes.plot(
-        epochs,
-        accuracies,
-        color=GREEN,
-        marker=marker,
-        markersize=4,
-        label='this run')
-    if epochs:
-        axes.annotate(
-            f'{accuracies[-1]:.1f} %', (epochs[-1], accuracies[-1]),
-            xytext=(7, 0),
-            textcoords='offset points',
-            va='center',
-            color=GREEN)
-    if log.untrained_knn is not None:
-        axes.axhline(
-            log.untrained_knn,
-            color=GREY,
-            linestyle='--',
-            label=f'untrained network: {log.untrained_knn:.1f} %')
-    axes.margins(x=0.12, y=0.12)  # room for the number at the end
-    axes.set_xlim(left=0)
-    axes.legend(frameon=False, fontsize=9)
-    suffix = log.knn_name.partition('_k')[2]
-    title = f'kNN accuracy (k = {suffix})' if suffix else 'kNN accuracy'
-    _style(axes, 'epochs', 'top-1 accuracy [%]', title)
-
-
-def draw_curves(log: RunLog, path: str) -> str:
-    """Draw the loss and, where it was measured, the kNN accuracy.
+def labels(logs: Sequence[RunLog]) -> List[str]:
+    """Names of runs that tell them apart.
 
     Args:
-        log (RunLog): From :func:`read_run`.
-        path (str): The ``.png`` file to write.
+        logs (Sequence[RunLog]): The runs.
 
     Returns:
-        str: ``path``.
+        list[str]: '' for a single run, else the folder's name, or the whole
+        path where names are shared.
     """
-    panels = 2 if log.knn else 1
-    figure = Figure(figsize=(5 * panels, 3.6), layout='constrained')
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    _draw_loss(axes[0], log)
-    if log.knn:
-        _draw_knn(axes[1], log)
-    save_figure(figure, path)
-    return path
+    if len(logs) == 1:
+        return ['']
+    names = [log.name for log in logs]
+    return names if len(
+        set(names)) == len(names) else [log.work_dir for log in logs]
+
+
+def _colour(i: int, count: int, alone: str) -> str:
+    return alone if count == 1 else PALETTE[i % len(PALETTE)]
+
+
+def loss_chart(logs: Sequence[RunLog]) -> Chart:
+    """The training loss, as logged and as mean of each epoch.
+
+    Args:
+        logs (Sequence[RunLog]): One run, or several to compare.
+
+    Returns:
+        Chart: The chart.
+    """
+    series = []
+    for i, (log, label) in enumerate(zip(logs, labels(logs))):
+        colour = _colour(i, len(logs), BLUE)
+        epochs, losses = log.loss_by_epoch()
+        if len(log.train) > len(epochs):
+            x, y = log.scalar('loss')
+            name = '' if label else 'as logged'
+            series.append(Series(x, y, name, colour=colour, faint=True))
+        # a mean over an epoch belongs to its middle
+        series.append(
+            Series([e - 0.5 for e in epochs],
+                   losses,
+                   label or 'mean of the epoch',
+                   colour=colour))
+    return Chart('Training loss', EPOCHS, 'loss', series)
+
+
+def knn_chart(logs: Sequence[RunLog]) -> Chart:
+    """The kNN accuracy, with that of the untrained network.
+
+    Args:
+        logs (Sequence[RunLog]): Runs; those without kNN are left out.
+
+    Returns:
+        Chart: The chart.
+    """
+    series = []
+    suffix = ''
+    for i, (log, label) in enumerate(zip(logs, labels(logs))):
+        if not log.knn:
+            continue
+        suffix = log.knn_name.partition('_k')[2] or suffix
+        epochs, accuracies = log.knn_by_epoch()
+        if log.untrained_knn is not None:
+            series.append(
+                Series([], [log.untrained_knn],
+                       f'{label} untrained network: '
+                       f'{log.untrained_knn:.1f} %'.strip(),
+                       'level',
+                       colour=_colour(i, len(logs), GREY)))
+        if epochs:
+            series.append(
+                Series(
+                    epochs,
+                    accuracies,
+                    f'{label or "this run"}: {accuracies[-1]:.1f} %',
+                    colour=_colour(i, len(logs), GREEN)))
+    title = f'kNN accuracy (k = {suffix})' if suffix else 'kNN accuracy'
+    return Chart(title, EPOCHS, 'top-1 accuracy [%]', series)
+
+
+def _names(logs: Sequence[RunLog]) -> Dict[str, None]:
+    """All numbers that are logged, in order."""
+    return {
+        name: None
+        for log in logs
+        for row in log.train
+        for name, value in row.items()
+        if name not in NO_SCALARS and isinstance(value, (int, float))
+    }
+
+
+def _group_chart(logs: Sequence[RunLog], title: str, unit: str,
+                 names: Sequence[str]) -> Chart:
+    series = []
+    for log, label in zip(logs, labels(logs)):
+        for name in names:
+            x, y = log.scalar(name)
+            if x:
+                what = name if len(names) > 1 or not label else ''
+                series.append(Series(x, y, f'{label} {what}'.strip()))
+    values = [y for one in series for y in one.y]
+    # rates of network and bank lie far apart, and a warm-up starts near zero
+    log = min(values) > 0 and max(values) > 30 * min(values)
+    return Chart(title, EPOCHS, unit, series, log)
+
+
+def scalar_charts(logs: Sequence[RunLog]) -> List[Chart]:
+    """Everything that was logged over the training.
+
+    Args:
+        logs (Sequence[RunLog]): One run, or several to compare.
+
+    Returns:
+        list[Chart]: Loss and, where it was measured, kNN accuracy, then a
+        chart for each group of numbers and for each number of no group.
+    """
+    charts = [loss_chart(logs)]
+    if any(log.knn for log in logs):
+        charts.append(knn_chart(logs))
+    left = _names(logs)
+    for title, unit, members in GROUPS:
+        names = [name for name in members if name in left]
+        for name in names:
+            del left[name]
+        if names:
+            charts.append(_group_chart(logs, title, unit, names))
+    return charts + [_group_chart(logs, name, '', [name]) for name in left]

@@ -1,9 +1,16 @@
-"""What a run leaves in its work dir: scalars, config, checkpoint."""
+"""What a run leaves in its work dir: scalars, config, checkpoints."""
 import glob
 import json
 import os.path as osp
+import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
+from functools import cached_property
+from math import ceil
+from typing import Any, Dict, List, Optional, Tuple
+
+from mmengine.config import Config
+
+RECORD = 'run.json'
 
 
 @dataclass
@@ -18,12 +25,25 @@ class RunLog:
             network.
         config (str, optional): The config file of the last part.
         checkpoint (str, optional): The last checkpoint.
+        record (dict): What :class:`RunRecordHook` noted of the last part;
+            empty where it was not there.
     """
     work_dir: str
     train: List[dict] = field(default_factory=list)
     knn: Dict[int, dict] = field(default_factory=dict)
     config: Optional[str] = None
     checkpoint: Optional[str] = None
+    record: Dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """str: The last part of the folder's name."""
+        return osp.basename(osp.abspath(self.work_dir))
+
+    @cached_property
+    def cfg(self) -> Optional[Config]:
+        """Config | None: What ``config`` holds."""
+        return Config.fromfile(self.config) if self.config else None
 
     def loss_by_epoch(self) -> Tuple[List[int], List[float]]:
         """Average the logged losses of every epoch.
@@ -35,6 +55,32 @@ class RunLog:
         for row in self.train:
             sums.setdefault(row['epoch'], []).append(row['loss'])
         return list(sums), [sum(v) / len(v) for v in sums.values()]
+
+    @property
+    def epoch_length(self) -> float:
+        """float: Iterations of an epoch, as well as is known."""
+        if 'epoch_length' in self.record:
+            return self.record['epoch_length']
+        # iteration i of epoch e: (e - 1) length < i <= e length
+        least = max(ceil(row['iter'] / row['epoch']) for row in self.train)
+        most = [(row['iter'] - 1) / (row['epoch'] - 1) for row in self.train
+                if row['epoch'] > 1]
+        return max(least, (least + int(min(most))) / 2) if most else least
+
+    def scalar(self, name: str) -> Tuple[List[float], List[float]]:
+        """A logged number over the training.
+
+        Args:
+            name (str): Its name in the scalars file.
+
+        Returns:
+            tuple[list[float], list[float]]: Epochs, with fractions, and
+            values.
+        """
+        length = self.epoch_length
+        rows = [row for row in self.train if name in row]
+        return ([row['iter'] / length
+                 for row in rows], [row[name] for row in rows])
 
     @property
     def knn_name(self) -> Optional[str]:
@@ -56,6 +102,20 @@ class RunLog:
     def untrained_knn(self) -> Optional[float]:
         """float | None: Top-1 accuracy of the untrained network."""
         return self.knn.get(0, {}).get(self.knn_name)
+
+    def checkpoints(self) -> Dict[int, str]:
+        """Checkpoints of epochs that are still there.
+
+        Returns:
+            dict[int, str]: Paths by epoch, in order.
+        """
+        found = {}
+        pattern = osp.join(glob.escape(self.work_dir), 'epoch_*.pth')
+        for path in glob.glob(pattern):
+            match = re.fullmatch(r'epoch_(\d+)\.pth', osp.basename(path))
+            if match:
+                found[int(match[1])] = path
+        return dict(sorted(found.items()))
 
 
 def _read_rows(path: str) -> List[dict]:
@@ -102,7 +162,8 @@ def find_last_checkpoint(work_dir: str) -> Optional[str]:
     with open(note, encoding='utf-8') as file:
         path = file.read().strip()
     moved = osp.join(work_dir, osp.basename(path))
-    return next((p for p in (path, moved) if osp.isfile(p)), None)
+    # a copied folder's own, as a run that is resumed there would find it
+    return next((p for p in (moved, path) if osp.isfile(p)), None)
 
 
 def read_run(work_dir: str) -> RunLog:
@@ -117,16 +178,27 @@ def read_run(work_dir: str) -> RunLog:
 
     Raises:
         FileNotFoundError: There are no scalars.
+        ValueError: They are of a run that counts no epochs.
     """
     pattern = osp.join(glob.escape(work_dir), '*', 'vis_data', 'scalars.json')
     log = RunLog(work_dir)
     for path in sorted(glob.glob(pattern)):  # folders are named by time
         rows = _read_rows(path)
-        if not any('loss' in row and 'iter' in row for row in rows):
+        train = [row for row in rows if 'loss' in row and 'iter' in row]
+        if not train:
             continue
+        if not all('epoch' in row for row in train):
+            raise ValueError(
+                f'{path} counts iterations only; set train_cfg=dict('
+                'by_epoch=True, ...) for a training that is to be drawn')
         _add_part(log, rows)
-        config = osp.join(osp.dirname(path), 'config.py')
+        folder = osp.dirname(path)
+        config = osp.join(folder, 'config.py')
         log.config = config if osp.isfile(config) else log.config
+        record = osp.join(folder, RECORD)
+        if osp.isfile(record):
+            with open(record, encoding='utf-8') as file:
+                log.record = json.load(file)
     if not log.train:
         raise FileNotFoundError(
             f'{pattern} has no logged losses; WORK_DIR must be the work_dir '

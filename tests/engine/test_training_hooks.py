@@ -130,10 +130,12 @@ def test_signals_reach_the_scalars_file(tmp_path):
     for line in lines:
         assert {
             'loss', 'positive_probability', 'images_per_second',
+            'host_memory',
             'ema_momentum', 'bank_norm', 'bank_lr', 'columns_used'
         } <= set(line)
         assert 0 < line['columns_used'] <= 1
         assert line['images_per_second'] > 0
+        assert 50 < line['host_memory'] < 1e5  # MiB
     # The bank's warm-up of two epochs.
     assert [line['bank_lr'] for line in lines] == [.5] * 3 + [1.] * 3
     bank = runner.model.memory

@@ -10,8 +10,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from caco_ext.visualization import find_neighbours, read_run
-from caco_ext.visualization.neighbours import build_knn_hook
+from caco_ext.evaluation import KNNFeatures
+from caco_ext.visualization import RunFeatures, find_neighbours, read_run
+from caco_ext.visualization.loading import build_knn_hook
 from tests.engine.test_knn_hook import find_hook, make_hook, make_runner
 from tests.evaluation.toys import ToyPictures
 
@@ -47,7 +48,8 @@ def run_tool(*args):
 def test_neighbours_are_those_of_the_model(run):
     work_dir, runner = run
     log = read_run(work_dir)
-    rows = find_neighbours(Config.fromfile(log.config), log.checkpoint, 4, 3)
+    features = RunFeatures(Config.fromfile(log.config), log.checkpoint)
+    rows = find_neighbours(features, 4, 3)
     assert len(rows) == 4
     model = runner.model.eval()
     (train, share, labels), (test, _, truth), _ = \
@@ -106,6 +108,21 @@ def test_tool(run):
     assert re.search(r'class: \d+ of 15', done.stdout)
 
 
+def test_report_of_an_unknown_method(run):
+    """What does not apply to a method is said, the rest is shown."""
+    work_dir, _ = run
+    done = run_tool(work_dir, '--report')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f'report: {work_dir}/report.html\n')
+    with open(osp.join(work_dir, 'report.html'), encoding='utf-8') as file:
+        text = file.read()
+    assert 'This method has no memory.' in text
+    assert 'Not shown: the config has no train_dataloader' in text
+    assert text.count('Not shown: ') == 1
+    assert text.count('<figure') > 8 * 6
+    assert '33 pictures of the test set' in text
+
+
 def test_errors(run, tmp_path, monkeypatch, capsys):
 
     def run_here(*args):
@@ -125,3 +142,31 @@ def test_errors(run, tmp_path, monkeypatch, capsys):
         work_dir, '--checkpoint', wrong)
     assert run_here(work_dir, '--queries', '0') == 2
     assert '--queries 0 must be at least 1' in capsys.readouterr().err
+
+
+def test_features_that_the_run_kept_serve_its_last_checkpoint(tmp_path):
+    hook = make_hook(save_features=True, train_share=0.8)
+    cfg = dict(model=dict(type='ToyAlgorithm'), custom_hooks=[hook])
+    runner = make_runner(tmp_path, hook, epochs=2, cfg=cfg)
+    runner.train()
+    log = read_run(str(tmp_path))
+    path = tmp_path / KNNFeatures.file_name
+
+    def found(checkpoint):
+        features = RunFeatures(log.cfg, str(checkpoint))
+        return features.train, features.test
+
+    kept = found(log.checkpoint)
+    path.unlink()
+    for a, b in zip(kept, found(log.checkpoint)):
+        np.testing.assert_array_equal(a.rows, b.rows)
+        np.testing.assert_array_equal(a.labels, b.labels)
+        torch.testing.assert_close(a.pooled, b.pooled)
+
+    # Marked, to see whose they are.
+    marked = find_hook(runner).extract(runner.model)
+    marked.test += 1
+    torch.save(dict(vars(marked), iter=runner.iter), path)
+    assert torch.equal(found(log.checkpoint)[1].pooled, marked.test)
+    assert not torch.equal(
+        found(tmp_path / 'epoch_1.pth')[1].pooled, marked.test)

@@ -55,7 +55,7 @@ def quickstart(tmp_path):
 def test_quickstart(quickstart):
     output = quickstart()
     folder = quickstart.folder
-    for name in ('curves.png', 'neighbours.png', 'epoch_1.pth',
+    for name in ('report.html', 'curves.png', 'neighbours.png', 'epoch_1.pth',
                  'backbone_epoch_1.pth'):
         assert os.path.getsize(folder / name) > 1000
         assert name in output[output.index('[quickstart] done'):]

@@ -1,15 +1,25 @@
-"""Reading and drawing what runs leave."""
+"""Reading what runs leave, and its charts."""
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from caco_ext.visualization import draw_curves, draw_neighbours, read_run
-from caco_ext.visualization.neighbours import Neighbourhood, choose_queries
+from caco_ext.visualization import (draw_charts, knn_chart, loss_chart,
+                                    read_run, scalar_charts)
+from caco_ext.visualization.curves import labels
+from caco_ext.visualization.report import progress
 
 
-def write_part(work_dir, stamp, epochs, loss, knn, per_epoch=3, tail=''):
+def write_part(work_dir,
+               stamp,
+               epochs,
+               loss,
+               knn,
+               per_epoch=3,
+               tail='',
+               config='',
+               **more):
     """The scalars of a part that trained ``epochs``."""
     folder = work_dir / stamp / 'vis_data'
     folder.mkdir(parents=True)
@@ -18,11 +28,12 @@ def write_part(work_dir, stamp, epochs, loss, knn, per_epoch=3, tail=''):
     for epoch in epochs:
         for i in range(1, per_epoch + 1):
             step = ((epoch - 1) * per_epoch + i) * 10
-            rows.append(dict(loss=loss + i, epoch=epoch, iter=step, step=step))
+            rows.append(
+                dict(loss=loss + i, epoch=epoch, iter=step, step=step, **more))
         rows.append(dict({'knn/top1': knn + epoch}, step=epoch))
     text = ''.join(json.dumps(row) + '\n' for row in rows)
     (folder / 'scalars.json').write_text(text + tail)
-    (folder / 'config.py').write_text('')
+    (folder / 'config.py').write_text(config)
     return folder
 
 
@@ -33,7 +44,7 @@ def test_one_part(tmp_path):
     assert log.knn_by_epoch() == ([1, 2, 3], [51., 52., 53.])
     assert log.untrained_knn == 50.
     assert log.config == str(folder / 'config.py')
-    assert log.checkpoint is None
+    assert log.checkpoint is None and log.record == {}
 
 
 def test_resumed_part_replaces_what_it_repeats(tmp_path):
@@ -69,43 +80,85 @@ def test_last_checkpoint_of_a_moved_folder(tmp_path):
     assert read_run(str(tmp_path)).checkpoint == str(tmp_path / 'epoch_1.pth')
 
 
+def test_checkpoints_in_the_order_of_epochs(tmp_path):
+    write_part(tmp_path, '20260101_000000', [1], 4., 50.)
+    for name in ('epoch_10', 'epoch_9', 'best_knn_top1_epoch_3', 'stopped'):
+        (tmp_path / f'{name}.pth').touch()
+    assert list(read_run(str(tmp_path)).checkpoints()) == [9, 10]
+
+
 def test_no_scalars(tmp_path):
     with pytest.raises(FileNotFoundError, match='has no logged losses'):
         read_run(str(tmp_path))
 
 
+def test_run_that_counts_no_epochs(tmp_path):
+    folder = tmp_path / 'now' / 'vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json').write_text('{"loss": 1.0, "iter": 5}\n')
+    with pytest.raises(ValueError, match='by_epoch=True'):
+        read_run(str(tmp_path))
+
+
+def test_places_of_logged_numbers(tmp_path):
+    folder = write_part(tmp_path, 'a', [1, 2, 3], 4., 50., per_epoch=1, lr=.1)
+    log = read_run(str(tmp_path))
+    # iteration 10 is of epoch 1, 20 of epoch 2: an epoch has 10 to 19
+    assert 10 <= log.epoch_length < 20
+    (folder / 'run.json').write_text('{"epoch_length": 10}')
+    log = read_run(str(tmp_path))
+    assert log.scalar('lr') == ([1., 2., 3.], [.1, .1, .1])
+    assert log.scalar('absent') == ([], [])
+
+
+def test_progress(tmp_path):
+    train = 'train_cfg = dict(by_epoch=True, max_epochs={})'
+    write_part(tmp_path, 'a', [1, 2], 4., 50., config=train.format(2))
+    assert progress(read_run(str(tmp_path))) == '2 of 2 epochs'
+    write_part(tmp_path, 'b', [3], 4., 50., config=train.format(7))
+    assert progress(read_run(str(tmp_path))) == '3 of 7 epochs, unfinished'
+
+
+def test_every_logged_number_has_a_chart(tmp_path):
+    numbers = dict(lr=.1, bank_lr=9., time=1., data_time=.1, unheard_of=2.)
+    write_part(tmp_path, 'a', [1, 2], 4., 50., **numbers)
+    charts = {c.title: c for c in scalar_charts([read_run(str(tmp_path))])}
+    assert list(charts) == [
+        'Training loss', 'kNN accuracy', 'Learning rates', 'Time of a step',
+        'unheard_of'
+    ]
+    rates = charts['Learning rates']
+    # 0.1 and 9 would hide each other on one linear axis
+    assert rates.log and [s.name for s in rates.series] == ['lr', 'bank_lr']
+    assert not charts['Time of a step'].log
+    assert charts['unheard_of'].series[0].y == [2.] * 6
+
+
+def test_several_runs_are_told_apart(tmp_path):
+    logs = []
+    for name in ('x/run', 'y/run', 'other'):
+        write_part(tmp_path / name, 'a', [1], 4., 50., lr=.1)
+        logs.append(read_run(str(tmp_path / name)))
+    assert labels(logs[1:]) == ['run', 'other'] and labels(logs[:1]) == ['']
+    assert labels(
+        logs[:2]) == [str(tmp_path / 'x/run'),
+                      str(tmp_path / 'y/run')]
+    charts = scalar_charts(logs[1:])
+    means = [s for s in charts[0].series if not s.faint]
+    assert [s.name for s in means] == ['run', 'other']
+    assert len({s.colour for s in means}) == 2
+    assert [s.name for s in charts[2].series] == ['run', 'other']
+
+
 def test_curves_are_drawn(tmp_path):
     write_part(tmp_path, '20260101_000000', [1, 2, 3], 4., 50.)
-    path = draw_curves(read_run(str(tmp_path)), str(tmp_path / 'curves.png'))
+    log = read_run(str(tmp_path))
+    path = draw_charts([loss_chart([log]), knn_chart([log])],
+                       str(tmp_path / 'curves.png'))
     with Image.open(path) as picture:
         assert picture.width > 2 * picture.height * 0.9  # two panels
-        colours = np.unique(
+        drawn = np.unique(
             np.asarray(picture.convert('RGB')).reshape(-1, 3), axis=0)
     for colour in ((31, 95, 168), (42, 138, 62), (136, 136, 136)):
-        assert (colours == colour).all(1).any(), 'a curve is missing'
+        assert (drawn == colour).all(1).any(), 'a curve is missing'
     assert [p.name for p in tmp_path.glob('curves*')] == ['curves.png']
-
-
-def test_neighbours_are_drawn(tmp_path):
-    pictures = [np.full((8, 8, 3), c, np.uint8) for c in (0, 90, 180)]
-    rows = [
-        Neighbourhood(pictures, ['cat', 'cat', 'dog'], [0.9, 0.8],
-                      [True, False])
-    ]
-    path = draw_neighbours(rows, str(tmp_path / 'n.png'), 'some run')
-    with Image.open(path) as picture:
-        colours = np.asarray(picture.convert('RGB')).reshape(-1, 3)
-    count = {
-        colour: (colours == colour).all(1).sum()
-        for colour in ((42, 138, 62), (198, 47, 47), (51, 51, 51))
-    }
-    assert all(n > 1000 for n in count.values()), count  # three frames
-
-
-def test_queries_cover_the_classes():
-    labels = np.array([0] * 50 + [1] * 3 + [2] * 20)
-    chosen = choose_queries(labels, 5)
-    assert len(set(chosen)) == 5
-    assert set(labels[chosen]) == {0, 1, 2}
-    assert chosen == choose_queries(labels, 5)
-    assert len(choose_queries(labels, 999)) == 73

@@ -1,16 +1,16 @@
 """Draw what a training run left behind.
 
 Writes WORK_DIR/curves.png (loss and kNN accuracy by epoch) and
-WORK_DIR/neighbours.png (test pictures with their nearest training pictures).
+WORK_DIR/neighbours.png (test pictures with their nearest training pictures);
+with --report also WORK_DIR/report.html, see report.py.
 """
 import argparse
 import os.path as osp
 
-from mmengine.config import Config
-
 import caco_ext  # noqa: F401  registers the classes that configs name
-from caco_ext.visualization import (draw_curves, draw_neighbours,
-                                    find_neighbours, read_run)
+from caco_ext.visualization import (RunFeatures, draw_charts, draw_gallery,
+                                    find_neighbours, knn_chart, loss_chart,
+                                    neighbours_gallery, read_run, write_report)
 
 
 def parse_args():
@@ -26,6 +26,10 @@ def parse_args():
         type=int,
         default=8,
         help='number of test pictures to show (default: 8)')
+    parser.add_argument(
+        '--report',
+        action='store_true',
+        help='write the report too, its maps by PCA, from the same features')
     args = parser.parse_args()
     if args.queries < 1:
         parser.error(f'--queries {args.queries} must be at least 1')
@@ -56,7 +60,8 @@ def main():
     args = parse_args()
     try:
         log = read_run(args.work_dir)
-        curves = draw_curves(log, osp.join(args.work_dir, 'curves.png'))
+        charts = [loss_chart([log])] + ([knn_chart([log])] if log.knn else [])
+        curves = draw_charts(charts, osp.join(args.work_dir, 'curves.png'))
         checkpoint = args.checkpoint or log.checkpoint
         if not checkpoint or not osp.isfile(checkpoint):
             raise FileNotFoundError(
@@ -65,18 +70,22 @@ def main():
         if log.config is None:
             raise FileNotFoundError(f'no config.py beside the scalars of '
                                     f'{args.work_dir} ({curves} was drawn)')
-        rows = find_neighbours(
-            Config.fromfile(log.config), checkpoint, args.queries)
+        features = RunFeatures(log.cfg, checkpoint)
+        rows = find_neighbours(features, args.queries)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(f'error: {error}')
-    neighbours = draw_neighbours(
-        rows, osp.join(args.work_dir, 'neighbours.png'),
-        f'Nearest training pictures by {osp.basename(checkpoint)}')
+    title = f'Nearest training pictures by {osp.basename(checkpoint)}'
+    neighbours = draw_gallery(
+        neighbours_gallery(rows, title),
+        osp.join(args.work_dir, 'neighbours.png'))
     right = sum(sum(row.right) for row in rows)
     total = sum(len(row.right) for row in rows)
     print_numbers(log)
     print(f'neighbours of the query\'s class: {right} of {total}')
     print(f'curves: {curves}\nneighbours: {neighbours}')
+    if args.report:
+        report = osp.join(args.work_dir, 'report.html')
+        print(f'report: {write_report([log], [features], report)}')
 
 
 if __name__ == '__main__':

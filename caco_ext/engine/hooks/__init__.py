@@ -5,12 +5,15 @@ from .checkpoint_hook import WholeCheckpointHook
 from .divided_memory_hook import DividedMemoryHook
 from .finite_check_hook import FiniteCheckHook, NumbersGoneWrong
 from .knn_hook import KNNHook
+from .preview_hook import PreviewHook
+from .run_record_hook import RunRecordHook
 from .setup_check_hook import SetupCheckHook
 from .stop_hook import StopHook
 from .train_signals_hook import TrainSignalsHook
 
 __all__ = [
     'BankFillHook', 'BrokenPicturesHook', 'DividedMemoryHook',
-    'FiniteCheckHook', 'KNNHook', 'NumbersGoneWrong', 'SetupCheckHook',
-    'StopHook', 'TrainSignalsHook', 'WholeCheckpointHook'
+    'FiniteCheckHook', 'KNNHook', 'NumbersGoneWrong', 'PreviewHook',
+    'RunRecordHook', 'SetupCheckHook', 'StopHook', 'TrainSignalsHook',
+    'WholeCheckpointHook'
 ]

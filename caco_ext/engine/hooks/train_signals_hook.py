@@ -1,4 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
+import os
 import time
 from typing import Dict, Optional, Tuple
 
@@ -9,13 +10,26 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 
+def host_memory() -> float:
+    """Memory that this process occupies, without its loaders' workers.
+
+    Returns:
+        float: In MiB.
+    """
+    with open('/proc/self/statm', encoding='ascii') as file:
+        pages = int(file.read().split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
+
+
 @HOOKS.register_module()
 class TrainSignalsHook(Hook):
     """Log what tells whether pre-training goes well.
 
-    Images per second of all ranks together, and what the model's ``signals``
-    gives: coefficient of the key encoder's average, learning rate and mean
-    norm of the bank, share of its columns that were positives this epoch.
+    Images per second of all ranks together, memory of this process in MiB
+    (mmengine logs that of the GPU as ``memory``), and what the model's
+    ``signals`` gives: coefficient of the key encoder's average, learning rate
+    and mean norm of the bank, share of its columns that were positives this
+    epoch.
     They reach the log, the scalars file and every visualizer with the losses.
 
     Collapse shows in three of them, and is warned of once until they recover:
@@ -101,7 +115,9 @@ class TrainSignalsHook(Hook):
         if not last and not self.every_n_inner_iters(batch_idx, self.interval):
             return
         now = time.perf_counter()
-        values = dict(images_per_second=self._images / (now - self._since))
+        values = dict(
+            images_per_second=self._images / (now - self._since),
+            host_memory=host_memory())
         self._since, self._images = now, 0
         model = self._model(runner)
         if hasattr(model, 'signals'):

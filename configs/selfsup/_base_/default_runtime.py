@@ -12,6 +12,7 @@ default_hooks = dict(
     finite_check=dict(type='FiniteCheckHook'),
     bank_fill=dict(type='BankFillHook'),
     divided_memory=dict(type='DividedMemoryHook'),
+    record=dict(type='RunRecordHook'),
     signals=dict(type='TrainSignalsHook', interval=50),
     broken_pictures=dict(type='BrokenPicturesHook'))
 

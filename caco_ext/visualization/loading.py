@@ -1,0 +1,114 @@
+"""From a config and a checkpoint to a model and its data sets."""
+import pickle
+import zipfile
+from typing import Any, Dict, Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import HOOKS, MODELS, init_default_scope
+from torch import nn
+
+from caco_ext.engine.hooks.knn_hook import KNNHook
+
+
+def build_knn_hook(cfg: Config) -> KNNHook:
+    """Build the KNNHook that a config names.
+
+    Args:
+        cfg (Config): Config of a run.
+
+    Returns:
+        KNNHook: The hook, not part of any runner.
+
+    Raises:
+        ValueError: The config has none.
+    """
+    hooks = list((cfg.get('default_hooks') or {}).values())
+    hooks += cfg.get('custom_hooks') or []
+    for hook in hooks:
+        kind = hook['type'] if hook else None
+        if kind is KNNHook or str(kind).split('.')[-1] == 'KNNHook':
+            return HOOKS.build(hook)
+    raise ValueError('the config of this run has no KNNHook, whose data sets '
+                     'the pictures are taken from')
+
+
+def read_checkpoint(path: str) -> Dict[str, Any]:
+    """Open a checkpoint; tensors are read when they are used.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        dict[str, Any]: What it holds.
+
+    Raises:
+        ValueError: It is damaged, or no checkpoint.
+    """
+    try:
+        return torch.load(
+            path,
+            map_location='cpu',
+            weights_only=True,
+            mmap=zipfile.is_zipfile(path))
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f'{path} cannot be read as a checkpoint: '
+                         f'{str(error).splitlines()[0]}') from error
+
+
+def load_model(cfg: Config, checkpoint: str) -> nn.Module:
+    """Build the model of a config with the weights of a checkpoint.
+
+    Args:
+        cfg (Config): Config of a run.
+        checkpoint (str): A checkpoint of it, whole or backbone only.
+
+    Returns:
+        nn.Module: The model in evaluation mode, on the GPU where there is
+        one. What the checkpoint has beside the backbone is loaded as far as
+        it is there.
+
+    Raises:
+        ValueError: The checkpoint does not hold exactly this backbone, or
+            cannot be read.
+    """
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    content = read_checkpoint(checkpoint)
+    state = content.get('state_dict', content)
+    prefix = 'backbone.'
+    weights = {
+        name[len(prefix):]: value
+        for name, value in state.items() if name.startswith(prefix)
+    }
+    model = MODELS.build(cfg.model)
+    try:
+        model.backbone.load_state_dict(weights)
+        model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise ValueError(f'{checkpoint!r} does not hold the backbone of this '
+                         f'config: {error}') from error
+    model.eval()
+    return model.to('cuda' if torch.cuda.is_available() else 'cpu')
+
+
+def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
+    """The config that belongs to a checkpoint.
+
+    Args:
+        checkpoint (str): A checkpoint of a run.
+        path (str, optional): The config's file, where it is known.
+            Defaults to None: the one that the checkpoint holds.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        ValueError: The checkpoint holds none.
+    """
+    if path is not None:
+        return Config.fromfile(path)
+    text = read_checkpoint(checkpoint).get('meta', {}).get('cfg')
+    if not text:
+        raise ValueError(f'{checkpoint} holds no config, as a checkpoint of a '
+                         'run does; name it with --config')
+    return Config.fromstring(text, '.py')

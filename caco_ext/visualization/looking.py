@@ -1,0 +1,109 @@
+"""Pictures of where a network looks."""
+from contextlib import ExitStack
+from typing import List, Optional, Sequence, Tuple
+
+import numpy as np
+from torch import Tensor, nn
+
+from caco_ext.evaluation import evaluation_mode
+from .attention import (activation_map, activation_rollout, attention_weights,
+                        input_size, prepare, square, stage_maps)
+from .panels import GREEN, Gallery, Tile
+from .tiles import fit, mark, overlay
+
+# Pixels of a tile: maps of a few places have to be seen on small pictures.
+SHOWN = 160
+
+
+def _grid(weights: Tensor, images: Tensor) -> Tuple[int, int]:
+    """Rows and columns of places, in the proportions of the pictures."""
+    places, (height, width) = weights.size(-1), images.shape[2:]
+    rows = max(1, round((places * height / width)**0.5))
+    return rows, places // rows
+
+
+def look(model: nn.Module,
+         pictures: Sequence[np.ndarray],
+         size: Optional[int] = None,
+         block: int = 0,
+         place: Optional[Tuple[float, float]] = None,
+         title: str = '') -> Gallery:
+    """Show where a network looks.
+
+    Args:
+        model (nn.Module): An algorithm with ``backbone`` and
+            ``data_preprocessor``. Its mode and buffers stay.
+        pictures (Sequence[np.ndarray]): (H, W, 3) uint8 RGB.
+        size (int, optional): See :func:`input_size`. Defaults to None.
+        block (int): Of CARE's attention stack, from 0. Defaults to 0, which
+            has the finest map.
+        place (tuple[float, float], optional): Which place attends, down and
+            across as shares of the picture. Defaults to None: the place of
+            strongest activation.
+        title (str): Printed above. Defaults to ''.
+
+    Returns:
+        Gallery: A row for each picture: the picture, the activation of its
+        last map, the rollout over all stages; for CARE each head at the
+        marked place, and how much all places attend to each.
+
+    Raises:
+        ValueError: The size or the block does not fit the model.
+    """
+    shape = input_size(model, pictures, size)
+    pictures = [square(picture, shape) for picture in pictures]
+    with ExitStack() as stack:
+        # not of the whole model: banks are large, and each rank has its own
+        for name in ('backbone', 'attention'):
+            if isinstance(getattr(model, name, None), nn.Module):
+                stack.enter_context(evaluation_mode(getattr(model, name)))
+        images = prepare(model, pictures)
+        maps = stage_maps(model.backbone, images)
+        weights = attention_weights(model, images, block)
+    active = activation_map(maps[-1]).cpu().numpy()
+    rolled = activation_rollout(maps).cpu().numpy()
+    rows = []
+    for i, picture in enumerate(pictures):
+        large = fit(picture, SHOWN)
+        row = [
+            Tile(large, 'picture'),
+            Tile(overlay(large, active[i]), 'activation'),
+            Tile(overlay(large, rolled[i]), 'all stages')
+        ]
+        if weights is not None:
+            grid = _grid(weights, images)
+            where = _place(active[i], grid, place)
+            row += _heads(large, weights[i].cpu().numpy(), grid, where)
+        rows.append(row)
+    note = ('activation: share of each place in the averaged feature, of no '
+            'class; all stages: product of the activations of all stages')
+    if weights is not None:
+        note += (f'; heads: what the framed place attends to in block '
+                 f'{block} of the attention stack; attended: what all places '
+                 'and heads attend to')
+    return Gallery(title, rows, note)
+
+
+def _place(active: np.ndarray, grid: Tuple[int, int],
+           place: Optional[Tuple[float, float]]) -> Tuple[int, int]:
+    if place is None:
+        top = np.unravel_index(active.argmax(), active.shape)
+        place = [(edge + 0.5) / n for edge, n in zip(top, active.shape)]
+    return tuple(
+        min(n - 1, max(0, int(edge * n))) for edge, n in zip(place, grid))
+
+
+def _heads(picture: np.ndarray, weights: np.ndarray, grid: Tuple[int, int],
+           where: Tuple[int, int]) -> List[Tile]:
+    """Tiles of each head at a place, and of all."""
+    height, width = picture.shape[:2]
+    box = (where[0] * height // grid[0], where[1] * width // grid[1],
+           height // grid[0], width // grid[1])
+    number = where[0] * grid[1] + where[1]
+    tiles = [
+        Tile(
+            mark(overlay(picture, head[number].reshape(grid)), box, GREEN, 2),
+            f'head {h + 1}') for h, head in enumerate(weights)
+    ]
+    attended = weights.mean((0, 1)).reshape(grid)
+    return [*tiles, Tile(overlay(picture, attended), 'attended')]

@@ -1,0 +1,200 @@
+"""Where a run comes from: config, its base, versions, commit, machine."""
+import os.path as osp
+from glob import glob
+from typing import Any, Dict, List, Optional, Tuple
+
+from mmengine.config import Config
+
+from caco_ext.converters.options import config_path
+from caco_ext.transfer.results import FILE, read_results
+from .panels import Code, Note, Panel, Table
+from .run_logs import RunLog
+
+# What a runner reads; the rest are names of a config's own.
+_READ = ('model', 'auto_scale_lr', 'randomness', 'custom_imports',
+         'param_scheduler', 'visualizer')
+_READ_ENDS = ('_cfg', '_dataloader', '_wrapper', '_hooks', '_evaluator')
+_ABSENT = '(absent)'
+
+
+def flatten(value: Any, name: str = '') -> Dict[str, Any]:
+    """Settings by dotted name.
+
+    Args:
+        value (Any): A config or a part of one.
+        name (str): Its own name. Defaults to ''.
+
+    Returns:
+        dict[str, Any]: Leaves; positions in lists are numbers.
+    """
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, (list, tuple)) and any(
+            isinstance(one, (dict, list, tuple)) for one in value):
+        items = list(enumerate(value))
+    else:
+        return {name: list(value) if isinstance(value, tuple) else value}
+    if not items:
+        return {name: value}
+    return {
+        key: leaf
+        for part, inner in items
+        for key, leaf in flatten(
+            inner, f'{name}.{part}' if name else str(part)).items()
+    }
+
+
+def differences(cfg: Config, base: Config) -> List[Tuple[str, str, str]]:
+    """What one config sets otherwise than another.
+
+    Only settings of the run count: names that a file defines for its own
+    use (``crop``, ``lr``, ...) are left out where neither runner nor tools
+    read them.
+
+    Args:
+        cfg (Config): Config of the run.
+        base (Config): What it is compared with.
+
+    Returns:
+        list[tuple[str, str, str]]: Name, value in the base, value here.
+    """
+    here, there = (
+        flatten({
+            name: value
+            for name, value in one.to_dict().items()
+            if name in _READ or name.endswith(_READ_ENDS)
+        }) for one in (cfg, base))
+    # mmengine writes scopes into what it has built
+    names = [
+        name for name in dict.fromkeys([*there, *here])
+        if not name.endswith('_scope_')
+    ]
+    return [(name, _text(there, name), _text(here, name)) for name in names
+            if _text(there, name) != _text(here, name)]
+
+
+def _text(settings: Dict[str, Any], name: str) -> str:
+    return repr(settings[name]) if name in settings else _ABSENT
+
+
+def find_base(log: RunLog, cfg: Config) -> Optional[str]:
+    """Find the config of this package that a run comes from.
+
+    Args:
+        log (RunLog): The run.
+        cfg (Config): Its config.
+
+    Returns:
+        str | None: The one that the run was started with, where the run
+        noted it or left a copy under its name; else the nearest of the same
+        method; None of a method that the package does not have.
+    """
+    method = str(cfg.model.get('type', '')).split('.')[-1].lower()
+    try:
+        folder = osp.dirname(config_path(f'{method}/metafile.yml'))
+    except FileNotFoundError:
+        return None
+    found = sorted(glob(osp.join(folder, '*.py')))
+    for path in found:
+        if osp.isfile(osp.join(log.work_dir, osp.basename(path))):
+            return path
+    counts = [(len(differences(cfg, Config.fromfile(path))), path)
+              for path in found]
+    return min(counts)[1] if counts else None
+
+
+def config_panels(log: RunLog, base: Optional[str] = None) -> List[Panel]:
+    """The config of a run and what differs from its base.
+
+    Args:
+        log (RunLog): The run.
+        base (str, optional): Config to compare with. Defaults to None: see
+            :func:`find_base`.
+
+    Returns:
+        list[Panel]: Panels, or a note where the run left no config.
+    """
+    cfg = log.cfg
+    if cfg is None:
+        return [Note('The run left no config.py beside its scalars.')]
+    base = base or find_base(log, cfg)
+    panels: List[Panel] = []
+    if base is None:
+        panels.append(
+            Note('No config of this package is of this method, so '
+                 'there is none to compare with; name one with '
+                 '--base.'))
+    else:
+        rows = differences(cfg, Config.fromfile(base))
+        name = osp.basename(base)
+        panels.append(
+            Table(f'What differs from {name}', ('setting', 'base', 'this run'),
+                  rows) if rows else Note(f'Nothing differs from {name}.'))
+    return [*panels, Code('The whole config', cfg.pretty_text)]
+
+
+def record_panels(log: RunLog) -> List[Panel]:
+    """Versions, commit, machine and command of a run.
+
+    Args:
+        log (RunLog): The run.
+
+    Returns:
+        list[Panel]: A table, or a note where the run noted nothing.
+    """
+    if not log.record:
+        return [
+            Note('The run noted no versions, commit and machine: '
+                 'RunRecordHook was not among its hooks. Its .log file begins '
+                 'with the environment.')
+        ]
+    rows = []
+    for name, value in log.record.items():
+        if isinstance(value, dict):
+            value = ', '.join(f'{k} {v}' for k, v in value.items())
+        rows.append((name.replace('_', ' '), str(value)))
+    return [Table('Versions, commit and machine', ('', ''), rows)]
+
+
+def find_results(folders: List[str]) -> List[str]:
+    """Results of benchmarks in and below folders.
+
+    Args:
+        folders (list[str]): Where to look.
+
+    Returns:
+        list[str]: Paths of results.json.
+    """
+    found = set()
+    for folder in folders:
+        found |= set(glob(osp.join(folder, '**', FILE), recursive=True))
+    return sorted(found)
+
+
+def results_panel(folders: List[str]) -> Panel:
+    """What was measured downstream.
+
+    Args:
+        folders (list[str]): Where to look for results.json.
+
+    Returns:
+        Table | Note: A note where there is none.
+    """
+    rows = []
+    for path in find_results(folders):
+        content = read_results(path)
+        best = content.get('best', {})
+        for name, value in content['metrics'].items():
+            top = best.get(name, {}).get('value')
+            rows.append((content['task'], name, f'{value:.4g}',
+                         '' if top is None else f'{top:.4g}',
+                         osp.basename((content.get('checkpoint')
+                                       or {}).get('path', 'random')),
+                         content.get('protocol', '')))
+    if not rows:
+        return Note('No results.json of a benchmark is below the work '
+                    'directory; tools/benchmarks/TASK/run.sh writes one, and '
+                    '--results names further folders.')
+    return Table('Results of benchmarks',
+                 ('task', 'metric', 'last', 'best', 'checkpoint', 'protocol'),
+                 rows)

@@ -1,0 +1,171 @@
+"""A report of one run or several, from what they left behind."""
+import os.path as osp
+from typing import Callable, List, Optional, Sequence
+
+from .bank_health import memory_panels
+from .curves import labels, scalar_charts
+from .embedding import embedding_chart
+from .looking import look
+from .markdown import write_markdown
+from .neighbours import find_neighbours, neighbours_gallery
+from .panels import Note, Panel, Section, Table
+from .provenance import config_panels, record_panels, results_panel
+from .run_features import RunFeatures, choose_queries
+from .run_logs import RunLog
+from .views import make_views, views_gallery
+
+FORMATS = ('html', 'md')
+PICTURES = 8
+
+
+def progress(log: RunLog) -> str:
+    """How far a run has come.
+
+    Args:
+        log (RunLog): The run.
+
+    Returns:
+        str: As '15 of 15 epochs' or '3.4 of 15 epochs, unfinished'.
+    """
+    # the last iterations of an epoch are not always logged
+    done = max(log.train[-1]['iter'] / log.epoch_length,
+               *log.knn_by_epoch()[0], *log.checkpoints(), 0)
+    train_cfg = (log.cfg or {}).get('train_cfg') or {}
+    total = train_cfg.get('max_epochs')
+    if not total:
+        return f'{done:.3g} epochs'
+    text = f'{done:.3g} of {total} epochs'
+    return text if done >= total else text + ', unfinished'
+
+
+def overview(logs: Sequence[RunLog]) -> Table:
+    """The numbers that one asks for first.
+
+    Args:
+        logs (Sequence[RunLog]): The runs.
+
+    Returns:
+        Table: A row for each run.
+    """
+    rows = []
+    for log in logs:
+        epochs, losses = log.loss_by_epoch()
+        _, accuracies = log.knn_by_epoch()
+        speeds = log.scalar('images_per_second')[1]
+        knn = ['', '', '']
+        if accuracies:
+            knn[1:] = f'{accuracies[-1]:.2f} %', f'{max(accuracies):.2f} %'
+        if log.untrained_knn is not None:
+            knn[0] = f'{log.untrained_knn:.2f} %'
+        speed = f'{sorted(speeds)[len(speeds) // 2]:.1f}' if speeds else ''
+        checkpoint = osp.basename(log.checkpoint) if log.checkpoint else 'none'
+        rows.append(
+            (log.name, progress(log), f'{losses[0]:.3f} to {losses[-1]:.3f}',
+             *knn, speed, checkpoint))
+    return Table('', ('run', 'progress', 'loss', 'kNN untrained', 'kNN last',
+                      'kNN best', 'images/s (median)', 'last checkpoint'),
+                 rows)
+
+
+def _or_note(make: Callable[[], List[Panel]]) -> List[Panel]:
+    """Panels, or why they cannot be: a report shows what there is."""
+    try:
+        return make()
+    except (ValueError, FileNotFoundError, ImportError) as error:
+        return [Note(f'Not shown: {error}')]
+
+
+def run_sections(log: RunLog,
+                 features: RunFeatures,
+                 method: str = 'pca',
+                 base: Optional[str] = None,
+                 results: Optional[Sequence[str]] = None) -> List[Section]:
+    """What is known of one run.
+
+    Args:
+        log (RunLog): The run.
+        features (RunFeatures): Of the checkpoint to show.
+        method (str): Of the embeddings: 'pca', 'tsne' or 'umap'. Defaults to
+            'pca', the fastest.
+        base (str, optional): Config to compare with. Defaults to None.
+        results (Sequence[str]): Further folders with results of benchmarks.
+            Defaults to None.
+
+    Returns:
+        list[Section]: In order.
+    """
+
+    def pictures() -> List[Panel]:
+        test = features.test
+        chosen = choose_queries(test.labels, PICTURES)
+        return [look(features.model, [test.picture(i) for i in chosen])]
+
+    def views() -> List[Panel]:
+        seed = (features.cfg.get('randomness') or {}).get('seed') or 0
+        return [views_gallery(make_views(features.cfg, PICTURES, seed))]
+
+    parts = [
+        ('Neighbours',
+         lambda: [neighbours_gallery(find_neighbours(features, PICTURES))]),
+        ('Embedding', lambda: [embedding_chart(features, method)]),
+        ('Memory', lambda: memory_panels(log, features, method)),
+        ('Where it looks', pictures),
+        ('Views', views),
+    ]
+    sections = []
+    for title, make in parts:
+        if features.cfg is None:
+            panels = [Note('The run left no config.py beside its scalars.')]
+        elif features.checkpoint is None and title != 'Views':
+            panels = [Note('The run has saved no checkpoint yet.')]
+        else:
+            panels = _or_note(make)
+        sections.append(Section(title, panels))
+    folders = [log.work_dir, *(results or ())]
+    sections.append(
+        Section('Downstream', _or_note(lambda: [results_panel(folders)])))
+    sections.append(
+        Section('Config', _or_note(lambda: config_panels(log, base))))
+    sections.append(Section('Versions and machine', record_panels(log)))
+    return sections
+
+
+def write_report(logs: Sequence[RunLog],
+                 features: Sequence[RunFeatures],
+                 path: str,
+                 form: str = 'html',
+                 **options) -> str:
+    """Write the report of one run or several.
+
+    Args:
+        logs (Sequence[RunLog]): The runs.
+        features (Sequence[RunFeatures]): One for each.
+        path (str): The file to write.
+        form (str): 'html' for one file that needs no network, or 'md' for
+            Markdown and a folder of PNG files. Defaults to 'html'.
+        **options: Of :func:`run_sections`.
+
+    Returns:
+        str: ``path``.
+
+    Raises:
+        ValueError: There is no such format.
+    """
+    if form not in FORMATS:
+        raise ValueError(f'format {form!r} of a report is unknown; use one of '
+                         f'{", ".join(FORMATS)}')
+    sections = [
+        Section('Overview', [overview(logs)]),
+        Section('Curves', scalar_charts(logs))
+    ]
+    for log, extracted, label in zip(logs, features, labels(logs)):
+        if label:
+            sections.append(Section(label, [overview([log])], chapter=True))
+        sections += run_sections(log, extracted, **options)
+    names = ', '.join(log.name for log in logs)
+    title = f'Report of {names}'
+    if form == 'md':
+        return write_markdown(title, sections, path)
+    # here, so that Markdown does without plotly
+    from .page import write_page
+    return write_page(title, sections, path)

@@ -1,0 +1,156 @@
+"""Panels as PNG files, drawn by matplotlib."""
+import os
+from typing import Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .panels import DARK, Chart, Gallery, colours
+
+# Points that still get a mark of their own on a line.
+MARKED = 50
+
+
+def save_figure(figure: Figure, path: str) -> None:
+    """Save a figure under a temporary name and rename it.
+
+    Args:
+        figure (Figure): What to save, at 150 dots per inch.
+        path (str): A ``.png`` file.
+    """
+    part = f'{path}.{os.getpid()}.part'
+    # the canvas is chosen here, so no display is looked for
+    FigureCanvasAgg(figure).print_figure(
+        part, dpi=150, format='png', bbox_inches='tight')
+    os.replace(part, path)
+
+
+def _draw_chart(axes, chart: Chart) -> None:
+    for one, colour in zip(chart.series, colours(chart.series)):
+        name = one.name or None
+        if one.kind == 'level':
+            axes.axhline(one.y[0], color=colour, linestyle='--', label=name)
+        elif one.kind == 'bars':
+            width = (max(one.x) - min(one.x)) / max(1, len(one.x) - 1) or 1
+            axes.bar(one.x, one.y, width=width, color=colour, label=name)
+        elif one.kind == 'points':
+            axes.scatter(one.x, one.y, s=6, color=colour, label=name)
+        else:
+            axes.plot(
+                one.x,
+                one.y,
+                color=colour,
+                label=name,
+                alpha=0.3 if one.faint else 1,
+                linewidth=1 if one.faint else 1.5,
+                marker='o' if len(one.x) <= MARKED and not one.faint else None,
+                markersize=4)
+    axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
+    axes.set_title(chart.title, loc='left', fontsize=11)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(alpha=0.25)
+    if chart.log:
+        axes.set_yscale('log')
+    if chart.xlabel == 'epochs':
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    named = sum(bool(one.name) for one in chart.series)
+    if named > 8:
+        axes.legend(
+            frameon=False,
+            fontsize=7,
+            markerscale=2,
+            loc='center left',
+            bbox_to_anchor=(1, 0.5))
+    elif named:
+        axes.legend(frameon=False, fontsize=9)
+
+
+def draw_charts(charts: Sequence[Chart], path: str, columns: int = 2) -> str:
+    """Draw charts side by side.
+
+    Args:
+        charts (Sequence[Chart]): One or more.
+        path (str): The ``.png`` file to write.
+        columns (int): Charts in a row. Defaults to 2.
+
+    Returns:
+        str: ``path``.
+    """
+    columns = min(columns, len(charts))
+    rows = -(-len(charts) // columns)
+    width, height = (7, 5) if charts[0].wide else (5, 3.6)
+    figure = Figure(
+        figsize=(width * columns, height * rows), layout='constrained')
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, chart in zip(grid, charts):
+        _draw_chart(axes, chart)
+    for axes in list(grid)[len(charts):]:
+        axes.set_axis_off()
+    save_figure(figure, path)
+    return path
+
+
+def _gallery_figure(gallery: Gallery) -> Figure:
+    columns = max(len(row) for row in gallery.rows)
+    lines = max(
+        tile.caption.count('\n') + 1 for row in gallery.rows for tile in row)
+    ratios = [1, 0.15] + [1] * (columns - 1)  # a gap after the first
+    figure = Figure(
+        figsize=(1.45 * columns + 0.2,
+                 (1.45 + 0.15 * lines) * len(gallery.rows) + 0.6),
+        layout='constrained')
+    grid = figure.subplots(
+        len(gallery.rows),
+        columns + 1,
+        squeeze=False,
+        gridspec_kw=dict(width_ratios=ratios))
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for row, line in zip(gallery.rows, grid):
+        for axes, tile in zip([line[0], *line[2:]], row):
+            axes.set_axis_on()
+            axes.imshow(tile.picture)
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set(
+                    color=tile.colour or DARK,
+                    linewidth=3.5 if tile.colour else 0.5)
+            axes.set_xlabel(
+                tile.caption,
+                fontsize=8,
+                color=tile.colour or DARK,
+                labelpad=3)
+    figure.suptitle(f'{gallery.title}\n{gallery.note}'.strip(), fontsize=9)
+    return figure
+
+
+def draw_gallery(gallery: Gallery, path: str) -> str:
+    """Draw rows of pictures, the first of each row set apart.
+
+    Args:
+        gallery (Gallery): The pictures.
+        path (str): The ``.png`` file to write.
+
+    Returns:
+        str: ``path``.
+    """
+    save_figure(_gallery_figure(gallery), path)
+    return path
+
+
+def gallery_picture(gallery: Gallery) -> np.ndarray:
+    """The same as a picture, for whoever shows pictures.
+
+    Args:
+        gallery (Gallery): The pictures.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB, at 100 dots per inch.
+    """
+    figure = _gallery_figure(gallery)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

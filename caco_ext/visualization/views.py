@@ -1,0 +1,230 @@
+"""The views that a pipeline makes, with what was drawn for each."""
+from dataclasses import dataclass, field
+from typing import Any, Callable, List, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+
+from caco_ext.datasets.transforms import MultiCrop, ViewCrop, device_ops
+from .panels import PALETTE, Gallery, Tile
+from .run_features import rgb_picture
+from .tiles import fit, mark
+
+# Pixels of an original in a gallery: its boxes have to be seen.
+ORIGINAL = 160
+Box = Tuple[int, int, int, int]
+
+
+@dataclass
+class View:
+    """One view of a picture.
+
+    Attributes:
+        picture (np.ndarray): (h, w, 3) uint8 RGB, before normalisation.
+        box (tuple, optional): Top, left, height and width of its crop in
+            the original; None where no ViewCrop made it.
+        draws (list[str]): What was drawn for it, behind the crop.
+    """
+    picture: Optional[np.ndarray] = None
+    box: Optional[Box] = None
+    draws: List[str] = field(default_factory=list)
+
+
+@dataclass
+class PictureViews:
+    """A picture and its views.
+
+    Attributes:
+        original (np.ndarray): (H, W, 3) uint8 RGB, as it was loaded.
+        views (list[View]): In the order in which the model gets them.
+    """
+    original: np.ndarray
+    views: List[View]
+
+
+def describe(step: tuple) -> str:
+    """Say a drawn step in words.
+
+    Args:
+        step (tuple): Of ``RandomStep.plan`` or ``StrongAugment.plan``.
+
+    Returns:
+        str: As 'brightness 1.24', 'grey', 'Rotate -7'.
+    """
+    name, value = step[0], step[1]
+    if len(step) == 3:  # an operation of StrongAugment and its direction
+        return f'{name} {"-" if step[2] else ""}{value}'
+    return name if name in ('flip', 'grey') else f'{name} {value:.3g}'
+
+
+class ViewRecorder:
+    """Stands in the place of a data set's pipeline and takes notes.
+
+    The pipeline itself is what runs, with the draws that it makes anyway, so
+    that the views are those of the training.
+
+    Args:
+        dataset (BaseDataset): Its ``pipeline`` is replaced.
+
+    Raises:
+        ValueError: It has no pipeline.
+    """
+
+    def __init__(self, dataset) -> None:
+        steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
+        if not steps:
+            raise ValueError(f'{type(dataset).__name__} of train_dataloader '
+                             'has no pipeline whose views could be shown')
+        self.dataset = dataset
+        self.steps = steps
+        self.on_device = False
+        self.original: Optional[np.ndarray] = None
+        self.noted: List[View] = []
+        for step in steps:
+            if isinstance(step, MultiCrop):
+                self._listen(step)
+        dataset.pipeline = self
+
+    def __call__(self, results: dict) -> Any:
+        """Run the pipeline; keep the picture that views are made of."""
+        self.noted, self.original = [], None
+        for step in self.steps:
+            before = results.get('img') if isinstance(results, dict) else None
+            results = step(results)
+            if results is None:
+                return None
+            after = results.get('img') if isinstance(results, dict) else None
+            if isinstance(before, np.ndarray) and not isinstance(
+                    after, np.ndarray) and self.original is None:
+                self.original = before
+        return results
+
+    def _listen(self, multi: MultiCrop) -> None:
+        self.on_device = multi.on_device
+        for pipeline, left in zip(multi.pipelines, multi._left):
+            for step in [*pipeline.transforms, *left]:
+                if isinstance(step, ViewCrop):
+                    step.draw_box = self._noting_box(step.draw_box)
+                elif hasattr(step, 'plan'):
+                    step.plan = self._noting_plan(step.plan)
+        multi.pipelines = [self._begin(p) for p in multi.pipelines]
+
+    def _begin(self, pipeline: Callable) -> Callable:
+
+        def run(results):
+            self.noted.append(View())
+            return pipeline(results)
+
+        return run
+
+    def _noting_box(self, draw_box: Callable) -> Callable:
+
+        def draw(height, width):
+            box = draw_box(height, width)
+            self.noted[-1].box = box
+            return box
+
+        return draw
+
+    def _noting_plan(self, plan: Callable) -> Callable:
+
+        def draw():
+            steps = plan()
+            self.noted[-1].draws += map(describe, steps)
+            return steps
+
+        return draw
+
+    def views(self, index: int) -> PictureViews:
+        """Make the views of a picture.
+
+        Args:
+            index (int): Its number in the data set.
+
+        Returns:
+            PictureViews: The picture and its views.
+        """
+        item = self.dataset[index]
+        if self.on_device:
+            plans = item['data_samples'].get('view_plans')
+            item['inputs'] = [
+                device_ops.run(view[None], [plan])[0]
+                for view, plan in zip(item['inputs'], plans)
+            ]
+        count = len(item['inputs'])
+        views = self.noted if len(
+            self.noted) == count else [View() for _ in range(count)]
+        for i, view in enumerate(views):
+            view.picture = rgb_picture(item, i)
+        original = views[0].picture if self.original is None else \
+            np.ascontiguousarray(self.original[..., ::-1])
+        return PictureViews(original, views)
+
+
+def make_views(cfg: Config,
+               count: int = 8,
+               seed: int = 0,
+               epoch: int = 0) -> List[PictureViews]:
+    """Make the views of some training pictures of a config.
+
+    Args:
+        cfg (Config): Its ``train_dataloader.dataset`` is used.
+        count (int): Number of pictures, from the whole data set.
+            Defaults to 8.
+        seed (int): Seed of the run, whose draws are made. Defaults to 0.
+        epoch (int): Epoch whose draws are made, from 0. Defaults to 0.
+
+    Returns:
+        list[PictureViews]: One for each.
+
+    Raises:
+        ValueError: The config has no training data, or no pipeline.
+    """
+    loader = cfg.get('train_dataloader')
+    if not loader or not loader.get('dataset'):
+        raise ValueError('the config has no train_dataloader.dataset whose '
+                         'views could be shown')
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    with torch.random.fork_rng(devices=[]):
+        dataset = DATASETS.build(loader['dataset'])
+        if hasattr(dataset, 'set_epoch'):
+            dataset.set_epoch(seed, epoch)
+        recorder = ViewRecorder(dataset)
+        places = np.linspace(0, len(dataset), min(count, len(dataset)), False)
+        return [recorder.views(int(i)) for i in places]
+
+
+def views_gallery(pictures: List[PictureViews], title: str = '') -> Gallery:
+    """Originals with the boxes of their crops, and the views.
+
+    Args:
+        pictures (list[PictureViews]): Of :func:`make_views`.
+        title (str): Printed above. Defaults to ''.
+
+    Returns:
+        Gallery: A row for each picture.
+    """
+    rows = []
+    for one in pictures:
+        height = one.original.shape[0]
+        large = fit(one.original, ORIGINAL)
+        scale = large.shape[0] / height
+        row, tiles = [], []
+        for i, view in enumerate(one.views):
+            colour = PALETTE[i % len(PALETTE)] if view.box else ''
+            caption = f'view {i + 1}'
+            if view.box:
+                box = [round(edge * scale) for edge in view.box]
+                large = mark(large, box, colour, 2)
+                share = view.box[2] * view.box[3] / one.original[..., 0].size
+                caption += f', {share:.0%} of the area'
+            caption += ''.join(f'\n{text}' for text in view.draws)
+            tiles.append(Tile(view.picture, caption, colour))
+        size = 'x'.join(map(str, one.original.shape[1::-1]))
+        row = [Tile(large, f'original, {size}'), *tiles]
+        rows.append(row)
+    return Gallery(
+        title, rows, 'boxes: what each view was cut from; below '
+        'a view what was drawn for it, in the order of the steps')

@@ -1,0 +1,88 @@
+"""A page in a headless Chromium, at the widths of a phone and of a desk."""
+import html
+import json
+import re
+import shutil
+import subprocess
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ('chromium', 'chromium-browser',
+                                    'google-chrome'))), None)
+# Runs in the page, before and after all that is in it.
+BEFORE = '''<script>
+const faults = [];
+addEventListener('error', e => faults.push(String(e.message || e.target.src)),
+                 true);
+addEventListener('unhandledrejection', e => faults.push(String(e.reason)));
+for (const kind of ['error', 'warn'])
+  console[kind] = (...words) => faults.push(words.join(' '));
+</script>'''
+AFTER = '''<script>
+addEventListener('load', () => setTimeout(() => {
+  const plots = {}, thumbs = {};
+  for (const plot of document.querySelectorAll('.plot')) {
+    const title = plot.parentElement.querySelector('h3').textContent;
+    plots[title] = plot.querySelectorAll('.js-line, .point').length;
+    if (!plot.dataset.sheet) continue;
+    Plotly.Fx.hover(plot, [{curveNumber: 0, pointNumber: 0}]);
+    const style = getComputedStyle(document.getElementById('thumb'));
+    thumbs[title] = [style.display, style.backgroundImage.slice(0, 15)];
+  }
+  const empty = [...document.images].filter(i => !i.naturalWidth).length;
+  const small = [...document.querySelectorAll('figure img, .plot')]
+    .map(e => e.getBoundingClientRect().width);
+  parent.postMessage(JSON.stringify({
+    faults, plots, thumbs, empty, least: Math.min(...small),
+    width: innerWidth, whole: document.documentElement.scrollWidth,
+    asked: performance.getEntriesByType('resource').map(e => e.name)
+      .filter(name => !name.startsWith('data:')),
+  }), '*');
+}, 300));
+</script>'''
+FRAMES = '''<!DOCTYPE html><body style="margin: 0"><pre id="said"></pre><script>
+const said = {};
+addEventListener('message', e => {
+  const one = JSON.parse(e.data);
+  said[one.width] = one;
+  document.getElementById('said').textContent = JSON.stringify(said);
+});
+</script>%s</body>'''
+
+
+def visit(page, folder, widths=(400, 1600), timeout=240):
+    """Open a page and let it say how it fares.
+
+    Args:
+        page (Path): The page.
+        folder (Path): For copies and the browser's profile.
+        widths (tuple[int]): Widths in pixels. Defaults to (400, 1600).
+        timeout (int): Seconds. Defaults to 240.
+
+    Returns:
+        dict[int, dict]: By width: 'faults' of the console, marks by the
+        'plots'' titles, 'thumbs' after a hover, 'empty' pictures, 'least'
+        width of a picture or plot, 'whole' width, addresses 'asked' for.
+    """
+    text = page.read_text(encoding='utf-8')
+    text = text.replace('<head>', '<head>' + BEFORE, 1)
+    head, _, tail = text.rpartition('</body>')
+    (folder / 'probed.html').write_text(head + AFTER + '</body>' + tail)
+    frames = ''.join(f'<iframe src="probed.html" width="{w}" height="900" '
+                     'frameborder="0"></iframe>' for w in widths)
+    (folder / 'frames.html').write_text(FRAMES % frames)
+    done = subprocess.run([
+        CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu',
+        '--disable-dev-shm-usage', '--host-resolver-rules=MAP * ~NOTFOUND',
+        f'--user-data-dir={folder / "profile"}', '--window-size=2100,1000',
+        '--virtual-time-budget=20000', '--dump-dom',
+        f'file://{folder / "frames.html"}'
+    ],
+                          capture_output=True,
+                          text=True,
+                          timeout=timeout)
+    said = re.search(r'<pre id="said">(.*?)</pre>', done.stdout, re.S)
+    assert said and said[1], done.stderr[-2000:]
+    return {
+        int(width): one
+        for width, one in json.loads(html.unescape(said[1])).items()
+    }

@@ -1,0 +1,120 @@
+"""Show where the network of a checkpoint looks.
+
+    python tools/analysis_tools/attention.py CHECKPOINT IMAGES -o attention.png
+
+For every method: the share of each place in the averaged feature, and the
+activations of all stages rolled into one map. For CARE: what each head of a
+block attends to from a place, and what is attended to most.
+"""
+import argparse
+import os.path as osp
+
+import caco_ext  # noqa: F401  registers the classes that configs name
+from caco_ext.datasets.sources import find_pictures
+from caco_ext.utils import UsageError, run_tool
+from caco_ext.visualization import draw_gallery, load_model, look
+from caco_ext.visualization.loading import config_of
+from caco_ext.visualization.tiles import read_picture
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line.
+
+    Returns:
+        ArgumentParser: The arguments.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='checkpoint of a run')
+    parser.add_argument(
+        'images',
+        nargs='+',
+        help='pictures, or folders, whose first --pictures are taken')
+    parser.add_argument(
+        '-o',
+        '--out',
+        default='attention.png',
+        help='file to write (default: attention.png)')
+    parser.add_argument(
+        '--config', help='config of the run (default: in the checkpoint)')
+    parser.add_argument(
+        '--pictures',
+        type=int,
+        default=8,
+        help='pictures of a folder (default: 8)')
+    parser.add_argument(
+        '--size',
+        type=int,
+        help='pixels at which pictures go through the network (default: '
+        'their own, 64 to 448; CARE: those it was built for)')
+    parser.add_argument(
+        '--block',
+        type=int,
+        default=0,
+        help="block of CARE's attention stack, from 0; -1 is the last "
+        '(default: 0)')
+    parser.add_argument(
+        '--place',
+        type=float,
+        nargs=2,
+        metavar=('DOWN', 'ACROSS'),
+        help='where the heads of CARE attend from, as shares of height and '
+        'width (default: the place of strongest activation)')
+    return parser
+
+
+def read_pictures(paths, count):
+    """Read pictures and the first ones of folders.
+
+    Args:
+        paths (list[str]): Files and folders.
+        count (int): Pictures of a folder.
+
+    Returns:
+        list[np.ndarray]: (H, W, 3) uint8 RGB.
+    """
+    files = []
+    for path in paths:
+        if osp.isdir(path):
+            found = find_pictures(path)
+            if not found:
+                raise UsageError(f'{path} has no pictures')
+            # from the whole folder, so from all its subfolders
+            step = max(1, len(found) // count)
+            files += found[::step][:count]
+        elif osp.isfile(path):
+            files.append(path)
+        else:
+            raise UsageError(f'no such picture: {path}')
+    return [read_picture(file) for file in files]
+
+
+def main(args: argparse.Namespace) -> None:
+    """Look at the pictures and draw.
+
+    Args:
+        args (Namespace): The arguments.
+    """
+    if args.place and not all(0 <= share <= 1 for share in args.place):
+        raise UsageError(f'--place {args.place[0]} {args.place[1]}: both are '
+                         'shares from 0 to 1')
+    if args.pictures < 1:
+        raise UsageError(f'--pictures {args.pictures} must be at least 1')
+    for path in (args.checkpoint, args.config):
+        if path and not osp.isfile(path):
+            raise UsageError(f'no such file: {path}')
+    try:
+        pictures = read_pictures(args.images, args.pictures)
+        cfg = config_of(args.checkpoint, args.config)
+        model = load_model(cfg, args.checkpoint)
+        gallery = look(model, pictures, args.size, args.block, args.place,
+                       osp.basename(args.checkpoint))
+        draw_gallery(gallery, args.out)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    print(f'attention: {args.out}')
+
+
+if __name__ == '__main__':
+    run_tool(get_parser(), main)
