@@ -170,7 +170,7 @@ def check_masks(dataset: Any, where: str) -> None:
     """
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
     load = [step for step in steps if type(step).__name__ == 'LoadAnnotations']
-    if not load or 'seg_map_path' not in dataset.get_data_info(0):
+    if not load or not dataset.get_data_info(0).get('seg_map_path'):
         return
     count = len(dataset.metainfo['classes'])
     chosen = np.linspace(0, len(dataset) - 1, min(_MASKS, len(dataset)))

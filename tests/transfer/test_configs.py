@@ -21,7 +21,8 @@ NETWORKS = {
 }
 CONFIGS = sorted(
     str(path.relative_to(ROOT)) for path in ROOT.glob('*/*/*.py')
-    if re.search(r'_r(esnet)?\d|^resnet', path.name))
+    if path.parent.name != '_base_'
+    and re.search(r'_r(esnet)?\d|^resnet', path.name))
 
 
 def test_all_depths_of_all_benchmarks_are_there():
