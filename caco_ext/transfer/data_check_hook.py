@@ -3,6 +3,7 @@ import os
 import os.path as osp
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
+import numpy as np
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -11,6 +12,8 @@ from torch import nn
 # Heads that decide among the data's classes; an RPN does not.
 _HEADS = ('head', 'bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
 _FILES = ('img_path', 'seg_map_path')
+# Masks of a data set that are read; to read all would take minutes.
+_MASKS = 16
 
 
 @HOOKS.register_module()
@@ -19,9 +22,10 @@ class DataCheckHook(Hook):
 
     Checks of the training and the validation set that it is not empty, that
     its classes are as many as the heads tell apart, that no label exceeds
-    them, that a COCO annotation file has all classes of the data set, and
-    that every picture and mask it lists is on the disk. Each folder is
-    listed once, which is quick on a network drive too.
+    them, in segmentation in 16 masks spread over the set, that a COCO
+    annotation file has all classes of the data set, and that every picture
+    and mask it lists is on the disk. Each folder is listed once, which is
+    quick on a network drive too.
     """
 
     priority = 'VERY_HIGH'
@@ -53,6 +57,7 @@ class DataCheckHook(Hook):
                 heads = find_heads(model)
                 check_classes(dataset, heads, where)
                 check_items(dataset, heads, where, folders)
+                check_masks(dataset, where)
 
 
 def leaves(dataset: Any) -> Iterator[Any]:
@@ -150,6 +155,38 @@ def check_items(dataset: Any, heads: List[Tuple[str, int]], where: str,
         raise FileNotFoundError(
             f'{where}: {len(missing)} of the files that its annotation lists '
             f'are not on the disk: {_first(missing)}')
+
+
+def check_masks(dataset: Any, where: str) -> None:
+    """Read some masks as training will, and look for labels beyond.
+
+    Args:
+        dataset (Dataset): The data set; passed over unless its pipeline
+            loads a mask of classes.
+        where (str): What to call the data set.
+
+    Raises:
+        ValueError: A mask has a label that is no class, or no labels.
+    """
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+    load = [step for step in steps if type(step).__name__ == 'LoadAnnotations']
+    if not load or not dataset.get_data_info(0).get('seg_map_path'):
+        return
+    count = len(dataset.metainfo['classes'])
+    chosen = np.linspace(0, len(dataset) - 1, min(_MASKS, len(dataset)))
+    for index in chosen.astype(int):
+        info = dataset.get_data_info(int(index))
+        mask = load[0](info)['gt_seg_map']
+        if mask.ndim != 2:
+            raise ValueError(
+                f'{where}: {info["seg_map_path"]} is a picture of colours, '
+                'not a mask with a class for each pixel')
+        beyond = np.setdiff1d(mask, [*range(count), dataset.ignore_index])
+        if len(beyond):
+            raise ValueError(
+                f'{where}: {info["seg_map_path"]} has the labels '
+                f'{_first(beyond)}, and there are {count} classes, from 0 to '
+                f'{count - 1}, and {dataset.ignore_index} for none')
 
 
 def _exists(path: str, folders: Dict[str, Set[str]]) -> bool:

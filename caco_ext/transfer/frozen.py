@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import all_gather_object, barrier, is_main_process
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, MODELS
 from torch import Tensor, nn
@@ -92,7 +92,8 @@ def features_of(model: FrozenBackbone,
     if cache is not None:
         key = _key(model.proof, dataset, pipeline, indices, labels)
         path = osp.join(cache, f'{key}.npz')
-        if osp.isfile(path):
+        # on several nodes it may be on the disk of the first only
+        if all(all_gather_object(osp.isfile(path))):
             with np.load(path) as file:
                 features, known = file['features'], file['labels']
             print_log(f'features of {len(known)} pictures from {path}',

@@ -1,5 +1,6 @@
 """A hook that writes ``results.json`` beside the logs of a run."""
 import os.path as osp
+from math import isnan
 from typing import Any, Dict, List, Optional
 
 from mmengine.dist import get_world_size, master_only
@@ -96,12 +97,14 @@ def best_of(history: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
 
     Returns:
         dict[str, dict]: 'value' and 'iter' by metric; of equal values the
-        first.
+        first. A metric that is never a number is left out.
     """
     best: Dict[str, Dict[str, Any]] = {}
     for entry in history:
         for name, value in entry['metrics'].items():
             # an AP that no ground truth defines is -1 or not a number
+            if isnan(value):
+                continue
             if name not in best or value > best[name]['value']:
                 best[name] = dict(value=value, iter=entry['iter'])
     return best

@@ -9,13 +9,13 @@ from mmengine.logging import print_log
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision import transforms as T
 
 from caco_ext.datasets.seeding import SharedSeed
 from caco_ext.evaluation import gather_shares
 from .frozen import FrozenBackbone
-from .voc07 import (VOC07Pictures, build_split, check_targets,
+from .voc07 import (CLASSES, VOC07Pictures, build_split, check_targets,
                     class_precisions, image_precision)
 
 TRAIN = T.Compose([
@@ -64,6 +64,9 @@ class Crops(Dataset):
 class Batches:
     """Batches of this rank: its share of each batch of all.
 
+    The share of the last batch may be empty; the rank takes part in its step
+    all the same.
+
     Args:
         size (int): Pictures of the set.
         batch_size (int): Of all ranks together.
@@ -82,6 +85,20 @@ class Batches:
 
     def __len__(self) -> int:
         return -(-self.size // self.batch_size)
+
+
+def collate(items: List[Tuple[Tensor, Tensor]]) -> List[Tensor]:
+    """Put crops and targets together, if only none of them.
+
+    Args:
+        items (list[tuple[Tensor, Tensor]]): Of :class:`Crops`.
+
+    Returns:
+        list[Tensor]: Crops (B, M, 3, H, W) and targets (B, 20).
+    """
+    if not items:
+        return [torch.zeros(0, 1, 3, 32, 32), torch.zeros(0, len(CLASSES))]
+    return default_collate(items)
 
 
 def train_layer(cfg: Config, model: FrozenBackbone, data: Crops) -> nn.Linear:
@@ -109,6 +126,7 @@ def train_layer(cfg: Config, model: FrozenBackbone, data: Crops) -> nn.Linear:
     loader = DataLoader(
         data,
         batch_sampler=Batches(len(data), cfg.batch_size, cfg.seed),
+        collate_fn=collate,
         num_workers=cfg.num_workers)
     for epoch in range(cfg.epochs):
         data.seed.set(cfg.seed, epoch)

@@ -6,8 +6,12 @@ import sys
 import pytest
 from mmengine.config import Config
 
-from tests.transfer.runs import CONFIGS, NARROW, ROOT, pretrained, write
+from tests.transfer import test_detection as detection
+from tests.transfer import test_segmentation as segmentation
+from tests.transfer.runs import (CONFIGS, NARROW, ROOT, pretrained, results,
+                                 write)
 from tests.transfer.test_classification import ADCO, make_folders, shrink
+from tests.transfer.tiny_data import make_voc
 from .conftest import environment, run_tool
 
 COLLECT = 'analysis_tools/collect_results.py'
@@ -33,24 +37,30 @@ def folder(tmp_path_factory):
     return folder
 
 
+def in_processes(folder,
+                 task: str,
+                 gpus: int,
+                 config: str = 'tiny.py') -> dict:
+    """Run a config of a folder from its ``a.pth``."""
+    run_tool(
+        f'benchmarks/{task}/run.sh',
+        config,
+        'a.pth',
+        gpus,
+        '--work-dir',
+        f'{task}{gpus}',
+        cwd=folder)
+    found = results(folder / f'{task}{gpus}')
+    assert found['processes'] == gpus
+    return found
+
+
 def test_two_processes_give_what_one_gives(folder):
     """A stock trainer and a tool of this package, in two processes each."""
-    results = {}
-    for gpus in (1, 2):
-        run_tool(
-            'benchmarks/knn/run.sh',
-            'knn.py',
-            'a.pth',
-            gpus,
-            '--work-dir',
-            f'knn{gpus}',
-            cwd=folder)
-        path = folder / f'knn{gpus}/results.json'
-        results[gpus] = json.loads(path.read_text())
-        assert results[gpus]['processes'] == gpus
-    assert results[1]['metrics'] == results[2]['metrics']
-    assert results[1]['checkpoint']['matched'] == {'backbone': 318}
-    assert {'torch', 'mmengine', 'caco_ext'} <= set(results[1]['versions'])
+    one, two = (in_processes(folder, 'knn', gpus, 'knn.py') for gpus in (1, 2))
+    assert one['metrics'] == two['metrics']
+    assert one['checkpoint']['matched'] == {'backbone': 318}
+    assert {'torch', 'mmengine', 'caco_ext'} <= set(one['versions'])
     run_tool(
         'benchmarks/linear/run.sh',
         'linear.py',
@@ -60,7 +70,7 @@ def test_two_processes_give_what_one_gives(folder):
         'train_dataloader.batch_size=6',
         cwd=folder)
     work = folder / 'work_dirs/benchmarks/linear/a'
-    found = json.loads((work / 'results.json').read_text())
+    found = results(work)
     assert found['processes'] == 2 and found['task'] == 'linear_imagenet'
     assert found['checkpoint']['matched'] == {'model.backbone': 318}
     output = run_tool(COLLECT, '.', '--out', folder / 'table.md', cwd=folder)
@@ -70,6 +80,50 @@ def test_two_processes_give_what_one_gives(folder):
     assert '(2 runs)' in row[0]
     top1 = found['best']['accuracy/top1']['value']
     assert f'{top1:.2f}' in row[0]
+
+
+def test_detection_in_two_processes(tmp_path):
+    """Three pictures on two ranks: each is in the figures once."""
+    pretrained(tmp_path / 'a.pth', **NARROW)
+    cfg = detection.coco(tmp_path, detection.C4, (4, 3))
+    cfg.train_dataloader.batch_size = 1
+    cfg.train_cfg.update(max_epochs=1, val_interval=1)
+    write(detection.narrow(cfg), tmp_path)
+    found = in_processes(tmp_path, 'detection', 2)
+    assert sum(found['checkpoint']['matched'].values()) == 318
+    detection.check_with_pycocotools(tmp_path, found['metrics'])
+    boxes = json.loads((tmp_path / 'predictions.bbox.json').read_text())
+    pictures = [box['image_id'] for box in boxes]
+    assert set(pictures) <= {0, 1, 2}
+    assert max(map(pictures.count, pictures)) <= 10
+
+
+def test_segmentation_in_two_processes(tmp_path):
+    pretrained(tmp_path / 'a.pth', **NARROW)
+    cfg = segmentation.voc(tmp_path, 3)
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.val_evaluator.output_dir = f'{tmp_path}/maps'
+    write(cfg, tmp_path)
+    found = in_processes(tmp_path, 'segmentation', 2)
+    assert found['metrics']['mIoU'] == pytest.approx(
+        segmentation.mean_iou(tmp_path, 3), abs=0.01)
+
+
+def test_voc07_layer_in_two_processes(tmp_path):
+    """The numbers of one; in the last batch one rank has no picture."""
+    pretrained(tmp_path / 'a.pth', **NARROW)
+    root = make_voc(tmp_path / 'VOCdevkit', 4) / 'VOC2007'
+    cfg = Config.fromfile(f'{CONFIGS}/classification/voc07/sgd_voc07.py')
+    cfg.update(
+        data_root=str(root),
+        num_workers=0,
+        epochs=2,
+        lr=1e-4,
+        batch_size=7,
+        per_image=True)
+    write(cfg, tmp_path)
+    one, two = (in_processes(tmp_path, 'voc07', n)['metrics'] for n in (1, 2))
+    assert one == pytest.approx(two) and one['per_image_AP'] > 0
 
 
 def shell(*arguments, cwd, **changes):

@@ -49,6 +49,30 @@ def run_stock(monkeypatch, package: str, script: str, *arguments) -> None:
     runpy.run_path(path, run_name='__main__')
 
 
+def resume(monkeypatch, package: str, config: str, work, *options) -> list:
+    """Go on with a run whose backbone's file is no longer there.
+
+    Args:
+        monkeypatch: See :func:`run_stock`.
+        package (str): As 'mmdet'.
+        config (str): Of the run.
+        work (Path): Its folder.
+        *options (str): Of ``--cfg-options``: how much further.
+
+    Returns:
+        list[int]: After which step each evaluation was, of both parts.
+    """
+    before = results(work)
+    for path in work.parent.glob('a.pth'):
+        path.unlink()
+    run_stock(monkeypatch, package, 'train.py', config, '--work-dir', work,
+              '--resume', '--cfg-options', *options)
+    after = results(work)
+    assert after['checkpoint'] == before['checkpoint']
+    assert after['history'][:len(before['history'])] == before['history']
+    return [entry['iter'] for entry in after['history']]
+
+
 def write(cfg: Config, folder, name: str = 'tiny.py') -> str:
     """Write a config that was changed.
 

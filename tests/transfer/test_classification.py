@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, OPTIMIZERS, init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
-from .runs import (CONFIGS, NARROW, losses, pretrained, quick, results,
+from .runs import (CONFIGS, NARROW, losses, pretrained, quick, results, resume,
                    run_stock, write)
 from .tiny_data import COLOURS
 
@@ -132,32 +132,65 @@ def test_the_papers_protocols():
         assert 'places205.csv' in cfg.train_dataloader.dataset.ann_file
 
 
+def places(folder: Path, name: str) -> Config:
+    """A benchmark on Places205, in the layout of its archive."""
+    root = folder / 'data'
+    lists, pictures = 'trainvalsplit_places205', (
+        'data/vision/torralba/deeplearning/images256')
+    (root / lists).mkdir()
+    (root / pictures).parent.mkdir(parents=True)
+    (root / pictures).symlink_to(root)
+    for split in ('train', 'val'):
+        (root / lists / f'{split}_places205.csv').write_text(''.join(
+            f'{split}/{line}'
+            for line in (root /
+                         f'meta/{split}.txt').read_text().splitlines(True)))
+    return shrink(f'places205/resnet50_{name}_places205.py', folder)
+
+
 def test_places205_as_the_host_means_it(data, monkeypatch):
     """Heads on five maps train and are measured; pooled for 224 pixels."""
     folder, _ = data
-    cfg = shrink('places205/resnet50_mhead_8xb32-steplr-28e_places205.py',
-                 folder)
+    cfg = places(folder, 'mhead_8xb32-steplr-28e')
     cfg.model.head.backbone = 'resnet50'
     cfg.model.backbone.update(stem_channels=64, base_channels=64)
     pretrained(folder / 'a.pth')
-    for loader, split in ((cfg.train_dataloader, 'train'),
-                          (cfg.val_dataloader, 'val'), (cfg.test_dataloader,
-                                                        'val')):
-        loader.dataset.update(
-            ann_file=f'meta/{split}.txt',
-            data_prefix=dict(img_path=split),
-            indices=4)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader,
+                   cfg.test_dataloader):
+        loader.dataset.update(indices=2)
         loader.dataset.pipeline = [
             dict(type='LoadImageFromFile'),
             dict(type='Resize', scale=(224, 224)),
             dict(type='PackClsInputs')
         ]
-    cfg.train_dataloader.batch_size = 4
+    cfg.train_dataloader.batch_size = 2
     cfg.train_cfg.max_epochs = 1
     train(monkeypatch, cfg, folder)
     metrics = results(folder / 'run')['metrics']
     assert set(metrics) == {f'head{i}/top1' for i in range(5)} | {'top1'}
     assert metrics['top1'] == max(metrics.values())
+    assert resume(monkeypatch, 'mmcls', str(folder / 'tiny.py'),
+                  folder / 'run', 'train_cfg.max_epochs=2') == [1, 2]
+
+
+def test_places205_as_adco_has_it(data, monkeypatch):
+    """One cosine over all epochs; the layer learns, the backbone does not."""
+    folder, weights = data
+    cfg = places(folder, 'linear-8xb32-coslr-100e')
+    cfg.train_cfg.max_epochs = 12
+    cfg.param_scheduler.update(T_max=12, end=12)
+    cfg.optim_wrapper.optimizer.lr = 4e-4
+    cfg.default_hooks.checkpoint.interval = 12
+    train(monkeypatch, cfg, folder)
+    found = results(folder / 'run')
+    assert found['task'] == 'linear_places205'
+    assert found['best']['accuracy/top1']['value'] > 60
+    state = torch.load(folder / 'run/epoch_12.pth')
+    [schedule] = state['param_schedulers']
+    last = 2e-4 * (1 + np.cos(np.pi * 11 / 12))
+    assert schedule['_last_value'] == [pytest.approx(last)]
+    for key, value in weights.items():
+        assert torch.equal(state['state_dict'][f'backbone.{key}'], value), key
 
 
 def test_fine_tuning_moves_the_backbone_and_resumes(data, monkeypatch):
@@ -207,38 +240,6 @@ def test_faults_are_found_before_training(data, monkeypatch, fault, error,
         else:
             train(monkeypatch, cfg, folder)
     assert not (folder / 'run/results.json').exists()
-
-
-def test_larc_is_the_papers_rule():
-    """Scaled where norms are not zero; a zero bias takes plain steps."""
-    torch.manual_seed(0)
-    weight = torch.nn.Parameter(torch.randn(3, 4))
-    bias = torch.nn.Parameter(torch.zeros(3))
-    optimizer = OPTIMIZERS.build(
-        dict(type='LARC', params=[weight, bias], lr=0.4, weight_decay=0.1))
-    plain, velocity = weight.detach().double(), 0
-    for step in range(3):
-        gradient = torch.randn(3, 4)
-        weight.grad, bias.grad = gradient.clone(), torch.ones(3)
-        optimizer.step()
-        norm, slope = plain.norm(), gradient.double().norm()
-        scaled = (gradient + 0.1 * plain) * 0.001 * norm / (
-            slope + 0.1 * norm + 1e-8)
-        velocity = 0.9 * velocity + scaled
-        plain = plain - 0.4 * velocity
-        torch.testing.assert_close(weight.double(), plain)
-        if step == 0:
-            torch.testing.assert_close(bias, torch.full((3, ), -0.4))
-    assert optimizer.param_groups[0]['weight_decay'] == 0.1
-    # measured of the original: -0.4 and then almost momentum alone
-    bias = torch.nn.Parameter(torch.zeros(1))
-    optimizer = OPTIMIZERS.build(dict(type='LARC', params=[bias], lr=0.4))
-    for wanted in (-0.4, -0.76):
-        bias.grad = torch.ones(1)
-        optimizer.step()
-        assert bias.item() == pytest.approx(wanted, abs=1e-3)
-    with pytest.raises(ValueError, match='eps=-1'):
-        OPTIMIZERS.build(dict(type='LARC', params=[bias], lr=1, eps=-1))
 
 
 def test_linear_norm_head():

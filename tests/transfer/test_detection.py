@@ -8,7 +8,8 @@ from mmengine.registry import MODELS, init_default_scope
 
 from caco_ext.apis import get_model
 from caco_ext.transfer import load_pretrained
-from .runs import CONFIGS, losses, pretrained, quick, results, run_stock, write
+from .runs import (CONFIGS, NARROW, losses, pretrained, quick, results, resume,
+                   run_stock, write)
 from .tiny_data import make_coco, make_voc
 
 C4 = 'mmdetection/coco/mask-rcnn_r50-c4_ms-1x_coco.py'
@@ -39,9 +40,9 @@ def shrink(cfg: Config) -> Config:
     return cfg
 
 
-def coco(folder, name: str) -> Config:
+def coco(folder, name: str, counts=(4, 2)) -> Config:
     """A COCO benchmark of three classes on small data."""
-    make_coco(folder / 'coco', COCO_CLASSES)
+    make_coco(folder / 'coco', COCO_CLASSES, counts)
     cfg = shrink(Config.fromfile(f'{CONFIGS}/{name}'))
     root = f'{folder}/coco/'
     for loader in (cfg.train_dataloader, cfg.val_dataloader,
@@ -60,7 +61,7 @@ def coco(folder, name: str) -> Config:
 def narrow(cfg: Config) -> Config:
     """A C4 detector of an eighth of the widths, which takes a tenth of the
     time."""
-    cfg.model.backbone.update(stem_channels=8, base_channels=8)
+    cfg.model.backbone.update(NARROW)
     cfg.model.rpn_head.update(in_channels=128, feat_channels=16)
     cfg.model.roi_head.shared_head = dict(
         type='LastStageExtraNorm', depth=50, base_channels=8)
@@ -73,8 +74,7 @@ def narrow(cfg: Config) -> Config:
 
 def test_c4_on_coco(tmp_path, monkeypatch):
     """Train, evaluate and resume; figures as pycocotools has them."""
-    narrow_net = dict(stem_channels=8, base_channels=8)
-    weights = pretrained(tmp_path / 'a.pth', **narrow_net)
+    weights = pretrained(tmp_path / 'a.pth', **NARROW)
     cfg = narrow(coco(tmp_path, C4))
     cfg.train_cfg.update(max_epochs=15, val_interval=15)
     # so small a network needs another optimizer to find anything in 30 steps
@@ -100,14 +100,9 @@ def test_c4_on_coco(tmp_path, monkeypatch):
     assert not torch.equal(state[f'roi_head.shared_head.{name}'],
                            weights[name])
 
-    # a resumed run keeps its weights and its history
-    (tmp_path / 'a.pth').unlink()
-    run_stock(monkeypatch, 'mmdet', 'train.py', config, '--work-dir', work,
-              '--resume', '--cfg-options', 'train_cfg.max_epochs=16',
-              'train_cfg.val_interval=1')
-    again = results(work)
-    assert [e['epoch'] for e in again['history']] == [15, 16]
-    assert again['checkpoint'] == found['checkpoint']
+    assert resume(monkeypatch, 'mmdet', config, work,
+                  'train_cfg.max_epochs=16',
+                  'train_cfg.val_interval=1') == [30, 32]
 
 
 def check_with_pycocotools(folder, metrics) -> None:
@@ -157,9 +152,9 @@ def test_full_width_stage_4_and_shared_head(tmp_path):
 
 
 def test_fpn_on_coco(tmp_path, monkeypatch):
-    pretrained(tmp_path / 'a.pth', stem_channels=8, base_channels=8)
+    pretrained(tmp_path / 'a.pth', **NARROW)
     cfg = coco(tmp_path, FPN)
-    cfg.model.backbone.update(stem_channels=8, base_channels=8)
+    cfg.model.backbone.update(NARROW)
     cfg.model.neck.update(in_channels=[32, 64, 128, 256], out_channels=16)
     cfg.model.rpn_head.update(in_channels=16, feat_channels=16)
     head = cfg.model.roi_head
@@ -169,33 +164,40 @@ def test_fpn_on_coco(tmp_path, monkeypatch):
         in_channels=16, conv_out_channels=16, fc_out_channels=32)
     head.mask_head.update(in_channels=16, conv_out_channels=16)
     cfg.train_cfg.max_epochs = 1
+    config = write(cfg, tmp_path)
     work = tmp_path / 'run'
-    run_stock(monkeypatch, 'mmdet', 'train.py', write(cfg, tmp_path),
-              '--work-dir', work, '--cfg-options',
+    run_stock(monkeypatch, 'mmdet', 'train.py', config, '--work-dir', work,
+              '--cfg-options',
               f'default_hooks.pretrained.checkpoint={tmp_path}/a.pth')
     found = results(work)
     assert found['checkpoint']['matched'] == {'model.backbone': 318}
     assert 'coco/segm_mAP' in found['metrics']
+    assert resume(monkeypatch, 'mmdet', config, work,
+                  'train_cfg.max_epochs=2') == [2, 4]
 
 
 def test_c4_on_voc(tmp_path, monkeypatch):
     """Both years train, VOC's and COCO's figures come out."""
-    pretrained(tmp_path / 'a.pth', stem_channels=8, base_channels=8)
+    pretrained(tmp_path / 'a.pth', **NARROW)
     make_voc(tmp_path / 'VOCdevkit', 2)
     cfg = narrow(shrink(Config.fromfile(f'{CONFIGS}/{VOC}')))
     for dataset in (*cfg.train_dataloader.dataset.datasets,
                     cfg.val_dataloader.dataset, cfg.test_dataloader.dataset):
         dataset.data_root = f'{tmp_path}/VOCdevkit/'
     cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.default_hooks.checkpoint.interval = 2
+    config = write(cfg, tmp_path)
     work = tmp_path / 'run'
-    run_stock(monkeypatch, 'mmdet', 'train.py', write(cfg, tmp_path),
-              '--work-dir', work, '--cfg-options',
+    run_stock(monkeypatch, 'mmdet', 'train.py', config, '--work-dir', work,
+              '--cfg-options',
               f'default_hooks.pretrained.checkpoint={tmp_path}/a.pth')
     metrics = results(work)['metrics']
     assert {f'pascal_voc/{n}'
             for n in ('mAP', 'AP50', 'AP75')
             } | {f'coco/bbox_{n}'
                  for n in ('mAP', 'mAP_50', 'mAP_75')} <= set(metrics)
+    assert resume(monkeypatch, 'mmdet', config, work, 'train_cfg.max_iters=3',
+                  'train_cfg.val_interval=1') == [2, 3]
 
 
 @pytest.mark.parametrize('fault, error, words', [
@@ -205,7 +207,7 @@ def test_c4_on_voc(tmp_path, monkeypatch):
 ])
 def test_bad_data_is_found_before_training(tmp_path, monkeypatch, fault, error,
                                            words):
-    pretrained(tmp_path / 'a.pth', stem_channels=8, base_channels=8)
+    pretrained(tmp_path / 'a.pth', **NARROW)
     cfg = narrow(coco(tmp_path, C4))
     if fault == 'annotation':
         (tmp_path / 'coco/annotations/instances_train2017.json').unlink()

@@ -9,13 +9,14 @@ from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.svm import LinearSVC
 
+from caco_ext.transfer import voc07_sgd
 from caco_ext.transfer.frozen import FrozenBackbone
 from caco_ext.transfer.knn import measure_knn
 from caco_ext.transfer.linear_grid import measure_grid, train_linear
 from caco_ext.transfer.voc07 import (CLASSES, average_precision_11,
                                      build_split, class_precisions,
                                      image_precision)
-from caco_ext.transfer.voc07_sgd import measure_sgd
+from caco_ext.transfer.voc07_sgd import Batches, collate, measure_sgd
 from caco_ext.transfer.voc07_svm import (check_few, choose_cost, measure_svm,
                                          sample_few)
 from .runs import CONFIGS, NARROW, pretrained
@@ -215,6 +216,17 @@ def test_sgd_layer(model, tmp_path):
     cfg.per_image = True
     again, _ = measure_sgd(cfg, model)
     assert again.pop('per_image_AP') > 0 and again == metrics
+
+
+def test_a_share_of_the_last_batch_may_be_empty(model, monkeypatch):
+    """Five pictures in batches of two leave one rank of two without any."""
+    monkeypatch.setattr(voc07_sgd, 'get_dist_info', lambda: (1, 2))
+    rows = list(Batches(5, 2, seed=0))
+    assert [len(r) for r in rows] == [1, 1, 0]
+    crops, targets = collate([])
+    assert targets.shape == (0, 20)
+    features = voc07_sgd._features(model.eval(), crops[:, 0])
+    assert features.shape == (0, 256)
 
 
 @pytest.mark.parametrize('fault, words', [

@@ -5,7 +5,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from .runs import CONFIGS, losses, pretrained, quick, results, run_stock, write
+from .runs import (CONFIGS, NARROW, losses, pretrained, quick, results, resume,
+                   run_stock, write)
 from .tiny_data import make_cityscapes, make_voc
 
 VOC = 'mmsegmentation/voc12aug/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'
@@ -27,7 +28,7 @@ def shrink(cfg: Config) -> Config:
                 step.size = (48, 48)
     model = cfg.model
     model.data_preprocessor.size = (48, 48)
-    model.backbone.update(stem_channels=8, base_channels=8)
+    model.backbone.update(NARROW)
     model.decode_head.update(in_channels=256, channels=16)
     model.auxiliary_head.update(in_channels=128, channels=16)
     if model.test_cfg.mode == 'slide':
@@ -37,9 +38,9 @@ def shrink(cfg: Config) -> Config:
     return cfg
 
 
-def voc(folder) -> Config:
+def voc(folder, count: int = 4) -> Config:
     """VOC12aug on small data."""
-    make_voc(folder / 'VOCdevkit', 4)
+    make_voc(folder / 'VOCdevkit', count)
     cfg = shrink(Config.fromfile(f'{CONFIGS}/{VOC}'))
     for dataset in (*cfg.train_dataloader.dataset.datasets,
                     cfg.val_dataloader.dataset, cfg.test_dataloader.dataset):
@@ -56,7 +57,7 @@ def train(monkeypatch, cfg, folder, checkpoint, *options):
 
 def test_voc12aug(tmp_path, monkeypatch):
     """Train, evaluate against plain counting, and resume."""
-    pretrained(tmp_path / 'a.pth', stem_channels=8, base_channels=8)
+    pretrained(tmp_path / 'a.pth', **NARROW)
     cfg = voc(tmp_path)
     cfg.train_cfg.update(max_iters=20, val_interval=20)
     cfg.default_hooks.checkpoint.interval = 20
@@ -69,20 +70,18 @@ def test_voc12aug(tmp_path, monkeypatch):
     assert found['checkpoint']['matched'] == {'model.backbone': 318}
     assert found['metrics']['mIoU'] == pytest.approx(
         mean_iou(tmp_path), abs=0.01)
-
-    cfg.train_cfg.update(max_iters=21, val_interval=21)
-    train(monkeypatch, cfg, tmp_path, tmp_path / 'a.pth', '--resume')
-    assert [e['iter']
-            for e in results(tmp_path / 'run')['history']] == [20, 21]
+    assert resume(monkeypatch, 'mmseg', str(tmp_path / 'tiny.py'),
+                  tmp_path / 'run', 'train_cfg.max_iters=21',
+                  'train_cfg.val_interval=1') == [20, 21]
 
 
-def mean_iou(folder) -> float:
+def mean_iou(folder, count: int = 4) -> float:
     """Counted from the predicted maps, per cent."""
     pairs = []
     for path in sorted((folder / 'maps').glob('*.png')):
         truth = (folder / 'VOCdevkit/VOC2012/SegmentationClass' / path.name)
         pairs.append((np.array(Image.open(path)), np.array(Image.open(truth))))
-    assert len(pairs) == 4
+    assert len(pairs) == count
     found, truth = (
         np.concatenate([p[i].ravel() for p in pairs]) for i in (0, 1))
     ious = []
@@ -94,7 +93,7 @@ def mean_iou(folder) -> float:
 
 
 def test_cityscapes(tmp_path, monkeypatch):
-    weights = pretrained(tmp_path / 'a.pth', stem_channels=8, base_channels=8)
+    weights = pretrained(tmp_path / 'a.pth', **NARROW)
     make_cityscapes(tmp_path / 'cityscapes')
     cfg = shrink(Config.fromfile(f'{CONFIGS}/{CITY}'))
     for loader in (cfg.train_dataloader, cfg.val_dataloader,
@@ -105,26 +104,50 @@ def test_cityscapes(tmp_path, monkeypatch):
     # so that the step changes nothing, and the loaded weights can be seen
     cfg.optim_wrapper.optimizer.update(lr=0., weight_decay=0.)
     train(monkeypatch, cfg, tmp_path, tmp_path / 'a.pth')
-    state = torch.load(tmp_path / 'run/iter_1.pth')['state_dict']
+    assert 'mIoU' in results(tmp_path / 'run')['metrics']
+    assert resume(monkeypatch, 'mmseg', str(tmp_path / 'tiny.py'),
+                  tmp_path / 'run', 'train_cfg.max_iters=2') == [1, 2]
+    state = torch.load(tmp_path / 'run/iter_2.pth')['state_dict']
     for name, value in weights.items():
         if 'running' not in name and 'tracked' not in name:
             assert torch.equal(state[f'backbone.{name}'], value), name
-    assert 'mIoU' in results(tmp_path / 'run')['metrics']
 
 
 def test_the_hosts_other_stem_is_refused(tmp_path, monkeypatch):
     """The host's benchmark config would leave it random."""
-    pretrained(tmp_path / 'a.pth', stem_channels=8, base_channels=8)
+    pretrained(tmp_path / 'a.pth', **NARROW)
     cfg = voc(tmp_path)
     cfg.model.backbone.type = 'ResNetV1c'
     with pytest.raises(ValueError, match=r'missing \(stem\.0\.weight'):
         train(monkeypatch, cfg, tmp_path, tmp_path / 'a.pth')
 
 
-def test_a_missing_mask_is_found_before_training(tmp_path, monkeypatch):
-    pretrained(tmp_path / 'a.pth', stem_channels=8, base_channels=8)
+@pytest.mark.parametrize('fault, error, words', [
+    ('list', AssertionError, 'ImageSets/Segmentation/aug.txt'),
+    ('mask', FileNotFoundError, '12_train_001.png'),
+    ('picture', FileNotFoundError, '12_train_001.jpg'),
+    ('label', ValueError, '12_train_001.png has the labels 30'),
+    ('colours', ValueError, '12_train_001.png is a picture of colours'),
+    ('classes', ValueError, 'model.decode_head.num_classes is 19'),
+])
+def test_bad_data_is_found_before_training(tmp_path, monkeypatch, fault, error,
+                                           words):
+    pretrained(tmp_path / 'a.pth', **NARROW)
     cfg = voc(tmp_path)
-    name = '12_train_001.png'
-    (tmp_path / 'VOCdevkit/VOC2012/SegmentationClassAug' / name).unlink()
-    with pytest.raises(FileNotFoundError, match=name):
+    root = tmp_path / 'VOCdevkit/VOC2012'
+    mask = root / 'SegmentationClassAug/12_train_001.png'
+    if fault == 'list':
+        (root / 'ImageSets/Segmentation/aug.txt').unlink()
+    elif fault == 'mask':
+        mask.unlink()
+    elif fault == 'picture':
+        (root / 'JPEGImages/12_train_001.jpg').unlink()
+    elif fault == 'label':
+        Image.fromarray(np.full((96, 128), 30, np.uint8)).save(mask)
+    elif fault == 'colours':
+        Image.fromarray(np.zeros((96, 128, 3), np.uint8)).save(mask)
+    else:
+        cfg.model.decode_head.num_classes = 19
+    with pytest.raises(error, match=words):
         train(monkeypatch, cfg, tmp_path, tmp_path / 'a.pth')
+    assert not list((tmp_path / 'run').glob('*.pth'))

@@ -3,6 +3,8 @@ from typing import Callable, Iterable, Optional
 import torch
 from mmengine.registry import OPTIMIZERS
 
+from .closure import evaluate
+
 
 @OPTIMIZERS.register_module()
 class LARC(torch.optim.SGD):
@@ -61,10 +63,7 @@ class LARC(torch.optim.SGD):
         Returns:
             float, optional: What the closure returns.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         decays = [group['weight_decay'] for group in self.param_groups]
         for group in self.param_groups:
             for p in group['params']:

@@ -5,6 +5,8 @@ import torch
 from mmengine.registry import OPTIMIZERS
 from torch.optim import Optimizer
 
+from .closure import evaluate
+
 
 @OPTIMIZERS.register_module()
 class CaCoLARS(Optimizer):
@@ -58,10 +60,7 @@ class CaCoLARS(Optimizer):
         Returns:
             float, optional: What the closure returns.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         for group in self.param_groups:
             params = [p for p in group['params'] if p.grad is not None]
             if params:

@@ -4,13 +4,7 @@ _base_ = 'resnet50_linear-8xb32-coslr-100e_in1k.py'
 model = dict(head=dict(type='LinearNormHead'))
 optim_wrapper = dict(optimizer=dict(lr=0.2))
 param_scheduler = dict(
-    _delete_=True,
-    type='CosineAnnealingLR',
-    T_max=80,
-    by_epoch=True,
-    begin=0,
-    end=80,
-    convert_to_iter_based=True)
+    T_max=80, eta_min=0., end=80, convert_to_iter_based=True)
 train_cfg = dict(max_epochs=80)
 auto_scale_lr = dict(base_batch_size=256)
 default_hooks = dict(

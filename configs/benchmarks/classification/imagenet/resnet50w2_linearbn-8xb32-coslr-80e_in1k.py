@@ -1,3 +1,4 @@
-_base_ = 'resnet50_linearbn-8xb32-coslr-80e_in1k.py'
-# CARE's ResNet-50 (2x): inner widths doubled.
-model = dict(backbone=dict(base_channels=128, expansion=2))
+_base_ = [
+    'resnet50_linearbn-8xb32-coslr-80e_in1k.py', '../../_base_/resnet50w2.py'
+]
+model = dict(backbone=_base_.wide)

@@ -1,6 +1,7 @@
 _base_ = [
     'mmcls::_base_/schedules/imagenet_bs256.py',
-    'mmcls::_base_/default_runtime.py'
+    'mmcls::_base_/default_runtime.py', '../_base_/places205.py',
+    '../../_base_/transfer.py'
 ]
 # The host's benchmark. Its own file is one of an older engine: schedule,
 # optimizer, packing and metric are not read or do not fit. They stand here as
@@ -45,30 +46,19 @@ test_pipeline = [
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackClsInputs')
 ]
-places = dict(
-    type='mmselfsup.Places205',
-    data_root='data/Places205/',
-    data_prefix=dict(img_path='data/vision/torralba/deeplearning/images256/'))
+loader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    collate_fn=dict(type='default_collate'))
 train_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
+    **loader,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        **places,
-        ann_file='trainvalsplit_places205/train_places205.csv',
-        pipeline=train_pipeline))
+    dataset=dict(**_base_.places_train, pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
+    **loader,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        **places,
-        ann_file='trainvalsplit_places205/val_places205.csv',
-        pipeline=test_pipeline))
+    dataset=dict(**_base_.places_val, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='MultiHeadAccuracy', topk=(1, 5))
 test_evaluator = val_evaluator
@@ -83,8 +73,7 @@ train_cfg = dict(max_epochs=28)
 randomness = dict(seed=0)
 default_hooks = dict(
     checkpoint=dict(save_best='top1', rule='greater'),
-    pretrained=dict(type='PretrainedBackboneHook', checkpoint=None),
-    data_check=dict(type='DataCheckHook'),
+    **_base_.transfer_hooks,
     results=dict(
         type='ResultsHook',
         task='linear_places205',

@@ -1,3 +1,5 @@
-_base_ = 'resnet50_mhead_8xb32-steplr-28e_places205.py'
-# CARE's ResNet-50 (2x): inner widths doubled.
-model = dict(backbone=dict(base_channels=128, expansion=2))
+_base_ = [
+    'resnet50_mhead_8xb32-steplr-28e_places205.py',
+    '../../_base_/resnet50w2.py'
+]
+model = dict(backbone=_base_.wide)

@@ -1,13 +1,7 @@
-_base_ = 'mmselfsup::benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_ms-2x_coco.py'  # noqa: E501
-# It also lends mmdet its operators where mmcv has none.
-custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
-
-# The hook loads the backbone instead.
-model = dict(backbone=dict(init_cfg=None))
+_base_ = 'mask-rcnn_r50_fpn_ms-1x_coco.py'
+train_cfg = dict(max_epochs=24)
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].update(end=1000)
+param_scheduler[1].update(end=24, milestones=[16, 22])
 default_hooks = dict(
-    pretrained=dict(type='PretrainedBackboneHook', checkpoint=None),
-    data_check=dict(type='DataCheckHook'),
-    results=dict(
-        type='ResultsHook',
-        task='detection_coco',
-        protocol='Mask R-CNN R50-FPN 2x, SyncBN, multi-scale'))
+    results=dict(protocol='Mask R-CNN R50-FPN 2x, SyncBN, multi-scale'))

@@ -1,11 +1,22 @@
-_base_ = 'mmselfsup::benchmarks/mmdetection/voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py'  # noqa: E501
+_base_ = [
+    'mmselfsup::benchmarks/mmdetection/voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py',  # noqa: E501
+    '../../_base_/transfer.py'
+]
 # The first import also lends mmdet its operators where mmcv has none.
 custom_imports = dict(
     imports=['caco_ext', 'mmselfsup.models.utils.res_layer_extra_norm'],
     allow_failed_imports=False)
 
-# The hook loads backbone and shared head instead.
-model = dict(backbone=dict(init_cfg=None))
+# The host's file names the normalisation of its checkpoints and does not give
+# it to the model, which would see BGR without a division by std. The hook
+# loads backbone and shared head instead of two other checkpoints.
+model = dict(
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(init_cfg=None),
+    roi_head=dict(shared_head=dict(init_cfg=None)))
 
 # The host's data sets cannot be inherited: their classes are looked for in
 # mmselfsup, and the two years differ in an entry that has to be ignored.
@@ -59,8 +70,7 @@ test_pipeline = [
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 default_hooks = dict(
-    pretrained=dict(type='PretrainedBackboneHook', checkpoint=None),
-    data_check=dict(type='DataCheckHook'),
+    **_base_.transfer_hooks,
     results=dict(
         type='ResultsHook',
         task='detection_voc0712',

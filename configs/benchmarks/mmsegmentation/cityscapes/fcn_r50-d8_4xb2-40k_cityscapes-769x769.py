@@ -1,4 +1,7 @@
-_base_ = 'mmselfsup::benchmarks/mmsegmentation/cityscapes/fcn_r50-d8_4xb2-40k_cityscapes-769x769.py'  # noqa: E501
+_base_ = [
+    'mmselfsup::benchmarks/mmsegmentation/cityscapes/fcn_r50-d8_4xb2-40k_cityscapes-769x769.py',  # noqa: E501
+    '../../_base_/transfer.py'
+]
 # It also lends mmseg its operators where mmcv has none.
 custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 
@@ -7,8 +10,7 @@ custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 # backbone instead of `pretrained`.
 model = dict(pretrained=None, backbone=dict(type='ResNet'))
 default_hooks = dict(
-    pretrained=dict(type='PretrainedBackboneHook', checkpoint=None),
-    data_check=dict(type='DataCheckHook'),
+    **_base_.transfer_hooks,
     results=dict(
         type='ResultsHook',
         task='segmentation_cityscapes',

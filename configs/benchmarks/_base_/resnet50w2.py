@@ -1,0 +1,23 @@
+# CARE's ResNet-50 (2x): inner widths doubled.
+wide = dict(base_channels=128, expansion=2)
+# mmdet's ResNet and shared head do not know it.
+wide_backbone = dict(type='mmcls.ResNet', **wide)
+wide_fpn = dict(backbone=wide_backbone)
+wide_c4 = dict(
+    backbone=wide_backbone,
+    roi_head=dict(
+        shared_head=dict(
+            _delete_=True, type='LastStageExtraNorm', depth=50, **wide)))
+# mmseg's neither; mmcls's does not halve the first dilation of a stage, as
+# mmseg's does.
+wide_d8 = dict(
+    backbone=dict(
+        **wide_backbone,
+        _delete_=True,
+        depth=50,
+        out_indices=(0, 1, 2, 3),
+        strides=(1, 2, 1, 1),
+        dilations=(1, 1, 2, 4),
+        norm_cfg=dict(type='SyncBN', requires_grad=True),
+        norm_eval=False,
+        style='pytorch'))

@@ -1,0 +1,6 @@
+# What a benchmark in a host's trainer adds to the host's own hooks: the
+# weights are proven to be there, and data, head and disk are compared, before
+# the first step. Named apart, because the hosts' files have default_hooks.
+transfer_hooks = dict(
+    pretrained=dict(type='PretrainedBackboneHook', checkpoint=None),
+    data_check=dict(type='DataCheckHook'))
