@@ -1,5 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Every config: model and pipeline fit, and each mode trains two steps."""
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ CONFIGS = sorted(
     if path.parent.name != '_base_')
 
 
+@lru_cache(maxsize=None)
+def load(config):
+    """To read them all takes longer than what is done with most of them."""
+    return Config.fromfile(ROOT / config)
+
+
 def test_names_follow_the_pattern():
     import re
     pattern = re.compile(
@@ -24,14 +31,16 @@ def test_names_follow_the_pattern():
     for config in CONFIGS:
         name = Path(config).name
         assert pattern.fullmatch(name), name
-        assert f'-{Config.fromfile(ROOT / config).train_cfg.max_epochs}e_' \
-            in name
+        assert f'-{load(config).train_cfg.max_epochs}e_' in name
 
 
 @pytest.mark.parametrize('config', CONFIGS)
-def test_config(config):
-    cfg = Config.fromfile(ROOT / config)
+def test_config(config, monkeypatch):
+    cfg = load(config)
     init_default_scope(cfg.default_scope)
+    # Random numbers for all the weights would take most of the time.
+    monkeypatch.setattr(torch.nn.init, 'kaiming_uniform_',
+                        lambda tensor, **options: tensor)
     # The parameter count is not the point: one depth serves.
     if cfg.model.backbone.depth > 50:
         cfg.model.backbone.depth = 50

@@ -44,11 +44,12 @@ def apply() -> None:
     for func in (operators.operators_from_torchvision,
                  hosts.mend_registry_locations,
                  hosts.build_inherited_collate_fn, hosts.remove_hooks_by_none,
-                 hosts.silence_noise, hosts.mend_mixed_precision,
+                 hosts.format_configs_once, hosts.silence_noise,
+                 hosts.mend_mixed_precision,
                  checkpoints.allow_checkpoint_classes,
                  resuming.write_files_whole, resuming.find_whole_checkpoint,
-                 resuming.resume_inside_epoch, distributed.launch_on_cpu,
-                 syncbn.sync_batchnorm_on_cpu):
+                 resuming.resume_inside_epoch, resuming.outlast_full_disks,
+                 distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu):
         _run(func)
 
 

@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 import os.path as osp
-from typing import Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 
 def write_files_whole() -> Tuple[bool, str]:
@@ -130,3 +130,47 @@ def resume_inside_epoch() -> Tuple[bool, str]:
     EpochBasedTrainLoop.batches_done = 0
     EpochBasedTrainLoop.run_epoch = run_rest
     return True, 'mmengine starts the epoch anew'
+
+
+def outlast_full_disks() -> Tuple[bool, str]:
+    """Let a run go on while its scalars cannot be written.
+
+    What breaks: mmengine 0.10 ends the run with the ``OSError`` of a line of
+    scalars, so a disk that is full for a minute costs all since the last
+    checkpoint. Remedy: say so once, leave the lines out, begin again as soon
+    as they can be written. The log itself does so already.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.visualization import LocalVisBackend, TensorboardVisBackend
+    if hasattr(LocalVisBackend.add_scalars, 'caco_ext'):
+        return True, 'done before'
+    for backend in (LocalVisBackend, TensorboardVisBackend):
+        for name in ('add_scalars', 'close'):
+            setattr(backend, name, _outlasting(getattr(backend, name)))
+    return True, 'a full disk ends a run of mmengine with the next log line'
+
+
+def _outlasting(method: Callable) -> Callable:
+    """A method of a backend whose ``OSError`` is logged."""
+    from mmengine.logging import print_log
+
+    @functools.wraps(method)
+    def write(self, *args, **kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+            self.lost = False
+        except OSError as error:
+            if not getattr(self, 'lost', False):
+                print_log(
+                    f'{type(self).__name__} cannot write to {self._save_dir}: '
+                    f'{error}; the run goes on without these lines',
+                    'current',
+                    level=logging.ERROR)
+            self.lost = True
+            # TensorBoard's writer is dead for good; the next call makes one
+            self._env_initialized = False
+
+    write.caco_ext = True
+    return write

@@ -2,7 +2,7 @@ import warnings
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
@@ -120,3 +120,23 @@ def test_default_hooks_are_removed_by_none(tmp_path):
     names = {type(hook).__name__ for hook in runner.hooks}
     assert 'EmptyCacheHook' in names and 'LoggerHook' in names
     assert 'IterTimerHook' not in names
+
+
+def test_configs_are_formatted_once(monkeypatch):
+    from mmengine.config import config as module
+    remedied, calls = module.FormatCode, []
+
+    def stock(text, style_config, **options):
+        calls.append(text)
+        return text.replace(' ', ''), True
+
+    monkeypatch.setattr(module, 'FormatCode', stock)
+    cfg = Config(dict(a=1, b=dict(c=2)))
+    assert cfg.pretty_text == cfg.pretty_text and len(calls) == 2
+    assert hosts.format_configs_once()[0]
+    texts = [cfg.pretty_text for _ in range(3)]
+    assert len(calls) == 3 and set(texts) == {'a=1\nb=dict(\nc=2)'}
+    cfg.b.c = 3
+    assert cfg.pretty_text.endswith('c=3)') and len(calls) == 4
+    # and the one in force gives what yapf gives
+    assert remedied('a  =  1', dict(based_on_style='pep8'))[0] == 'a = 1\n'

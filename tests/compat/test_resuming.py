@@ -1,6 +1,8 @@
 """Checkpoints of mmengine: whole, found, resumed where they were. Each defect
 is shown beside its remedy."""
+import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import json, os, resource, sys
 from mmengine.fileio import LocalBackend
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.checkpoint import find_latest_checkpoint
+from mmengine.visualization import LocalVisBackend
 folder = sys.argv[1]
 path = os.path.join(folder, 'epoch_2.pth')
 backend, seen = LocalBackend(), {}
@@ -31,6 +34,12 @@ except OSError:
 open(os.path.join(folder, 'last_checkpoint'), 'w').write(path)
 seen['found'] = find_latest_checkpoint(folder)
 seen['place'] = hasattr(EpochBasedTrainLoop, 'batches_done')
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+try:
+    LocalVisBackend(folder).add_scalars(dict(loss=1.))
+except OSError as error:
+    seen['scalars'] = str(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, ) * 2)
 print(json.dumps(seen))
 """
 
@@ -46,7 +55,10 @@ def test_without_the_remedies(tmp_path):
     seen = json.loads(done.stdout.splitlines()[-1])
     # the old file is gone, half of the new one is there and is resumed from
     assert seen == dict(
-        left=4000, found=str(tmp_path / 'epoch_2.pth'), place=False)
+        left=4000,
+        found=str(tmp_path / 'epoch_2.pth'),
+        place=False,
+        scalars='[Errno 27] File too large')
 
 
 def test_files_are_whole(tmp_path):
@@ -64,6 +76,52 @@ def test_files_are_whole(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert path.read_bytes() == b'old' * 1000
     assert [p.name for p in path.parent.iterdir()] == ['epoch_2.pth']
+
+
+# TensorBoard writes in a thread of its own, which ends with a traceback.
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadException'
+                            'Warning')
+@pytest.mark.parametrize('kind', ['LocalVisBackend', 'TensorboardVisBackend'])
+def test_scalars_that_cannot_be_written_end_no_run(kind, tmp_path,
+                                                   monkeypatch):
+    """Said once; written again as soon as they can be."""
+    import resource
+
+    from mmengine.logging import MMLogger
+    from mmengine.visualization import vis_backend
+    said, handler = [], logging.Handler(logging.ERROR)
+    handler.emit = lambda record: said.append(record.getMessage())
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [handler])
+    backend = getattr(vis_backend, kind)(str(tmp_path / 'vis'))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def add(first, last):
+        for step in range(first, last):
+            backend.add_scalars(dict(loss=step / 8), step)
+            if kind.startswith('Tensor'):  # else it waits for minutes
+                with contextlib.suppress(OSError):
+                    backend._tensorboard.flush()
+
+    add(0, 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        add(2, 6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    # what TensorBoard has found out in the background
+    add(6, 9)
+    backend.close()
+    line, = said
+    assert line.startswith(f'{kind} cannot write to {tmp_path}')
+    if kind.startswith('Local'):
+        lines = (tmp_path / 'vis' / 'scalars.json').read_text().splitlines()
+        steps = [json.loads(line)['step'] for line in lines]
+        assert steps == [0, 1, 6, 7, 8]
+    else:
+        from tensorboard.backend.event_processing import event_accumulator
+        found = event_accumulator.EventAccumulator(str(tmp_path / 'vis'))
+        steps = [event.step for event in found.Reload().Scalars('loss')]
+        assert steps[:2] == [0, 1] and 8 in steps
 
 
 def test_pipes_are_written_to_and_not_replaced(tmp_path):

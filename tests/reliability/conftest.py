@@ -1,6 +1,11 @@
 import pytest
+import torch
 
 from .runs import train, write_pictures
+
+# Before anything is computed: children that are forked later would wait
+# forever for threads that are their parent's.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope='session')

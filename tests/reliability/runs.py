@@ -1,4 +1,6 @@
 """Real, tiny runs that meet real faults."""
+import contextlib
+import hashlib
 import json
 import os
 import os.path as osp
@@ -37,11 +39,32 @@ def write_pictures(folder, count=PICTURES):
     return str(folder)
 
 
+def hashed(model):
+    """One word for all bits of memory and key encoder, but for statistics,
+    which synchronise themselves."""
+    word = hashlib.sha1()
+    for name, value in model.state_dict().items():
+        if name.startswith(('memory', 'key_encoder')) and \
+                'running' not in name:
+            word.update(value.detach().contiguous().numpy().tobytes())
+    return word.hexdigest()
+
+
 @HOOKS.register_module(name='ReliabilityRecord')
 class Record(Hook):
     """Writes what each iteration saw and gave."""
 
     priority = 'LOW'
+
+    def after_fill_iter(self, runner):
+        model = getattr(runner.model, 'module', runner.model)
+        self.write(runner, 'fill',
+                   dict(iter=int(model.memory.filled), state=hashed(model)))
+
+    def write(self, runner, name, line):
+        path = osp.join(runner.work_dir, f'{name}{get_rank()}.jsonl')
+        with open(path, 'a') as file:
+            file.write(json.dumps(line) + '\n')
 
     def after_train_iter(self, runner, batch_idx, data_batch, outputs):
         line = dict(
@@ -61,9 +84,8 @@ class Record(Hook):
             columns = model.memory.columns.double().flatten()
             weights = torch.arange(len(columns)).double().cos()
             line['memory'] = float(columns @ weights).hex()
-        path = osp.join(runner.work_dir, f'record{get_rank()}.jsonl')
-        with open(path, 'a') as file:
-            file.write(json.dumps(line) + '\n')
+        line['state'] = hashed(model)
+        self.write(runner, 'record', line)
 
 
 @HOOKS.register_module(name='ReliabilitySignal')
@@ -200,7 +222,7 @@ def train(*args, **kwargs):
     """Train in this process; gives the runner."""
     runner = Runner.from_cfg(config(*args, **kwargs))
     # Writes pages of log; torch's initialisation serves.
-    runner.model.init_weights = lambda: None
+    getattr(runner.model, 'module', runner.model).init_weights = lambda: None
     torch.manual_seed(100 + get_rank())
     runner.train()
     return runner
@@ -213,6 +235,20 @@ def stopped(*args, **kwargs):
     except SystemExit as error:
         return error.code
     return 0
+
+
+@contextlib.contextmanager
+def double_precision():
+    """Inside, differences between runs are those of the method, and not what
+    single precision rounds off."""
+    as_float = torch.Tensor.float
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.Tensor.float = as_float
 
 
 def in_child(fn, *args, **kwargs):
@@ -234,9 +270,9 @@ def read(path):
     return torch.load(path, map_location='cpu', weights_only=True)
 
 
-def record(work_dir, rank=0):
+def record(work_dir, rank=0, name='record'):
     """What :class:`Record` wrote, the last line of each iteration."""
-    path = osp.join(str(work_dir), f'record{rank}.jsonl')
+    path = osp.join(str(work_dir), f'{name}{rank}.jsonl')
     with open(path) as file:
         lines = [json.loads(line) for line in file]
     return {line['iter']: line for line in lines}
@@ -267,6 +303,11 @@ def assert_same(work_dir, reference, ranks=1, name=f'epoch_{EPOCHS}.pth'):
     for rank in range(ranks):
         one, other = record(work_dir, rank), record(reference, rank)
         assert one == other
+    assert_same_end(work_dir, reference, name)
+
+
+def assert_same_end(work_dir, reference, name=f'epoch_{EPOCHS}.pth'):
+    """Two runs ended with the same checkpoint."""
     one, other = (
         read(osp.join(str(folder), name)) for folder in (work_dir, reference))
     for key in ('state_dict', 'optimizer', 'param_schedulers', 'run_state'):

@@ -1,16 +1,13 @@
 """A checkpoint is whole or absent, and the last good one is found."""
 import os
-import resource
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
-from mmengine.fileio import LocalBackend
 
 from caco_ext.utils.files import is_whole, resumable, write_whole
-from .runs import assert_same, in_child, read, train
+from .runs import assert_same, train
 
 
 def damage(path, how):
@@ -66,92 +63,6 @@ def test_nothing_whole_is_no_new_start(data, finished):
             RuntimeError,
             match=r'epoch_2.pth, .*epoch_1.pth are damaged .* start anew'):
         train(data, finished, 'CaCo', resume=True)
-
-
-def limited(data, folder):
-    """No file may grow beyond half a checkpoint after the first epoch."""
-    from mmengine.hooks import Hook
-
-    class Limit(Hook):
-
-        def before_train_epoch(self, runner):
-            if runner.epoch == 1:
-                size = (folder / 'epoch_1.pth').stat().st_size
-                resource.setrlimit(resource.RLIMIT_FSIZE,
-                                   (size // 2, size // 2))
-
-    try:
-        train(data, folder, 'CaCo', [dict(type=Limit)])
-    except RuntimeError as error:
-        (folder / 'error').write_text(str(error))
-
-
-def test_file_size_limit(data, reference, tmp_path):
-    assert in_child(limited, data, tmp_path) == 0
-    error = (tmp_path / 'error').read_text()
-    assert 'the last checkpoint of the run, epoch_2.pth, cannot' in error
-    assert [p.name for p in tmp_path.glob('*.pth')] == ['epoch_1.pth']
-    assert not list(tmp_path.glob('.*part'))
-    assert 'epoch_1' in (tmp_path / 'last_checkpoint').read_text()
-    lines = (tmp_path / 'record0.jsonl').read_text().splitlines(True)
-    (tmp_path / 'record0.jsonl').write_text(''.join(lines[:3]))
-    train(data, tmp_path, 'CaCo', resume=True)
-    assert_same(tmp_path, reference('CaCo'))
-
-
-def test_failed_save_in_between_lets_the_run_go_on(data, reference, tmp_path):
-    """The folder cannot be written to for a while: an epoch's checkpoint is
-    missing, the next is there."""
-
-    def run():
-        from mmengine.hooks import Hook
-
-        class Full(Hook):
-            priority = 'LOW'
-
-            def after_train_epoch(self, runner):
-                resource.setrlimit(
-                    resource.RLIMIT_FSIZE,
-                    (60_000 if runner.epoch == 0 else resource.RLIM_INFINITY,
-                     resource.RLIM_INFINITY))
-
-        train(data, tmp_path, 'CaCo', [dict(type=Full)])
-
-    assert in_child(run) == 0
-    assert [p.name for p in tmp_path.glob('*.pth')] == ['epoch_2.pth']
-    one, other = (
-        read(folder / 'epoch_2.pth')
-        for folder in (tmp_path, reference('CaCo')))
-    assert one['meta']['iter'] == other['meta']['iter'] == 6
-    text = ''.join(p.read_text() for p in tmp_path.glob('*/*.log'))
-    assert 'epoch_1.pth cannot be written: [Errno 27] File too large' in text
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of one megabyte; where nobody may mount one, a limit of
-    the process."""
-    folder = tmp_path / 'disk'
-    folder.mkdir()
-    mount = ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]
-    if not subprocess.run(mount).returncode:
-        yield folder
-        subprocess.run(['umount', folder], check=True)
-        return
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, before[1]))
-    yield folder
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_full_disk(small_disk):
-    backend = LocalBackend()
-    backend.put(b'a' * 600_000, str(small_disk / 'epoch_1.pth'))
-    for name in ('epoch_2.pth', 'epoch_1.pth'):
-        with pytest.raises(OSError, match='No space left|File too large'):
-            backend.put(b'b' * 1_100_000, str(small_disk / name))
-        assert [p.name for p in small_disk.iterdir()] == ['epoch_1.pth']
-    assert (small_disk / 'epoch_1.pth').read_bytes() == b'a' * 600_000
 
 
 def test_sigkill_while_writing(tmp_path):

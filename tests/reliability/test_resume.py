@@ -11,6 +11,7 @@ from mmengine.registry import HOOKS
 
 from .runs import (METHODS, assert_same, differences, in_child, read, record,
                    stopped, train)
+from .test_finite import poison
 
 # The fill takes 5 steps, an epoch 3 iterations.
 MOMENTS = dict(
@@ -38,6 +39,21 @@ def test_sigterm_at_any_moment(method, data, reference, tmp_path):
         # nothing is left that would make the next start resume
         assert not (folder / 'stopped.pth').exists()
         assert (folder / 'last_checkpoint').read_text().endswith('epoch_2.pth')
+
+
+def test_loss_scaler(data, tmp_path):
+    """Its scale and its count of good steps are those of the run."""
+    infinite = poison('gradient', 2, value=float('inf'))
+    train(data, tmp_path / 'whole', 'CARE', [infinite])
+    folder = tmp_path / 'stopped'
+    assert stopped(data, folder, 'CARE', [infinite, told('iter', 4)]) == 143
+    scaler = read(folder / 'stopped.pth')['optimizer']['loss_scaler']
+    assert (scaler['scale'], scaler['_growth_tracker']) == (2.**15, 2)
+    runner = train(data, folder, 'CARE')
+    assert runner.optim_wrapper.loss_scaler.get_scale() == 2.**15
+    assert_same(folder, tmp_path / 'whole')
+    scaler = read(folder / 'epoch_2.pth')['optimizer']['loss_scaler']
+    assert (scaler['scale'], scaler['_growth_tracker']) == (2.**15, 4)
 
 
 def test_stopped_again_and_again(data, reference, tmp_path):

@@ -1,6 +1,7 @@
 """Train for long under a memory limit, and see that memory and open files of
 all processes stay as they are."""
 import argparse
+import ctypes
 import math
 import os
 import os.path as osp
@@ -15,6 +16,8 @@ from caco_ext.utils import UsageError, run_tool
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # Pictures of PhotoPatches.
 PICTURES = 2550
+# Of prctl(2): the signal that a process gets when its parent is gone.
+PR_SET_PDEATHSIG = 1
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -49,6 +52,12 @@ def get_parser() -> argparse.ArgumentParser:
         type=float,
         default=0.05,
         help='growth from the second to the last quarter that is still flat')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='as of tools/train.py, a smaller network for instance')
     return parser
 
 
@@ -115,6 +124,31 @@ def summarise(values: list) -> tuple:
     return before, after, after / before - 1
 
 
+def start(command: list, memory: int) -> subprocess.Popen:
+    """Start a job that ends when this process does, be it by SIGKILL.
+
+    Args:
+        command (list[str]): The job.
+        memory (int): Bytes of address space that each of its processes gets.
+
+    Returns:
+        Popen: The job. What it prints to the standard output is dropped.
+    """
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def prepare() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        # torchrun passes the signal on to its processes and waits for them
+        if prctl(PR_SET_PDEATHSIG, signal.SIGTERM):
+            raise OSError(ctypes.get_errno(), 'prctl')
+
+    return subprocess.Popen(
+        command,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=prepare)
+
+
 def main(args: argparse.Namespace) -> None:
     """Train, read, judge.
 
@@ -126,8 +160,7 @@ def main(args: argparse.Namespace) -> None:
     """
     length = int(PICTURES * args.share) // (args.batch_size * args.processes)
     epochs = math.ceil(args.iterations / length)
-    limit = int(args.memory_gb * 2**30)
-    command = [
+    job = start([
         'bash',
         osp.join(ROOT, 'tools', 'dist_train.sh'), args.config,
         str(args.processes), '--work-dir', args.out, '--cfg-options',
@@ -139,22 +172,17 @@ def main(args: argparse.Namespace) -> None:
         f'default_hooks.knn.test_dataset.fraction={args.share}',
         'default_hooks.setup_check.allow_cut_schedule=True',
         'default_hooks.checkpoint.interval=1',
-        'default_hooks.checkpoint.max_keep_ckpts=2'
-    ]
-    job = subprocess.Popen(
-        command,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS,
-                                              (limit, limit)))
+        'default_hooks.checkpoint.max_keep_ckpts=2', *args.cfg_options
+    ], int(args.memory_gb * 2**30))
     readings = []
     try:
         while job.poll() is None:
             time.sleep(args.seconds)
             readings.append(read_processes(job.pid))
     finally:
-        if job.poll() is None:
-            os.killpg(job.pid, signal.SIGTERM)
+        # nothing where it has ended
+        job.terminate()
+        job.wait()
     if job.returncode:
         raise UsageError(f'the training ended with status {job.returncode}; '
                          f'its log is in {args.out}')

@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, Iterator, Optional
 
 import torch
 from mmengine.dist import broadcast, is_main_process
+from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -61,9 +62,13 @@ class WholeCheckpointHook(CheckpointHook):
 
         Args:
             runner (Runner): The runner of the training.
+
+        Raises:
+            OSError: Nothing can be written there.
         """
         super().before_train(runner)
-        if is_main_process() and osp.isdir(self.out_dir):
+        if is_main_process() and isinstance(self.file_backend, LocalBackend):
+            self._try_folder()
             remove_parts(self.out_dir)
         # A loader takes a number from the training's generator each time it
         # starts workers, more often where a run is resumed.
@@ -75,6 +80,20 @@ class WholeCheckpointHook(CheckpointHook):
         if self._rng is not None:
             run_state.set_rng_state(self._rng)
             self._rng = None
+
+    def _try_folder(self) -> None:
+        trial = osp.join(self.out_dir, '.trial.pth')
+        try:
+            os.makedirs(self.out_dir, exist_ok=True)
+            write_whole(trial, b'0')
+            os.unlink(trial)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f'{error.strerror}: checkpoints could not be written to '
+                f'{self.out_dir!r}; make room there, or name another folder '
+                'with --work-dir or default_hooks.checkpoint.out_dir'
+            ) from error
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add what the weights do not tell.
