@@ -1,9 +1,12 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from .bank import bank_gradient, bank_logsumexp, nearest_columns, pick_columns
+from .bank import bank_gradient, bank_logsumexp
+from .blocks import Kept
 from .gather import gather, own_rows, shuffle, unshuffle
+from .nearest import nearest_columns, pick_columns
 from .shards import WHOLE, Shards
 
 __all__ = [
-    'WHOLE', 'Shards', 'bank_gradient', 'bank_logsumexp', 'nearest_columns',
-    'pick_columns', 'gather', 'own_rows', 'shuffle', 'unshuffle'
+    'Kept', 'WHOLE', 'Shards', 'bank_gradient', 'bank_logsumexp',
+    'nearest_columns', 'pick_columns', 'gather', 'own_rows', 'shuffle',
+    'unshuffle'
 ]

@@ -81,8 +81,8 @@ def test_cosines_of_chosen_columns(bank):
 
 def gradient(columns, *args, **kwargs):
     total = torch.zeros_like(columns)
-    for part, grad in bank_gradient(*args, **kwargs):
-        total[:, part] = grad
+    bank_gradient(*args, lambda part, grad: total[:, part].copy_(grad),
+                  **kwargs)
     return total
 
 
@@ -118,7 +118,8 @@ def test_corrections_add_to_single_coefficients(bank, block):
         queries,
         torch.full((7, ), 40.).double(),
         columns.detach(),
-        0.1, (rows, places, amount),
+        0.1,
+        corrections=(rows, places, amount),
         block=block)
     torch.testing.assert_close(got, wanted)
 

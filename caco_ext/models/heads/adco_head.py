@@ -42,7 +42,7 @@ class AdCoHead(BankHead):
     def log_probabilities(self, queries: List[Tensor], keys: List[Tensor],
                           pairs: List[Pair], memory: nn.Module) -> Tensor:
         """See :meth:`BankHead.log_probabilities`."""
-        ours, banks = self._bank(queries, memory)
+        joined, ours, banks = self._bank(queries, memory)
         if self.in_batch_negatives:
             others = [gather(key) for key in keys]
             label = own_rows(keys[0].size(0), keys[0].device)
@@ -69,7 +69,7 @@ class AdCoHead(BankHead):
             # A query without a pair weighs nothing.
             none = torch.full_like(banks[0], float('-inf'))
             memory.stage(
-                torch.cat(queries), -torch.cat([
+                joined, -torch.cat([
                     torch.stack(share or [none]).logsumexp(0)
                     for share in shares
                 ]))

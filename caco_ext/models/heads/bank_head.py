@@ -68,8 +68,10 @@ class BankHead(BaseModule):
         """
 
     def _bank(self, queries: List[Tensor],
-              memory: nn.Module) -> Tuple[List[Tensor], List[Tensor]]:
-        """Log-sum-exp over the bank for all views in one product."""
-        ours, banks = memory.logsumexp(torch.cat(queries), self.temperature)
+              memory: nn.Module) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
+        """All views in one product: the queries, (views * N, C), which
+        ``memory.stage`` takes too, and their log-sum-exp view by view."""
+        joined = torch.cat(queries)
+        ours, banks = memory.logsumexp(joined, self.temperature)
         sizes = [query.size(0) for query in queries]
-        return ours.split(sizes), banks.split(sizes)
+        return joined, ours.split(sizes), banks.split(sizes)

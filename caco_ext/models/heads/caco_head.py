@@ -39,7 +39,7 @@ class CaCoHead(BankHead):
     def log_probabilities(self, queries: List[Tensor], keys: List[Tensor],
                           pairs: List[Pair], memory: nn.Module) -> Tensor:
         """See :meth:`BankHead.log_probabilities`."""
-        ours, banks = self._bank(queries, memory)
+        joined, ours, banks = self._bank(queries, memory)
         labels = memory.nearest(torch.cat(keys))
         positives = memory.pick(labels).chunk(len(keys))
         labels = labels.chunk(len(keys))
@@ -64,6 +64,6 @@ class CaCoHead(BankHead):
                 for bank, weight in zip(banks, weights)
             ]
             memory.stage(
-                torch.cat(queries), torch.cat(normalisers),
+                joined, torch.cat(normalisers),
                 tuple(torch.cat(value) for value in zip(*corrections)))
         return torch.stack(log_prob)

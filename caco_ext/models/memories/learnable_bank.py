@@ -1,14 +1,14 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 import math
 from itertools import accumulate
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from mmengine.dist import get_world_size
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from caco_ext.ops import (bank_gradient, bank_logsumexp, nearest_columns,
+from caco_ext.ops import (Kept, bank_gradient, bank_logsumexp, nearest_columns,
                           pick_columns)
 from ..utils import Schedule
 from .memory import Memory
@@ -52,6 +52,9 @@ class LearnableBank(Memory):
             Defaults to 'fill'.
         shard (bool): Keep K / ranks columns on each rank. Features then pass
             between ranks instead of the bank's gradient. Defaults to False.
+        kept_mib (float): Room for softmax weights between the loss and the
+            step, which would be made again for columns that find none in it.
+            Defaults to 64: 256 queries and 65536 columns.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
 
@@ -68,6 +71,7 @@ class LearnableBank(Memory):
                  weight_decay: float = 0.,
                  init: str = 'fill',
                  shard: bool = False,
+                 kept_mib: float = 64,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(num_columns, dim, shard, init_cfg)
         if num_columns < 2 or dim < 1:
@@ -82,6 +86,9 @@ class LearnableBank(Memory):
         if init not in ('fill', 'random'):
             raise ValueError(f"init={init!r} of the bank is unknown; use "
                              "'fill' or 'random'")
+        if kept_mib < 0:
+            raise ValueError(f'kept_mib={kept_mib} of the bank is negative; '
+                             '0 keeps nothing')
         self.temperature = temperature
         self.lr = Schedule.build(lr)
         self.momentum = momentum
@@ -94,6 +101,7 @@ class LearnableBank(Memory):
         self.register_buffer('positives',
                              torch.zeros(columns.size(1), dtype=torch.int32))
         self._staged: List[_Staged] = []
+        self._kept = Kept(int(kept_mib * 2**20))
 
     divided = ('columns', 'velocity', 'positives')
 
@@ -119,11 +127,14 @@ class LearnableBank(Memory):
             self.columns,
             temperature,
             self.temperature,
-            shards=self.shards)
+            shards=self.shards,
+            kept=self._kept)
 
     def nearest(self, keys: Tensor) -> Tensor:
         """Number of the nearest column of each key (N, C): (N, ) int64."""
-        return nearest_columns(keys, self.columns, shards=self.shards)
+        norms = self._kept.inverse if self._kept.knows(self.columns) else None
+        return nearest_columns(
+            keys, self.columns, shards=self.shards, inverses=norms)
 
     def pick(self, numbers: Tensor) -> Tensor:
         """Columns of these numbers (N, ), normalised: (N, C)."""
@@ -138,7 +149,8 @@ class LearnableBank(Memory):
         """Keep what the next step needs; see :func:`ops.bank_gradient`.
 
         Args:
-            queries (Tensor): Unit vectors, (N, C).
+            queries (Tensor): Unit vectors, (N, C). The very tensor that
+                :meth:`logsumexp` had saves a product.
             log_normalisers (Tensor): (N, ), at the bank's temperature.
             corrections (tuple, optional): ``(rows, columns, amount)``, each
                 (M, ); the columns are this pass' positives.
@@ -158,35 +170,46 @@ class LearnableBank(Memory):
         if not staged:
             return
         self._steps += 1
-        lr = self.lr()
-        gradient = self._gradient(staged)
-        if get_world_size() > self.shards.parts:
-            # Every rank has all columns and some rows: one sum for all terms.
-            total = torch.empty_like(self.columns)
-            for part, grad in gradient:
-                total[:, part] = grad
-            self.shards.reduce_everywhere(total)
-            gradient = [(slice(None), total)]
-        for part, grad in gradient:
-            columns, velocity = self.columns[:, part], self.velocity[:, part]
-            velocity.mul_(self.momentum).sub_(grad)
-            if self.weight_decay:
-                velocity.add_(columns, alpha=self.weight_decay)
-            columns.sub_(velocity, alpha=lr)
+        lr, ranks = self.lr(), get_world_size()
 
-    def _gradient(self, staged: List[_Staged]):
-        """The mean over passes and ranks, in one walk over the columns."""
+        def move(part: slice, gradient: Tensor) -> None:
+            velocity = self.velocity[:, part]
+            torch.add(gradient, velocity, alpha=self.momentum, out=velocity)
+            self.columns[:, part].sub_(velocity, alpha=lr)
+
+        if ranks == self.shards.parts:
+            self._gradient(staged, move, self.weight_decay)
+            return
+        # Every rank has all columns and some rows: one sum for all terms.
+        total = torch.empty_like(self.columns)
+        self._gradient(staged, lambda part, one: total[:, part].copy_(one),
+                       self.weight_decay / ranks)
+        move(slice(None), self.shards.reduce_everywhere(total))
+
+    def _gradient(self, staged: List[_Staged],
+                  use: Callable[[slice, Tensor], None], decay: float) -> None:
+        """Minus the mean over passes and ranks, and the weight decay."""
         rows = sum(len(one.queries) for one in staged)
         share = len(staged) * get_world_size()
         corrections = None
         if staged[0].corrections is not None:
             corrections = self._corrections(staged, rows, share)
-        return bank_gradient(
-            self.shards.gather(torch.cat([one.queries for one in staged])),
+        kept = self._kept
+        if len(staged) > 1 or not kept.fits(staged[0].queries, self.columns):
+            kept = None
+        bank_gradient(
+            self.shards.gather(torch.cat([one.queries for one in staged]))
+            if kept is None else kept.everyone,
             self.shards.gather(
                 torch.cat([one.log_normalisers
                            for one in staged])) + math.log(share),
-            self.columns, self.temperature, corrections)
+            self.columns,
+            self.temperature,
+            use,
+            corrections,
+            scale=-1,
+            decay=decay,
+            kept=kept)
 
     def _corrections(self, staged: List[_Staged], rows: int, share: int):
         """Those of all passes on this rank's columns; counts positives."""

@@ -1,0 +1,171 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+"""Walks over the columns of a bank: block by block, on all threads."""
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+# Elements of the arrays that one block of columns takes. Half a MiB on a CPU:
+# four of them stay in a second-level cache. A GPU wants few, large kernels.
+WORK, WORK_GPU, LEAST = 2**17, 2**23, 512
+# Block widths are multiples of this; nearest_columns counts on it.
+GROUP = 64
+# Blocks are dealt to threads in so many lots, and what the lots found is put
+# together in their order: results do not depend on the number of threads.
+LOTS = 16
+
+Blocks = List[slice]
+
+
+def lots_of_blocks(columns: Tensor, rows: int,
+                   block: Optional[int]) -> List[Blocks]:
+    """Cut the columns into blocks, and these into lots.
+
+    Args:
+        columns (Tensor): (C, K).
+        rows (int): Vectors that meet them.
+        block (int, optional): Columns of a block. None takes what the caches
+            hold.
+
+    Returns:
+        list[list[slice]]: The ranges of each lot; one lot on a GPU, which
+        runs one kernel at a time.
+    """
+    dim, count = columns.shape
+    on_cpu = columns.device.type == 'cpu'
+    work = (WORK if on_cpu else WORK_GPU) // max(rows, dim)
+    width = min(block or max(LEAST, work // GROUP * GROUP), count)
+    blocks = [
+        slice(start, min(start + width, count))
+        for start in range(0, count, width)
+    ]
+    size = -(-len(blocks) // LOTS) if on_cpu else len(blocks)
+    return [blocks[i:i + size] for i in range(0, len(blocks), size)]
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that each run torch's operations alone."""
+    together = threading.Barrier(threads + 1)
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        torch.set_grad_enabled(False)
+
+    pool = ThreadPoolExecutor(threads, 'bank', begin)
+    for _ in range(threads):
+        pool.submit(together.wait)
+    together.wait()
+    # It holds for the thread that says it, and for threads to come.
+    torch.set_num_threads(threads)
+    return pool
+
+
+# A forked process has the pool, but none of its threads.
+os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def deal(visit: Callable[[Blocks], Any], lots: List[Blocks]) -> List[Any]:
+    """Call ``visit`` with each lot, in as many threads as torch may use.
+
+    With torch's own threads, all meet after every operation on a block, which
+    takes as long as the block; on a busy machine each meeting waits for the
+    thread that has just lost its core. Here they meet once a walk.
+
+    Args:
+        visit (callable): Takes a list of blocks; must write to nothing that
+            another lot's call reads.
+        lots (list[list[slice]]): From :func:`lots_of_blocks`.
+
+    Returns:
+        list: What the calls returned, in the order of the lots.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or len(lots) == 1:
+        return [visit(lot) for lot in lots]
+    return list(_pool(threads).map(visit, lots))
+
+
+class _Scratch(threading.local):
+    """Arrays of a thread that every walk uses again: memory fresh from the
+    system costs more than what is computed in it."""
+
+    def __init__(self) -> None:
+        self.arrays: Dict[Tuple[str, torch.dtype], Tensor] = {}
+
+    def __call__(self, name: str, like: Tensor, *shape: int) -> Tensor:
+        """An array with anything in it.
+
+        Args:
+            name (str): Two of a name are one.
+            like (Tensor): Has the device and the type.
+            *shape (int): The shape.
+        """
+        if like.device.type != 'cpu':  # has an allocator that keeps blocks
+            return like.new_empty(shape)
+        key = name, like.dtype
+        array = self.arrays.get(key)
+        if array is None or array.shape != shape:
+            array = self.arrays[key] = like.new_empty(shape)
+        return array
+
+
+scratch = _Scratch()
+
+
+class Kept:
+    """What the pass of the loss leaves for the one that moves the columns.
+
+    The softmax' weights at the bank's temperature, as far as they fit, and
+    the columns' norms. It is worth a matrix product and an exponential.
+
+    Args:
+        limit (int): Bytes for the weights. Defaults to 64 MiB: 256 queries
+            and 65536 columns.
+    """
+
+    def __init__(self, limit: int = 2**26) -> None:
+        self.limit = limit
+        self.weights = torch.empty(0)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what is kept, not the room for it."""
+        self.inverse: Optional[Tensor] = None
+        self.queries: Optional[Tensor] = None
+        self.everyone: Optional[Tensor] = None
+        self._columns = None
+
+    def begin(self, queries: Tensor, everyone: Tensor,
+              columns: Tensor) -> None:
+        """Make room for a pass.
+
+        Args:
+            queries (Tensor): Of this rank, (N, C).
+            everyone (Tensor): Those that meet ``columns``, (M, C).
+            columns (Tensor): (C, K).
+        """
+        rows, count = len(everyone), columns.size(1)
+        fit = min(count, self.limit // (rows * columns.element_size()))
+        if self.weights.shape != (fit, rows) or (self.weights.dtype
+                                                 != columns.dtype):
+            self.weights = torch.empty(0)  # not both at a time
+        if self.weights.device != columns.device or not self.weights.numel():
+            self.weights = columns.new_empty(fit, rows)
+        self.inverse = columns.new_empty(count)
+        self.queries, self.everyone = queries.detach(), everyone
+        self._columns = columns.data_ptr(), columns._version
+
+    def knows(self, columns: Tensor) -> bool:
+        """Whether they are as they were in that pass."""
+        return self._columns == (columns.data_ptr(), columns._version)
+
+    def fits(self, queries: Tensor, columns: Tensor) -> bool:
+        """Whether this is what these queries (N, C) found."""
+        return (self.knows(columns)
+                and queries.data_ptr() == self.queries.data_ptr()
+                and queries.shape == self.queries.shape)
