@@ -1,7 +1,7 @@
 """What the benchmarks with a trainer of their own have in common."""
 import argparse
 import os
-from typing import Any, Callable, Mapping, Tuple
+from typing import Any, Callable, Mapping, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
@@ -18,15 +18,17 @@ from .frozen import FrozenBackbone
 from .results import write_results
 
 
-def run_benchmark(
-    description: str, measure: Callable[[Config, FrozenBackbone],
-                                        Tuple[Mapping, Mapping]]) -> None:
+def run_benchmark(description: str, measure: Callable[[Config, FrozenBackbone],
+                                                      Tuple[Mapping, Mapping]],
+                  needs: Sequence[str]) -> None:
     """Parse the command line, measure, write ``results.json``.
 
     Args:
         description (str): What ``--help`` says.
         measure (Callable): Of config and backbone; returns the metrics and
             further entries of ``results.json``. Every process calls it.
+        needs (Sequence[str]): What a config of this benchmark has, and
+            others lack.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='config file')
@@ -49,20 +51,26 @@ def run_benchmark(
         help='read a file that holds more than tensors and plain data, '
         'which runs code that it names')
     add_common_arguments(parser)
-    run_tool(parser, lambda args: _run(args, measure))
+    run_tool(parser, lambda args: _run(args, measure, needs))
 
 
-def _run(args: argparse.Namespace, measure: Callable) -> None:
+def _run(args: argparse.Namespace, measure: Callable,
+         needs: Sequence[str]) -> None:
     """Measure and write.
 
     Args:
         args (Namespace): The arguments.
-        measure (Callable): See :func:`run_benchmark`.
+        measure, needs: See :func:`run_benchmark`.
 
     Raises:
-        UsageError: The data or the checkpoint will not do.
+        UsageError: The config, the data or the checkpoint will not do.
     """
     cfg = load_config(args)
+    missing = [name for name in ('results', *needs) if name not in cfg]
+    if missing:
+        raise UsageError(
+            f'{args.config} is a config of another benchmark: it has no '
+            f'{", ".join(missing)}')
     if args.launcher != 'none':
         init_dist(args.launcher, **cfg.get('dist_cfg', dict(backend='nccl')))
     os.makedirs(cfg.work_dir, exist_ok=True)

@@ -204,3 +204,12 @@ def test_faults_of_the_tools(folder, tmp_path):
         cwd=folder,
         fails=True)
     assert 'not a readable checkpoint' in output and 'Traceback' not in output
+    output = run_tool(
+        'benchmarks/knn/run.sh',
+        'linear.py',
+        'a.pth',
+        1,
+        cwd=folder,
+        fails=True)
+    words = 'linear.py is a config of another benchmark: it has no results, k'
+    assert words in output

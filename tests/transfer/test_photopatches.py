@@ -30,8 +30,13 @@ def checkpoints(tmp_path_factory):
         type='WholeCheckpointHook', interval=EPOCHS)
     cfg.visualizer.vis_backends = [dict(type='LocalVisBackend')]
     cfg.train_cfg.max_epochs = EPOCHS
-    cfg.param_scheduler = dict(
-        type='CosineAnnealingLR', T_max=EPOCHS, end=EPOCHS)
+    cfg.param_scheduler = [
+        dict(
+            type='CosineAnnealingLR',
+            T_max=EPOCHS,
+            end=EPOCHS,
+            convert_to_iter_based=True)
+    ]
     cfg.work_dir = str(folder)
     Runner.from_cfg(cfg).train()
     pretrained(folder / 'random.pth', 18, **HALF)
@@ -45,9 +50,9 @@ def test_a_head_on_a_pretrained_backbone_beats_one_on_a_random(checkpoints):
     cfg = Config.fromfile(osp.join(CONFIGS, name))
     pictures = dict(
         type='PhotoPatches', pipeline=[cfg.pipeline[0], cfg.pipeline[-1]])
+    cfg.train_dataset = dict(split='train', **pictures)
+    cfg.test_dataset = dict(split='val', **pictures)
     cfg.update(
-        train_dataset=dict(split='train', **pictures),
-        test_dataset=dict(split='val', **pictures),
         cache=None,
         num_workers=0,
         lrs=[0.03, 0.1, 0.3, 1., 3.],

@@ -5,4 +5,4 @@ from caco_ext.transfer.knn import measure_knn
 from caco_ext.transfer.tool import run_benchmark
 
 if __name__ == '__main__':
-    run_benchmark(__doc__, measure_knn)
+    run_benchmark(__doc__, measure_knn, ('k', 'train_dataset'))

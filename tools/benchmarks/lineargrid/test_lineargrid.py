@@ -5,4 +5,4 @@ from caco_ext.transfer.linear_grid import measure_grid
 from caco_ext.transfer.tool import run_benchmark
 
 if __name__ == '__main__':
-    run_benchmark(__doc__, measure_grid)
+    run_benchmark(__doc__, measure_grid, ('lrs', 'train_dataset'))

@@ -23,4 +23,4 @@ def measure(cfg, model):
 
 
 if __name__ == '__main__':
-    run_benchmark(__doc__, measure)
+    run_benchmark(__doc__, measure, ('data_root', 'pipeline'))
