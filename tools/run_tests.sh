@@ -29,5 +29,6 @@ check isort --check-only --quiet "${sources[@]}"
 check yapf --diff --recursive --parallel "${sources[@]}"
 
 # Last, so that its closing line is the last one.
-"$python" -m pytest -n "${TEST_WORKERS:-2}" "$@" || status=$?
+# By file, or what the tests of a file share would be made by each worker.
+"$python" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile "$@" || status=$?
 exit $status

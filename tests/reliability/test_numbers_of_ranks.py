@@ -20,15 +20,22 @@ CHANGES = {
     (2, 1): METHODS,
     (2, 4): ('AdCo', 'CLSA'),
 }
+# With these four processes begin; with the others they go on.
+FOUR = ('CaCo', 'CARE')
 # Of 26 pictures the last batch has one for each of four ranks, and two ranks
 # see a picture again.
-UNEVEN = dict(AdCo=dict(model__memory__lr=1.), CLSA={})
+UNEVEN = dict(
+    AdCo=dict(model__memory__lr=1., model__memory__init='random'), CLSA={})
 
 
 def options(method):
-    """What other ranks cannot know is left out: batch norms that are not
-    synchronised and the permutation that is drawn for several ranks."""
-    changes = dict(randomness__diff_rank_seed=True)
+    """What other ranks cannot know is left out: batch statistics, which the
+    necks alone synchronise here, as that takes most of the time, and the
+    permutation that is drawn for several ranks."""
+    changes = dict(
+        randomness__diff_rank_seed=True,
+        model__backbone__norm_cfg=dict(type='BN'),
+        model__backbone__norm_eval=True)
     if method == 'CARE':
         changes.update(
             model__shuffle_bn=False,
@@ -46,7 +53,7 @@ def run(folder, data):
         for method in methods
     }
     with double_precision():
-        for method in METHODS:
+        for method in METHODS if ranks < 4 else FOUR:
             train(data, folder / f'{ranks}' / method, method,
                   **options(method))
             told = dict(
@@ -132,22 +139,24 @@ def assert_equal(folder, ranks, other, other_ranks, numbers):
         assert error <= 1e-5 * (1 + two[name].double().abs().max()), name
 
 
-@pytest.mark.parametrize('method', METHODS)
-@pytest.mark.parametrize('ranks', [2, 4])
+@pytest.mark.parametrize('ranks, method',
+                         [(2, method)
+                          for method in METHODS] + [(4, method)
+                                                    for method in FOUR])
 def test_give_what_one_gives(ranks, method, runs):
     assert_equal(runs / f'{ranks}' / method, ranks, runs / '1' / method, 1,
                  range(6))
 
 
-@pytest.mark.parametrize('ranks', [2, 4])
-def test_agree_in_the_fill(ranks, runs):
-    for method in ('AdCo', 'CaCo'):
-        seen = [
-            record(runs / f'{ranks}' / method, rank, 'fill')
-            for rank in range(ranks)
-        ]
-        assert sorted(seen[0]) == [8, 16, 24, 32]
-        assert all(one == seen[0] for one in seen)
+@pytest.mark.parametrize('ranks, method', [(2, 'AdCo'), (2, 'CaCo'),
+                                           (4, 'CaCo')])
+def test_agree_in_the_fill(ranks, method, runs):
+    seen = [
+        record(runs / f'{ranks}' / method, rank, 'fill')
+        for rank in range(ranks)
+    ]
+    assert sorted(seen[0]) == [8, 16, 24, 32]
+    assert all(one == seen[0] for one in seen)
 
 
 @pytest.mark.parametrize('before, after, method',

@@ -115,13 +115,14 @@ def summarise(values: list) -> tuple:
             start-up.
 
     Returns:
-        tuple[float, float, float]: Medians of the second and last quarter,
-        and the relative growth.
+        tuple[float, float, float, float]: Medians of the second, third and
+        last quarter, and the growth from the second to the last, relative.
     """
     quarter = len(values) // 4
-    before = statistics.median(values[quarter:2 * quarter])
-    after = statistics.median(values[3 * quarter:])
-    return before, after, after / before - 1
+    second, third, last = (
+        statistics.median(values[i * quarter:(i + 1) * quarter])
+        for i in (1, 2, 3))
+    return second, third, last, last / second - 1
 
 
 def start(command: list, memory: int) -> subprocess.Popen:
@@ -194,9 +195,10 @@ def main(args: argparse.Namespace) -> None:
                          'take more --iterations or fewer --seconds')
     grew = []
     for name, series in zip(('memory in MB', 'open files'), zip(*readings)):
-        before, after, growth = summarise(series)
-        print(f'{name}: {before:.0f} in the second quarter, {after:.0f} in '
-              f'the last ({growth:+.1%}), at most {max(series):.0f}')
+        second, third, last, growth = summarise(series)
+        print(f'{name}: {second:.0f} in the second quarter, {third:.0f} in '
+              f'the third, {last:.0f} in the last ({growth:+.1%}), at most '
+              f'{max(series):.0f}')
         if growth > args.tolerance:
             grew.append(name)
     print(f'{epochs * length} iterations of {args.processes} processes, '
