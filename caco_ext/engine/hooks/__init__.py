@@ -5,12 +5,13 @@ from .checkpoint_hook import WholeCheckpointHook
 from .divided_memory_hook import DividedMemoryHook
 from .finite_check_hook import FiniteCheckHook, NumbersGoneWrong
 from .knn_hook import KNNHook
+from .late_runtime_info_hook import LateRuntimeInfoHook
 from .setup_check_hook import SetupCheckHook
 from .stop_hook import StopHook
 from .train_signals_hook import TrainSignalsHook
 
 __all__ = [
     'BankFillHook', 'BrokenPicturesHook', 'DividedMemoryHook',
-    'FiniteCheckHook', 'KNNHook', 'NumbersGoneWrong', 'SetupCheckHook',
-    'StopHook', 'TrainSignalsHook', 'WholeCheckpointHook'
+    'FiniteCheckHook', 'KNNHook', 'LateRuntimeInfoHook', 'NumbersGoneWrong',
+    'SetupCheckHook', 'StopHook', 'TrainSignalsHook', 'WholeCheckpointHook'
 ]
