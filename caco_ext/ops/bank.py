@@ -41,17 +41,19 @@ def inverse_norms(columns: Tensor, square: Tensor) -> Tensor:
 
 
 class _BankLogSumExp(torch.autograd.Function):
-    """``log sum_j exp(q . u_j / t)`` with its gradient from the same pass."""
+    """``log sum_j exp(q . u_j / t)``, that at another temperature, and the
+    columns' mean with the softmax' weights, which is the gradient."""
 
     @staticmethod
     def forward(ctx, queries, columns, temperature, second, block, shards,
-                kept):
+                kept, with_mean):
         everyone = shards.gather(queries)
         n, c = everyone.shape
         ratio = temperature / second
         bounded = 1 / min(temperature, second) <= BOUND
         if not bounded or not ctx.needs_input_grad[0]:
             kept = None
+        with_mean = with_mean or ctx.needs_input_grad[0]
         if kept is not None:
             kept.begin(queries, everyone, columns)
         fit = 0 if kept is None else len(kept.weights)
@@ -87,7 +89,7 @@ class _BankLogSumExp(torch.autograd.Function):
                 else:
                     torch.exp(logits, out=weights)
                 mass.add_(weights.sum(dim=0))
-                if ctx.needs_input_grad[0]:
+                if with_mean:
                     mean.addmm_(unit, weights)
             return total, high
 
@@ -103,15 +105,16 @@ class _BankLogSumExp(torch.autograd.Function):
         mean, mass, other = total.split((c, 1, 1), dim=1)
         lse = top + mass[:, 0].log()
         other = top * ratio + other[:, 0].log() if ratio != 1 else lse.clone()
-        ctx.save_for_backward(mean / mass)
+        mean = mean / mass
+        ctx.save_for_backward(mean)
         ctx.temperature = temperature
-        ctx.mark_non_differentiable(other)
-        return lse, other
+        ctx.mark_non_differentiable(other, mean)
+        return lse, other, mean
 
     @staticmethod
-    def backward(ctx, grad, _):
+    def backward(ctx, grad, *_):
         mean, = ctx.saved_tensors
-        return (grad[:, None] * mean / ctx.temperature, ) + (None, ) * 6
+        return (grad[:, None] * mean / ctx.temperature, ) + (None, ) * 7
 
 
 def bank_logsumexp(queries: Tensor,
@@ -141,7 +144,32 @@ def bank_logsumexp(queries: Tensor,
         respect to ``queries``, and (N, ) at ``second``.
     """
     return _BankLogSumExp.apply(queries, columns, temperature, second
-                                or temperature, block, shards, kept)
+                                or temperature, block, shards, kept, False)[:2]
+
+
+def softmax_mean(queries: Tensor,
+                 columns: Tensor,
+                 temperature: float,
+                 block: Optional[int] = None,
+                 shards: Shards = WHOLE) -> Tuple[Tensor, Tensor]:
+    """Log-sum-exp over columns, and their mean with the softmax' weights.
+
+    Args:
+        queries (Tensor): Unit vectors of this rank, (N, C).
+        columns (Tensor): Raw columns, (C, K); no gradient goes into them.
+        temperature (float): Divides the cosines.
+        block (int, optional): Columns that are worked on at a time. Defaults
+            to what the caches hold.
+        shards (Shards): Whether ``columns`` are this rank's part.
+
+    Returns:
+        tuple[Tensor, Tensor]: (N, ), differentiable with respect to
+        ``queries``, and the mean of the normalised columns, (N, C), without
+        gradient.
+    """
+    lse, _, mean = _BankLogSumExp.apply(queries, columns, temperature,
+                                        temperature, block, shards, None, True)
+    return lse, mean
 
 
 @torch.no_grad()

@@ -54,6 +54,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
     def begin() -> None:
         torch.set_num_threads(1)
+        # A thread takes the number of the process, below, with its first
+        # operation: this one takes it now, while that is 1.
+        torch.get_num_threads()
         torch.set_grad_enabled(False)
 
     pool = ThreadPoolExecutor(threads, 'bank', begin)

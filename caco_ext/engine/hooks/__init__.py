@@ -5,6 +5,7 @@ from .checkpoint_hook import WholeCheckpointHook
 from .divided_memory_hook import DividedMemoryHook
 from .finite_check_hook import FiniteCheckHook, NumbersGoneWrong
 from .knn_hook import KNNHook
+from .late_runtime_info_hook import LateRuntimeInfoHook
 from .preview_hook import PreviewHook
 from .run_record_hook import RunRecordHook
 from .setup_check_hook import SetupCheckHook
@@ -13,7 +14,7 @@ from .train_signals_hook import TrainSignalsHook
 
 __all__ = [
     'BankFillHook', 'BrokenPicturesHook', 'DividedMemoryHook',
-    'FiniteCheckHook', 'KNNHook', 'NumbersGoneWrong', 'PreviewHook',
-    'RunRecordHook', 'SetupCheckHook', 'StopHook', 'TrainSignalsHook',
-    'WholeCheckpointHook'
+    'FiniteCheckHook', 'KNNHook', 'LateRuntimeInfoHook', 'NumbersGoneWrong',
+    'PreviewHook', 'RunRecordHook', 'SetupCheckHook', 'StopHook',
+    'TrainSignalsHook', 'WholeCheckpointHook'
 ]

@@ -1,7 +1,8 @@
 import os.path as osp
+from collections import deque
 from functools import wraps
 from types import MethodType
-from typing import Dict, List, Optional
+from typing import Deque, Dict, List, NamedTuple, Optional
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
@@ -11,6 +12,8 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
+
+from caco_ext.utils.late_values import LateValues, all_are_wanted
 
 
 def all_finite(tensors: List[Tensor]) -> bool:
@@ -22,10 +25,20 @@ def all_finite(tensors: List[Tensor]) -> bool:
     Returns:
         bool: Also False where the sum of squares of one leaves its type.
     """
-    if not tensors:
-        return True
+    return not tensors or bool(_are_finite(tensors))
+
+
+def _are_finite(tensors: List[Tensor]) -> Tensor:
     norms = torch._foreach_norm(tensors)
-    return bool(torch.stack([n.float() for n in norms]).isfinite().all())
+    return torch.stack([n.float() for n in norms]).isfinite().all()
+
+
+class _Look(NamedTuple):
+    """What there is to know about a step."""
+    finite: LateValues
+    losses: List[Tensor]
+    paths: List[str]
+    number: int
 
 
 class NumbersGoneWrong(RuntimeError):
@@ -43,6 +56,12 @@ class FiniteCheckHook(Hook):
     go on from. A loss scaler that leaves out steps with infinite gradients is
     left to its work as long as the losses are finite and it does not do so
     50 times in a row.
+
+    On a GPU that would be a wait for the device in every iteration. There the
+    look is taken one step later, and at once before the log and a checkpoint:
+    the error names the same iteration and pictures, the model has made a step
+    more, and the last good checkpoint is as good. With ``max_skipped`` it is
+    taken before the step everywhere.
 
     Args:
         max_skipped (int): So many steps in a row are left out before the run
@@ -65,6 +84,7 @@ class FiniteCheckHook(Hook):
         self.skipped = 0
         self._in_a_row = self._scaler_in_a_row = 0
         self._filling = False
+        self._looks: Deque[_Look] = deque()
         self._losses: List[Tensor] = []
         self._paths: List[str] = []
         self._statistics: Dict[str, Tensor] = {}
@@ -148,23 +168,39 @@ class FiniteCheckHook(Hook):
         gradients = [
             p.grad for p in self._model().parameters() if p.grad is not None
         ]
-        # Summed over ranks by DDP: all ranks see the same.
-        if all_finite(gradients):
-            self._in_a_row = self._scaler_in_a_row = 0
+        if not gradients:
             return True
-        if isinstance(self._runner.optim_wrapper, AmpOptimWrapper):
-            bad = torch.tensor(int(not all_finite(losses)))
-            all_reduce(bad, 'max')
-            self._scaler_in_a_row += 1
-            if not bad and self._scaler_in_a_row < self.SCALER_PATIENCE:
-                return True
-        self._leave_out(losses, paths)
-        return False
+        self._looks.append(
+            _Look(
+                LateValues(_are_finite(gradients)[None]), losses, paths,
+                self._runner.iter + 1))
+        late = not (self.max_skipped or self._filling) and LateValues.pays(
+            gradients[0].device)
+        return self._judge(leave=int(late))
 
-    def _leave_out(self, losses: List[Tensor], paths: List[str]) -> None:
+    def _judge(self, leave: int) -> bool:
+        """Look at all steps but the last ``leave``; whether all may be."""
+        fine = True
+        while len(self._looks) > leave:
+            look = self._looks.popleft()
+            # Summed over ranks by DDP: all ranks see the same.
+            if all(look.finite.read()):
+                self._in_a_row = self._scaler_in_a_row = 0
+                continue
+            if isinstance(self._runner.optim_wrapper, AmpOptimWrapper):
+                bad = torch.tensor(int(not all_finite(look.losses)))
+                all_reduce(bad, 'max')
+                self._scaler_in_a_row += 1
+                if not bad and self._scaler_in_a_row < self.SCALER_PATIENCE:
+                    continue
+            self._leave_out(look)
+            fine = False
+        return fine
+
+    def _leave_out(self, look: _Look) -> None:
         self.skipped += 1
         self._in_a_row += 1
-        what = self._describe(losses, paths)
+        what = self._describe(look)
         if self._in_a_row > self.max_skipped or self._filling:
             raise NumbersGoneWrong(
                 f'{what}. {self._last_checkpoint()}. A lower learning rate or '
@@ -177,12 +213,12 @@ class FiniteCheckHook(Hook):
         self._runner.logger.warning(
             f'{what}; the step is left out ({self.skipped} so far)')
 
-    def _describe(self, losses: List[Tensor], paths: List[str]) -> str:
+    def _describe(self, look: _Look) -> str:
         """What is wrong, where, and with which pictures, of all ranks."""
         model, wrong = self._model(), []
-        if not all_finite(losses):
+        if not all_finite(look.losses):
             wrong.append('the loss is ' + ', '.join(f'{float(x):g}'
-                                                    for x in losses))
+                                                    for x in look.losses))
         for kind, named in (('weights', model.named_parameters()),
                             ('buffers', model.named_buffers())):
             names = _not_finite(dict(named))
@@ -192,7 +228,7 @@ class FiniteCheckHook(Hook):
             for name, p in model.named_parameters() if p.grad is not None
         })
         wrong += [f'of the gradients {names}'] if names else []
-        parts = all_gather_object(('; '.join(wrong), paths))
+        parts = all_gather_object(('; '.join(wrong), look.paths))
         text = [
             f'rank {rank}: {wrong} with the pictures {", ".join(paths)}'
             if len(parts) > 1 else
@@ -200,7 +236,7 @@ class FiniteCheckHook(Hook):
             for rank, (wrong, paths) in enumerate(parts)
         ]
         where = f'the fill before iteration {self._runner.iter + 1}' \
-            if self._filling else f'iteration {self._runner.iter + 1}'
+            if self._filling else f'iteration {look.number}'
         return (f'{where} came to NaN or infinity: ' + ' | '.join(text))
 
     def _last_checkpoint(self) -> str:
@@ -215,14 +251,17 @@ class FiniteCheckHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Log how many steps were left out, once one was.
+        """Log how many steps were left out, once one was; look at what is
+        still to be looked at before something is written.
 
         Args:
             runner (Runner): The runner of the training.
-            batch_idx (int): Not used.
+            batch_idx (int): Iteration in the epoch, from 0.
             data_batch (dict, optional): Not used.
             outputs (dict, optional): Not used.
         """
+        if self._looks and all_are_wanted(runner, batch_idx):
+            self._judge(leave=0)
         if self.skipped:
             runner.message_hub.update_scalar('train/skipped_steps',
                                              self.skipped)

@@ -56,9 +56,11 @@ class _StrongViews:
             weak = self._encode(inputs[0])
             keys = gather(self._encode(inputs[1], self.key_encoder_name))
         with torch.autocast(keys.device.type, enabled=False):
-            candidates = torch.cat([keys.t(), self.memory.columns], dim=1)
+            found = list(
+                zip(*(part.split(len(weak)) for part in self.memory.attend(
+                    torch.cat([weak, *strong]), self.matching.temperature))))
             losses['loss_matching'] = self.alpha * self.matching(
-                [weak @ candidates], [one @ candidates for one in strong])
+                [weak], strong, keys, found[:1], found[1:])
         if torch.is_grad_enabled():
             self.memory.stage(keys)
         return losses

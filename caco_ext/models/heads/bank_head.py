@@ -53,9 +53,9 @@ class BankHead(BaseModule):
             'positive_probability', the mean probability of the positive.
         """
         log_prob = self.log_probabilities(queries, keys, pairs, memory)
-        weights = log_prob.new_tensor([pair.weight for pair in pairs])
+        means = log_prob.mean(dim=1).unbind()  # weights stay on the host
         return dict(
-            loss=-weights @ log_prob.mean(dim=1),
+            loss=-sum(pair.weight * mean for pair, mean in zip(pairs, means)),
             positive_probability=log_prob.detach().exp().mean())
 
     @abstractmethod

@@ -1,14 +1,15 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from caco_ext.ops import gather, own_rows
 from .bank_head import Pair
+
+Attended = Tuple[Tensor, Tensor]
 
 
 @MODELS.register_module()
@@ -64,22 +65,41 @@ class CLSAHead(BaseModule):
         """
         label = own_rows(keys[0].size(0), keys[0].device)
         gathered = [gather(key) for key in keys]
+        contrasted, weak, matched = self._attend(queries, strong, memory)
         contrast, matching, probability = 0., 0., []
         for key, candidates in enumerate(gathered):
-            candidates = torch.cat([candidates.t(), memory.columns], dim=1)
-            weak = []
-            for pair in pairs:
-                if pair.key == key:
-                    weak.append(queries[pair.query] @ candidates)
-                    loss = F.cross_entropy(
-                        weak[-1] / self.temperature, label, reduction='none')
-                    contrast = contrast + pair.weight * loss.mean()
-                    probability.append((-loss.detach()).exp().mean())
+            own = [pair for pair in pairs if pair.key == key]
+            for pair in own:
+                cosines = queries[pair.query] @ candidates.t()
+                cosines = cosines / self.temperature
+                total = torch.logaddexp(contrasted[pair.query],
+                                        cosines.logsumexp(dim=1))
+                loss = total - cosines.gather(1, label[:, None])[:, 0]
+                contrast = contrast + pair.weight * loss.mean()
+                probability.append((-loss.detach()).exp().mean())
             matching = matching + self.matching(
-                weak, [one @ candidates for one in strong])
+                [queries[pair.query] for pair in own], strong, candidates,
+                [weak[pair.query] for pair in own], matched)
         if torch.is_grad_enabled():
             memory.stage(gathered[0])
         return dict(
             loss_contrast=contrast,
             loss_matching=self.alpha * matching,
             positive_probability=torch.stack(probability).mean())
+
+    def _attend(
+        self, queries: List[Tensor], strong: List[Tensor], memory: nn.Module
+    ) -> Tuple[List[Tensor], List[Attended], List[Attended]]:
+        """What the queue gives: for the contrast log-sum-exps of the weak,
+        for the matching both results of the weak and of the strong."""
+        same = self.matching.temperature == self.temperature
+        weak = torch.cat(queries)
+        rows, size = weak.size(0), queries[0].size(0)
+        lse, mean = memory.attend(
+            torch.cat([weak if same else weak.detach(), *strong]),
+            self.matching.temperature)
+        contrasted = lse[:rows] if same else memory.attend(
+            weak, self.temperature)[0]
+        found = list(zip(lse.split(size), mean.split(size)))
+        return (contrasted.split(size), found[:len(queries)],
+                found[len(queries):])

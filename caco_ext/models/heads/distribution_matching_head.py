@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -12,15 +12,20 @@ class DistributionMatchingHead(BaseModule):
     r"""Distributional divergence minimisation (DDM) of CLSA.
 
     The distribution of a weakly augmented query over a set of candidates
-    (keys of the batch and of a queue) is the target of a strongly augmented
-    query of the same picture:
+    (keys ``x`` of the batch and of a queue) is the target of a strongly
+    augmented query of the same picture:
 
     .. math::
         L = \sum_{weak} \sum_{strong} -\frac{1}{N} \sum_n \sum_c
-        \mathrm{softmax}(z^{weak}_n / \tau)_c
-        \log \mathrm{softmax}(z^{strong}_n / \tau)_c
+        p_{nc} \log \mathrm{softmax}(q^{strong}_n \cdot x / \tau)_c, \quad
+        p_n = \mathrm{softmax}(q^{weak}_n \cdot x / \tau)
 
-    No gradient reaches the weak queries.
+    No gradient reaches the weak queries. As a cosine is linear in the
+    candidate, the inner sum is
+    :math:`q^{strong}_n \cdot \bar x_n / \tau - \log \sum_c
+    e^{q^{strong}_n \cdot x_c / \tau}` with the weak query's mean candidate
+    :math:`\bar x_n = \sum_c p_{nc} x_c`: no distribution over the queue is
+    kept.
 
     Args:
         temperature (float): tau; ``clsa_t`` of the original.
@@ -41,21 +46,38 @@ class DistributionMatchingHead(BaseModule):
                              'matching must be positive; CLSA uses 0.2')
         self.temperature = temperature
 
-    def forward(self, weak: List[Tensor], strong: List[Tensor]) -> Tensor:
+    def forward(self, weak: List[Tensor], strong: List[Tensor], keys: Tensor,
+                weak_queue: List[Tuple[Tensor, Tensor]],
+                strong_queue: List[Tuple[Tensor, Tensor]]) -> Tensor:
         """The loss.
 
         Args:
-            weak (list[Tensor]): Cosines of weak queries with the candidates,
-                (N, M) each.
-            strong (list[Tensor]): The same of strong queries, (N, M) each.
+            weak (list[Tensor]): Unit vectors, (N, C) each.
+            strong (list[Tensor]): Unit vectors, (N, C) each.
+            keys (Tensor): The candidates outside the queue, (B, C).
+            weak_queue (list[tuple[Tensor, Tensor]]): What
+                :meth:`FeatureQueue.attend` gives for each of ``weak`` at this
+                head's temperature: (N, ) and (N, C).
+            strong_queue (list[tuple[Tensor, Tensor]]): The same for
+                ``strong``.
 
         Returns:
             Tensor: Sum over all combinations, a scalar.
         """
+
+        def join(query, lse):  # (N, B) and (N, )
+            cosines = query @ keys.t() / self.temperature
+            return cosines, torch.logaddexp(lse, cosines.logsumexp(dim=1))
+
         with torch.no_grad():
-            target = sum(
-                (one / self.temperature).softmax(dim=1) for one in weak)
-        return sum(
-            -(target *
-              (one / self.temperature).log_softmax(dim=1)).sum(1).mean()
-            for one in strong)
+            target = 0.
+            for query, (lse, mean) in zip(weak, weak_queue):
+                cosines, total = join(query, lse)
+                target = target + (lse - total).exp()[:, None] * mean
+                target = target + (cosines - total[:, None]).exp() @ keys
+        loss = 0.
+        for query, (lse, _) in zip(strong, strong_queue):
+            _, total = join(query, lse)
+            dots = (query * target).sum(dim=1) / self.temperature
+            loss = loss + (len(weak) * total - dots).mean()
+        return loss

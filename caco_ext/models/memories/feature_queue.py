@@ -1,11 +1,12 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
+from caco_ext.ops import softmax_mean
 from .memory import Memory
 
 
@@ -18,28 +19,47 @@ class FeatureQueue(Memory):
     Args:
         num_columns (int): K; ``moco_k`` of the original. Defaults to 65536.
         dim (int): Width C of the features. Defaults to 128.
+        shard (bool): Keep K / ranks columns on each rank. Queries then pass
+            between ranks. Defaults to False.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
 
     Raises:
-        ValueError: If a size is not positive.
+        ValueError: If a size is not positive, or the columns do not divide
+            evenly.
     """
 
     def __init__(self,
                  num_columns: int = 65536,
                  dim: int = 128,
+                 shard: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(num_columns, dim, init_cfg=init_cfg)
+        super().__init__(num_columns, dim, shard, init_cfg)
         if num_columns < 1 or dim < 1:
             raise ValueError(f'num_columns={num_columns}, dim={dim} of the '
                              'queue must be positive')
         self.register_buffer('columns',
-                             F.normalize(torch.randn(dim, num_columns), dim=0))
+                             F.normalize(self.random_columns(), dim=0))
         self.register_buffer('pointer', torch.zeros(1, dtype=torch.long))
         self._staged: List[Tensor] = []
 
     # The queue serves from the first step on, full of noise, as in MoCo.
     needs_fill = False
+
+    def attend(self, queries: Tensor,
+               temperature: float) -> Tuple[Tensor, Tensor]:
+        """What softmaxes over the queue need, without one being made.
+
+        Args:
+            queries (Tensor): Unit vectors of this rank, (N, C).
+            temperature (float): Divides the cosines.
+
+        Returns:
+            tuple[Tensor, Tensor]: Log-sum-exp over the columns, (N, ), with
+            gradient, and their mean weighted by the softmax, (N, C), without.
+        """
+        return softmax_mean(
+            queries, self.columns, temperature, shards=self.shards)
 
     def stage(self, keys: Tensor) -> None:
         """Keep keys for the next step.
@@ -65,15 +85,24 @@ class FeatureQueue(Memory):
     def step(self) -> None:
         """Write everything staged over the oldest columns."""
         staged, self._staged = self._staged, []
+        self._steps += 1
+        parts, mine = self.shards.parts, self.shards.part
         for keys in staged:
-            count = torch.arange(keys.size(0), device=keys.device)
-            places = (self.pointer + count) % self.num_columns
-            self.columns.index_copy_(1, places, keys.t().to(self.columns))
-            self.pointer.add_(keys.size(0)).remainder_(self.num_columns)
+            # Every parts-th key is this rank's. The pointer stays on the
+            # device, so which is the first is not known here: where the last
+            # would be beyond the batch, a column keeps what it has.
+            turn = torch.arange(-(-len(keys) // parts), device=keys.device)
+            turn = (mine - self.pointer) % parts + parts * turn
+            places = (self.pointer + turn) % self.num_columns // parts
+            new = keys[turn.clamp(max=len(keys) - 1)].t().to(self.columns)
+            new = torch.where(turn < len(keys), new, self.columns[:, places])
+            self.columns.index_copy_(1, places, new)
+            self.pointer.add_(len(keys)).remainder_(self.num_columns)
 
     def signals(self) -> Dict[str, float]:
-        """Nothing of a queue changes that a log could tell."""
-        return {}
+        """What to log: :meth:`traffic`; the rest of a queue says nothing."""
+        return self.traffic()
 
     def reset_signals(self) -> None:
-        """Counterpart of the bank's; there is nothing to reset."""
+        """Begin to count the bytes sent anew."""
+        self.reset_traffic()

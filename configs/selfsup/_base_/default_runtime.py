@@ -6,6 +6,7 @@ custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 # A dict, unlike custom_hooks: a child config changes or removes one entry
 # (`default_hooks=dict(knn=None)`) without losing the others.
 default_hooks = dict(
+    runtime_info=dict(type='LateRuntimeInfoHook'),
     checkpoint=dict(type='WholeCheckpointHook', max_keep_ckpts=3),
     stop=dict(type='StopHook'),
     setup_check=dict(type='SetupCheckHook'),
