@@ -39,7 +39,8 @@ addEventListener('load', () => setTimeout(() => {
   }), '*');
 }, 300));
 </script>'''
-FRAMES = '''<!DOCTYPE html><body style="margin: 0"><pre id="said"></pre><script>
+FRAMES = '''<!DOCTYPE html><body style="margin: 0"><pre id="said"></pre>
+<script>
 const said = {};
 addEventListener('message', e => {
   const one = JSON.parse(e.data);
