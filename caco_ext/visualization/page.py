@@ -1,6 +1,6 @@
 """A report as one HTML file that needs no network; plotly draws."""
 from html import escape
-from typing import Dict, List, Sequence
+from typing import Dict, Sequence
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 
 CHROMIUM = next(
-    filter(None, map(shutil.which, ('chromium', 'chromium-browser',
-                                    'google-chrome'))), None)
+    filter(
+        None,
+        map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))),
+    None)
 # Runs in the page, before and after all that is in it.
 BEFORE = '''<script>
 const faults = [];
