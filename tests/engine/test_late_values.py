@@ -32,9 +32,8 @@ class Waits(TorchDispatchMode):
         name = func.overloadpacket.__name__
         masks = args[1] if name in ('index', 'index_put', 'index_put_',
                                     '_index_put_impl_') else ()
-        if name in WAITING or any(
-                mask is not None and mask.dtype == torch.bool
-                for mask in masks):
+        if name in WAITING or any(mask is not None and mask.dtype == torch.bool
+                                  for mask in masks):
             self.found.append(name)
         return func(*args, **(kwargs or {}))
 
@@ -141,11 +140,7 @@ def test_what_would_wait_is_noticed():
 def test_a_late_look_names_the_same(struck, data, tmp_path, as_on_a_gpu):
     """Iterations 3 and 6 are the last of their epochs."""
     with pytest.raises(NumbersGoneWrong) as caught:
-        train(
-            data,
-            tmp_path,
-            'CLSA', [poison('input', struck)],
-            **LATE)
+        train(data, tmp_path, 'CLSA', [poison('input', struck)], **LATE)
     text = str(caught.value)
     assert text.startswith(f'iteration {struck} came to NaN or infinity: ')
     assert 'the loss is nan' in text and text.count('.png') == 8
@@ -158,9 +153,7 @@ def test_late_losses_are_those_of_the_host(data, tmp_path, as_on_a_gpu):
     histories = []
     for name, options in (('host', {}), ('late', LATE)):
         runner = train(
-            data,
-            tmp_path / name,
-            'CLSA',
+            data, tmp_path / name, 'CLSA',
             **dict(
                 options,
                 optim_wrapper__type='OptimWrapper',

@@ -75,9 +75,8 @@ def test_results_do_not_depend_on_threads(threads, monkeypatch):
 def test_threads_run_operations_alone_and_tell_of_errors(threads):
     threads(2)
     lots = [[slice(i, i + 1)] for i in range(4)]
-    assert deal(lambda lot: (torch.get_num_threads(), lot), lots) == [
-        (1, lot) for lot in lots
-    ]
+    assert deal(lambda lot: (torch.get_num_threads(), lot),
+                lots) == [(1, lot) for lot in lots]
     assert not any(deal(lambda lot: torch.is_grad_enabled(), lots))
     with pytest.raises(ZeroDivisionError):
         deal(lambda lot: 1 / lot[0].start, lots)
@@ -99,8 +98,7 @@ def test_a_forked_process_has_threads_of_its_own(threads):
 def test_kept_weights_are_those_made_again(temperature, kept_mib, monkeypatch):
     monkeypatch.setattr('caco_ext.ops.blocks.LEAST', 64)
     monkeypatch.setattr('caco_ext.ops.blocks.WORK', 64 * DIM)
-    for mine, plain in zip(
-            step(temperature, kept_mib), step(temperature, 0)):
+    for mine, plain in zip(step(temperature, kept_mib), step(temperature, 0)):
         torch.testing.assert_close(mine, plain)
 
 
