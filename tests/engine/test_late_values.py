@@ -117,7 +117,6 @@ def test_an_ordinary_iteration_waits_for_nothing(method, data, tmp_path,
             dict(type='CountWaitsBegin'),
             dict(type='CountWaitsEnd')
         ],
-        train_cfg__max_epochs=1,
         **LATE)
     assert found == []
     # The check and the losses of the iteration before.
