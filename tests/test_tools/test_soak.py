@@ -120,7 +120,7 @@ def test_each_method_with_a_small_network(tmp_path):
     assert [call[3] for call in calls
             ] == [f'out/{m}' for m in ('adco', 'caco', 'clsa', 'care')]
     for call in calls:
-        assert call[4:6] == ['--iterations', '9']
+        assert call[4:8] == ['--share', '0.2', '--iterations', '9']
         place = call.index('--cfg-options') + 1
         options = dict(pair.split('=') for pair in call[place:])
         cfg = Config.fromfile(call[1])

@@ -39,6 +39,6 @@ for method in ${METHODS:-adco caco clsa care}; do
     echo "== $method"
     "$python" "$root/tools/benchmarks/soak.py" \
         "$root/configs/selfsup/$method/${config}_photopatches.py" \
-        --out "$folder/$method" "$@" --cfg-options "${small[@]}" || status=1
+        --out "$folder/$method" --share 0.2 "$@" --cfg-options "${small[@]}" || status=1
 done
 exit $status
