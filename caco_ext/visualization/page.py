@@ -1,6 +1,6 @@
 """A report as one HTML file that needs no network; plotly draws."""
 from html import escape
-from typing import Dict, List, Sequence
+from typing import Dict, Sequence
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -71,7 +71,7 @@ def figure(chart: Chart) -> go.Figure:
         traces,
         go.Layout(
             template='none',
-            margin=dict(l=8, r=8, t=8, b=8),
+            margin=dict(l=8, r=8, t=28, b=8),
             autosize=True,
             bargap=0.05,
             font=dict(size=12),
