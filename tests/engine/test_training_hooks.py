@@ -129,8 +129,7 @@ def test_signals_reach_the_scalars_file(tmp_path):
     assert len(lines) == 6
     for line in lines:
         assert {
-            'loss', 'positive_probability', 'images_per_second',
-            'host_memory',
+            'loss', 'positive_probability', 'images_per_second', 'host_memory',
             'ema_momentum', 'bank_norm', 'bank_lr', 'columns_used'
         } <= set(line)
         assert 0 < line['columns_used'] <= 1

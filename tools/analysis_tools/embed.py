@@ -66,9 +66,7 @@ def main(args: argparse.Namespace) -> None:
             raise UsageError(f'no config.py beside the scalars of '
                              f'{args.work_dir}')
         features = RunFeatures(
-            log.cfg,
-            checkpoint,
-            cache=osp.join(args.work_dir, 'features'))
+            log.cfg, checkpoint, cache=osp.join(args.work_dir, 'features'))
         chart = embedding_chart(features, args.method, args.seed)
     except (OSError, ValueError, ImportError) as error:
         raise UsageError(str(error)) from error
