@@ -71,7 +71,7 @@ def figure(chart: Chart) -> go.Figure:
         traces,
         go.Layout(
             template='none',
-            margin=dict(l=8, r=8, t=8, b=8),
+            margin=dict(l=8, r=8, t=28, b=8),
             autosize=True,
             bargap=0.05,
             font=dict(size=12),

@@ -20,13 +20,20 @@ for (const kind of ['error', 'warn'])
   console[kind] = (...words) => faults.push(words.join(' '));
 </script>'''
 AFTER = '''<script>
-addEventListener('load', () => setTimeout(() => {
+const wait = ms => new Promise(done => setTimeout(done, ms));
+addEventListener('load', async () => {
+  await wait(300);
   const plots = {}, thumbs = {};
   for (const plot of document.querySelectorAll('.plot')) {
     const title = plot.parentElement.querySelector('h3').textContent;
     plots[title] = plot.querySelectorAll('.js-line, .point').length;
     if (!plot.dataset.sheet) continue;
-    Plotly.Fx.hover(plot, [{curveNumber: 0, pointNumber: 0}]);
+    // a call of Plotly.Fx.hover would tell nobody
+    const box = plot.querySelector('.point').getBoundingClientRect();
+    plot.querySelector('.nsewdrag').dispatchEvent(
+      new MouseEvent('mousemove', {bubbles: true,
+        clientX: box.x + box.width / 2, clientY: box.y + box.height / 2}));
+    await wait(300);
     const style = getComputedStyle(document.getElementById('thumb'));
     thumbs[title] = [style.display, style.backgroundImage.slice(0, 15)];
   }
@@ -39,7 +46,7 @@ addEventListener('load', () => setTimeout(() => {
     asked: performance.getEntriesByType('resource').map(e => e.name)
       .filter(name => !name.startsWith('data:')),
   }), '*');
-}, 300));
+});
 </script>'''
 FRAMES = '''<!DOCTYPE html><body style="margin: 0"><pre id="said"></pre>
 <script>
