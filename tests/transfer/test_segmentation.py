@@ -3,8 +3,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
+from caco_ext.transfer.data_check_hook import (check_classes, check_items,
+                                               check_masks)
 from .runs import (CONFIGS, NARROW, losses, pretrained, quick, results, resume,
                    run_stock, write)
 from .tiny_data import make_cityscapes, make_voc
@@ -122,32 +125,38 @@ def test_the_hosts_other_stem_is_refused(tmp_path, monkeypatch):
         train(monkeypatch, cfg, tmp_path, tmp_path / 'a.pth')
 
 
-@pytest.mark.parametrize('fault, error, words', [
-    ('list', AssertionError, 'ImageSets/Segmentation/aug.txt'),
-    ('mask', FileNotFoundError, '12_train_001.png'),
-    ('picture', FileNotFoundError, '12_train_001.jpg'),
-    ('label', ValueError, '12_train_001.png has the labels 30'),
-    ('colours', ValueError, '12_train_001.png is a picture of colours'),
-    ('classes', ValueError, 'model.decode_head.num_classes is 19'),
-])
-def test_bad_data_is_found_before_training(tmp_path, monkeypatch, fault, error,
-                                           words):
+def test_a_missing_mask_is_found_before_training(tmp_path, monkeypatch):
     pretrained(tmp_path / 'a.pth', **NARROW)
     cfg = voc(tmp_path)
-    root = tmp_path / 'VOCdevkit/VOC2012'
-    mask = root / 'SegmentationClassAug/12_train_001.png'
-    if fault == 'list':
-        (root / 'ImageSets/Segmentation/aug.txt').unlink()
-    elif fault == 'mask':
-        mask.unlink()
-    elif fault == 'picture':
-        (root / 'JPEGImages/12_train_001.jpg').unlink()
-    elif fault == 'label':
-        Image.fromarray(np.full((96, 128), 30, np.uint8)).save(mask)
-    elif fault == 'colours':
-        Image.fromarray(np.zeros((96, 128, 3), np.uint8)).save(mask)
-    else:
-        cfg.model.decode_head.num_classes = 19
-    with pytest.raises(error, match=words):
+    name = '12_train_001.png'
+    (tmp_path / 'VOCdevkit/VOC2012/SegmentationClassAug' / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
         train(monkeypatch, cfg, tmp_path, tmp_path / 'a.pth')
     assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+def test_bad_data(tmp_path):
+    cfg = voc(tmp_path)
+    init_default_scope('mmseg')
+    root = tmp_path / 'VOCdevkit/VOC2012'
+    options = cfg.train_dataloader.dataset.datasets[1]
+    dataset = DATASETS.build(options)
+    heads = [('model.decode_head', 21)]
+    check_classes(dataset, heads, 'train')
+    check_items(dataset, heads, 'train', {})
+    check_masks(dataset, 'train')
+    with pytest.raises(ValueError, match='decode_head.num_classes is 19'):
+        check_classes(dataset, [('model.decode_head', 19)], 'train')
+    mask = root / 'SegmentationClassAug/12_train_001.png'
+    Image.fromarray(np.full((96, 128), 30, np.uint8)).save(mask)
+    with pytest.raises(ValueError, match='001.png has the labels 30, and'):
+        check_masks(dataset, 'train')
+    Image.fromarray(np.zeros((96, 128, 3), np.uint8)).save(mask)
+    with pytest.raises(ValueError, match='001.png is a picture of colours'):
+        check_masks(dataset, 'train')
+    (root / 'JPEGImages/12_train_001.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match='12_train_001.jpg'):
+        check_items(dataset, heads, 'train', {})
+    (root / 'ImageSets/Segmentation/aug.txt').unlink()
+    with pytest.raises(AssertionError, match='Segmentation/aug.txt'):
+        DATASETS.build(options)
