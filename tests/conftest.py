@@ -1,4 +1,5 @@
 """What every test needs."""
+import signal
 from collections import OrderedDict
 
 import pytest
@@ -18,3 +19,14 @@ def own_visualizers(monkeypatch):
     runners of one second would write into the folder of the first."""
     for cls in with_subclasses(Visualizer):
         monkeypatch.setattr(cls, '_instance_dict', OrderedDict())
+
+
+@pytest.fixture(autouse=True)
+def own_signals():
+    """Put back what a run that ends in an error leaves listening."""
+    before = [(number, signal.getsignal(number))
+              for number in (signal.SIGTERM, signal.SIGUSR1)]
+    yield
+    for number, handler in before:
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)

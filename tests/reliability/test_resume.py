@@ -158,11 +158,6 @@ def test_loader_workers_outlive_the_signal(data, reference, tmp_path):
     assert_same(tmp_path, reference('CLSA'))
 
 
-def sleep(awake):
-    awake.set()
-    time.sleep(60)
-
-
 @HOOKS.register_module(name='ReliabilityFork')
 class Fork(Hook):
     """Starts a process as an evaluation's pool does, and ends it."""
@@ -170,15 +165,14 @@ class Fork(Hook):
 
     def after_train_iter(self, *args, **kwargs):
         context = multiprocessing.get_context('fork')
-        awake = context.Event()
-        child = context.Process(target=sleep, args=(awake, ))
-        child.start()
-        # Python forgets signals that come while it forks.
-        assert awake.wait(30)
-        child.terminate()
-        child.join(30)
-        self.exit_codes.add(child.exitcode)
-        child.kill()
+        for _ in range(5):
+            child = context.Process(target=time.sleep, args=(60, ))
+            child.start()
+            # At once: Python forgets signals that come while it forks.
+            child.terminate()
+            child.join(10)
+            self.exit_codes.add(child.exitcode)
+            child.kill()
 
 
 def test_forked_children_end_by_the_signal(data, tmp_path):

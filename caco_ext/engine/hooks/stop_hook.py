@@ -3,7 +3,7 @@ import os.path as osp
 import signal
 import threading
 from functools import partial
-from typing import Dict, Optional, Sequence
+from typing import Dict, Optional, Sequence, Set
 
 import torch
 import torch.distributed as dist
@@ -14,6 +14,31 @@ from mmengine.runner import BaseLoop, Runner
 
 from caco_ext.utils.loaders import obey_parent_only
 from .checkpoint_hook import STOPPED, WholeCheckpointHook, at_step
+
+# What the runs of this process listen to. A forked child, as of an
+# evaluation's pool, is to end at such a signal, or the pool would wait for it
+# forever. Python drops what reaches a child before it has set itself up, so
+# the signals are held back until the child listens to none of them.
+_heard: Set[int] = set()
+
+
+def _hold() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _heard)
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _heard)
+
+
+def _forget() -> None:
+    for number in _heard:
+        signal.signal(number, signal.SIG_DFL)
+    _release()
+    _heard.clear()
+
+
+os.register_at_fork(
+    before=_hold, after_in_parent=_release, after_in_child=_forget)
 
 
 @HOOKS.register_module()
@@ -50,7 +75,6 @@ class StopHook(Hook):
         self.numbers = [int(getattr(signal, name)) for name in signals]
         self.auto_resume = auto_resume
         self._received = 0
-        self._pid = os.getpid()
         self._before: Dict[int, object] = {}
         self._group = None
 
@@ -62,10 +86,10 @@ class StopHook(Hook):
         """
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test; asking for the property would build the loop
-        self._pid = os.getpid()
         if threading.current_thread() is threading.main_thread():
             for number in self.numbers:
                 self._before[number] = signal.signal(number, self._note)
+                _heard.add(number)
         if get_world_size() > 1 and dist.get_backend() != 'gloo':
             # To agree on the CPU does not wait for the device.
             self._group = dist.new_group(backend='gloo')
@@ -91,11 +115,6 @@ class StopHook(Hook):
                                         loader.worker_init_fn)
 
     def _note(self, number: int, frame) -> None:
-        if os.getpid() != self._pid:
-            # A forked child, as of an evaluation's pool, has inherited this
-            # function. It is to end, or the pool would wait for it forever.
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
         self._received = number
 
     def after_train_iter(self,
@@ -157,6 +176,7 @@ class StopHook(Hook):
     def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+            _heard.discard(number)
         self._before = {}
 
     def after_run(self, runner: Runner) -> None:
