@@ -5,7 +5,7 @@ _base_ = [
 
 # The quick start: a small network on small crops, for two CPU cores.
 model = dict(
-    fuse_views=True,  # a fifth faster here; the same accuracy
+    fuse_views=True,  # a sixth less time a step on two cores
     backbone=dict(depth=18),
     neck=dict(in_channels=512, hid_channels=512, out_channels=128),
     memory=dict(num_columns=1024, dim=128, lr=dict(warmup=1)))
