@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caco_ext.evaluation import KNNFeatures
 from .conftest import run_tool
 
 TOOLS = 'analysis_tools/'
@@ -98,6 +99,7 @@ def test_damaged_checkpoint_costs_its_panels_only(run, call_tool, tmp_path):
 
 
 def test_embed_keeps_features(run, call_tool, tmp_path, monkeypatch):
+    (run / KNNFeatures.file_name).unlink()  # the run's own need no cache
     call_tool(f'{TOOLS}embed', run, '--method', 'tsne', '-o', 'e.png')
     assert colours('e.png') > 30
     kept, = (run / 'features').iterdir()

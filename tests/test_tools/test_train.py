@@ -11,7 +11,7 @@ def read_scalars(folder):
     """Scalars of all runs in a work folder, in order."""
     lines = []
     for path in sorted(folder.glob('*/vis_data/*.json')):
-        if path.name != 'config.json' and path.name != 'scalars.json':
+        if path.name not in ('config.json', 'scalars.json', 'run.json'):
             lines += [json.loads(x) for x in path.read_text().splitlines()]
     return lines
 

@@ -17,7 +17,7 @@ import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.evaluation import (build_feature_loader, extract_features,
                                  knn_accuracy)
 from caco_ext.visualization import read_run
-from caco_ext.visualization.neighbours import build_knn_hook, load_backbone
+from caco_ext.visualization.loading import build_knn_hook, load_model
 
 # Of the linear probe: inverse strength of the penalty on its weights.
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.)
@@ -154,7 +154,7 @@ def measure_run(folder):
                          f'{cfg.train_cfg.max_epochs}')
     scalars = content['message_hub']['log_scalars']
     seconds = scalars['train/time'].data[0].reshape(epochs, -1).sum(1)
-    result = measure_features(cfg, lambda: load_backbone(cfg, log.checkpoint),
+    result = measure_features(cfg, lambda: load_model(cfg, log.checkpoint),
                               folder)
     result['seconds_per_epoch'] = float(np.median(seconds))
     if 'train/memory' in scalars:

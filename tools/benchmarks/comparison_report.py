@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from caco_ext.visualization import read_run
-from caco_ext.visualization.curves import save_figure
+from caco_ext.visualization.static import save_figure
 
 # Distinct for colour-blind readers too; the styles tell them apart in grey.
 # Their numbers have no common divisor: 33 lines look different.
