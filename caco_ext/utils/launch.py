@@ -14,6 +14,20 @@ class UsageError(ValueError):
     """The command line asks for something that cannot be; says what."""
 
 
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Make the parser of a tool.
+
+    Args:
+        description (str): The tool's docstring, which is shown as it is.
+
+    Returns:
+        ArgumentParser: Without arguments.
+    """
+    return argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that training and testing share.
 

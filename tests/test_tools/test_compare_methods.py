@@ -1,8 +1,10 @@
 """tools/benchmarks/compare_methods.sh on a few pictures."""
 import json
+import os
 import os.path as osp
 import shutil
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from caco_ext.utils import run_tool
+from caco_ext.utils import UsageError, run_tool
 from caco_ext.visualization import read_run
 from .conftest import ROOT
 from .conftest import run_tool as run_script
@@ -58,21 +60,23 @@ def compare(modules, tmp_path_factory):
         ])
 
     call.out = folder / 'out'
-    runs, tool = modules.comparison_runs, modules.compare_methods
 
-    def train(config, options, seed, amp, work_dir, state):
-        # As it is when the machine goes down after a checkpoint.
-        if (seed, osp.basename(osp.dirname(work_dir))) == (1, 'mocov2'):
-            finished = call.out / 'mocov2' / 'seed_0'
-            for path in finished.iterdir():
-                if path.is_dir():
-                    shutil.copytree(path, osp.join(work_dir, path.name))
-                elif path.suffix == '.pth' or path.name == 'last_checkpoint':
-                    shutil.copy(path, work_dir)
-        return runs.train(config, options, seed, amp, work_dir, state)
+    class Trainings(modules.comparison_runs.Trainings):
+
+        def run(self, config, options, seed, amp, work_dir, state):
+            # As it is when the machine goes down after a checkpoint.
+            if (seed, osp.basename(osp.dirname(work_dir))) == (1, 'mocov2'):
+                finished = call.out / 'mocov2' / 'seed_0'
+                for path in finished.iterdir():
+                    if path.is_dir():
+                        shutil.copytree(path, osp.join(work_dir, path.name))
+                    elif path.suffix == '.pth' or \
+                            path.name == 'last_checkpoint':
+                        shutil.copy(path, work_dir)
+            return super().run(config, options, seed, amp, work_dir, state)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tool, 'train', train)
+        patch.setattr(modules.compare_methods, 'Trainings', Trainings)
         call()
     return call
 
@@ -190,6 +194,7 @@ def test_table_of_what_there_is(compare, tmp_path):
     (('--seeds', '0,x'), '--seeds 0,x must be whole numbers'),
     (('--seeds', '0,0'), '--seeds names one twice'),
     (('--epochs', '0'), '--epochs 0 must be at least 1'),
+    (('--jobs', '0'), '--jobs 0 must be from 1 to '),
     (('--methods', 'caco'), 'caco warms up for 1; take at least 2'),
     (('--epochs', '2'), 'holds another comparison'),
 ])
@@ -220,6 +225,63 @@ def test_a_failing_run_is_named_and_the_others_go_on(compare, modules,
                                     'seed 0')
     assert capsys.readouterr().out.count('no room left') == 2
     assert list(cells(tmp_path / 'out')) == ['random network']
+
+
+def train_two(modules, folder, script, function):
+    """Start two runs of a script at a time; it is given --work-dir."""
+    path = folder / 'train.py'
+    path.write_text(script)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modules.comparison_runs, 'TRAIN', str(path))
+        patch.setattr(modules.comparison_runs, 'CORES', 6)
+        patch.delenv('OMP_NUM_THREADS', raising=False)
+        with modules.comparison_runs.Trainings(2) as trainings:
+
+            def run(name):
+                (folder / name).mkdir()
+                state = dict(peak_memory_mb=0)
+                function(name)
+                return trainings.run('config', [], 0, False,
+                                     str(folder / name), state)
+
+            return trainings.map(run, ['a', 'b'])
+
+
+MEET = """
+import os, pathlib, sys, time
+folder = pathlib.Path(sys.argv[3])
+(folder / 'pid').write_text(str(os.getpid()))
+(folder / 'threads').write_text(os.environ['OMP_NUM_THREADS'])
+other = folder.with_name(dict(a='b', b='a')[folder.name]) / 'pid'
+end = time.time() + 60
+while not other.exists():
+    if time.time() > end:
+        sys.exit(1)
+    time.sleep(.05)
+"""
+
+
+def test_jobs_train_at_a_time_on_their_part_of_the_cores(modules, tmp_path):
+    assert train_two(modules, tmp_path, MEET, lambda name: None) == [0, 0]
+    for name in ('a', 'b'):
+        assert (tmp_path / name / 'threads').read_text() == '3'
+
+
+def test_an_error_stops_what_trains(modules, tmp_path):
+
+    def fail_second(name):
+        if name == 'b':
+            while not (tmp_path / 'a' / 'pid').exists():
+                time.sleep(.05)
+            raise UsageError('no')
+
+    begun = time.time()
+    with pytest.raises(UsageError, match='^no$'):
+        train_two(modules, tmp_path, MEET, fail_second)
+    assert time.time() - begun < 50
+    pid = int((tmp_path / 'a' / 'pid').read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_table_only_needs_a_comparison(compare, tmp_path):

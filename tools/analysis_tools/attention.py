@@ -11,7 +11,7 @@ import os.path as osp
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.datasets.sources import find_pictures
-from caco_ext.utils import UsageError, run_tool
+from caco_ext.utils import UsageError, make_parser, run_tool
 from caco_ext.visualization import draw_gallery, load_model, look
 from caco_ext.visualization.loading import config_of
 from caco_ext.visualization.tiles import read_picture
@@ -23,9 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
     Returns:
         ArgumentParser: The arguments.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint of a run')
     parser.add_argument(
         'images',

@@ -10,7 +10,7 @@ import os.path as osp
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
-                            run_tool)
+                            make_parser, run_tool)
 from caco_ext.visualization import draw_gallery, make_views, views_gallery
 
 
@@ -20,9 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
     Returns:
         ArgumentParser: The arguments.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '-o',

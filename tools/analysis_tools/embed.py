@@ -10,7 +10,7 @@ import argparse
 import os.path as osp
 
 import caco_ext  # noqa: F401  registers the classes that configs name
-from caco_ext.utils import UsageError, run_tool
+from caco_ext.utils import UsageError, make_parser, run_tool
 from caco_ext.visualization import (RunFeatures, draw_charts, embedding_chart,
                                     read_run)
 from caco_ext.visualization.embedding import METHODS, check_method
@@ -23,9 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
     Returns:
         ArgumentParser: The arguments.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('work_dir', help='work_dir of a run with a KNNHook')
     parser.add_argument(
         '-o',

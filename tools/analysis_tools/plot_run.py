@@ -4,10 +4,10 @@ Writes WORK_DIR/curves.png (loss and kNN accuracy by epoch) and
 WORK_DIR/neighbours.png (test pictures with their nearest training pictures);
 with --report also WORK_DIR/report.html, see report.py.
 """
-import argparse
 import os.path as osp
 
 import caco_ext  # noqa: F401  registers the classes that configs name
+from caco_ext.utils import make_parser
 from caco_ext.visualization import (RunFeatures, draw_charts, draw_gallery,
                                     find_neighbours, knn_chart, loss_chart,
                                     neighbours_gallery, read_run, write_report)
@@ -15,9 +15,7 @@ from caco_ext.visualization import (RunFeatures, draw_charts, draw_gallery,
 
 def parse_args():
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('work_dir', help='work_dir of the run')
     parser.add_argument(
         '--checkpoint', help='checkpoint to use (default: the last one)')

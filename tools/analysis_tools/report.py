@@ -10,7 +10,7 @@ import argparse
 import os.path as osp
 
 import caco_ext  # noqa: F401  registers the classes that configs name
-from caco_ext.utils import UsageError, run_tool
+from caco_ext.utils import UsageError, make_parser, run_tool
 from caco_ext.visualization import RunFeatures, read_run, write_report
 from caco_ext.visualization.embedding import METHODS, check_method
 from caco_ext.visualization.report import FORMATS
@@ -22,9 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
     Returns:
         ArgumentParser: The arguments.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument(
         'work_dirs', nargs='+', metavar='WORK_DIR', help='work_dir of a run')
     parser.add_argument(

@@ -4,8 +4,10 @@ Every method and seed trains in a process and a folder of its own,
 OUT/METHOD/seed_SEED. Then its frozen backbone is measured by its neighbours
 and by a linear probe. OUT gets table.md, plot.png and results.json, after
 every run anew. A finished run is kept and an interrupted one continued.
+
+With --jobs several trainings run at a time, on a GPU each, or on an equal
+part of the CPU cores. Seconds per epoch are then those of such a part.
 """
-import argparse
 import fcntl
 import hashlib
 import json
@@ -16,11 +18,11 @@ import sys
 
 import torch
 from comparison_report import read_json, write_json, write_report
-from comparison_runs import (begin, measure, resolve, schedule_options,
-                             start_measuring, train)
+from comparison_runs import (CORES, Trainings, begin, measure, resolve,
+                             schedule_options, start_measuring)
 
 import caco_ext  # noqa: F401  registers the classes that configs name
-from caco_ext.utils import UsageError, run_tool
+from caco_ext.utils import UsageError, make_parser, run_tool
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # What --methods chooses from; several names may lead to one method's configs.
@@ -53,9 +55,7 @@ def get_parser():
     Returns:
         ArgumentParser: The arguments.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument(
         '--methods',
         default=','.join(METHODS),
@@ -68,6 +68,11 @@ def get_parser():
     parser.add_argument('--out', default='work_dirs/compare')
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        help='trainings at a time (default: %(default)s)')
     parser.add_argument(
         '--table-only',
         action='store_true',
@@ -108,6 +113,10 @@ def check_arguments(args):
             raise UsageError(f'--{option} names one twice')
     if args.epochs < 1:
         raise UsageError(f'--epochs {args.epochs} must be at least 1')
+    most = torch.cuda.device_count() or CORES
+    if not 1 <= args.jobs <= most:
+        raise UsageError(f'--jobs {args.jobs} must be from 1 to {most}, the '
+                         'number of GPUs, or of CPU cores where there is none')
     if args.amp and not torch.cuda.is_available():
         raise UsageError('--amp needs a GPU; leave it out on the CPU')
 
@@ -148,11 +157,12 @@ def plan(args):
     return runs, common[first] + (', mixed precision' if args.amp else '')
 
 
-def run_once(pool, name, seed, plan_of_run, args):
+def run_once(pool, trainings, name, seed, plan_of_run, args):
     """Train and measure one method with one seed, unless that is done.
 
     Args:
         pool (Executor): Measures.
+        trainings (Trainings): Trains.
         name (str): The method, or 'random' for an untrained network.
         seed (int): The seed.
         plan_of_run (tuple): Of :func:`plan`.
@@ -175,15 +185,16 @@ def run_once(pool, name, seed, plan_of_run, args):
         log = osp.join(folder, 'train.log')
         if not state['trained']:
             print(title, f'training, see {log}', flush=True)
-            if train(config, options, seed, args.amp, folder, state):
+            if trainings.run(config, options, seed, args.amp, folder, state):
                 with open(log, encoding='utf-8') as file:
                     tail = ''.join(file.readlines()[-5:])
                 print(title, f'failed\n{tail}', flush=True)
                 return False
         result = measure(pool, 'measure_run', folder)
         result['peak_memory_mb'] = state['peak_memory_mb']
-    write_json(path, dict(method=name, seed=seed, **result))
-    write_report(args.out)
+    with trainings.lock:
+        write_json(path, dict(method=name, seed=seed, **result))
+        write_report(args.out)
     print(
         title, f'kNN {result["knn"]:.2f} %, linear probe '
         f'{result["probe"]:.2f} %',
@@ -207,6 +218,8 @@ def compare(args, runs, common):
     """
     path = osp.join(args.out, 'settings.json')
     settings = dict(common=common, options=args.cfg_options)
+    if args.jobs > 1:  # what a second is worth depends on it
+        settings['jobs'] = args.jobs
     there = read_json(path)
     if there not in (None, settings):
         raise UsageError(f'--out {args.out} holds another comparison ({there})'
@@ -215,12 +228,18 @@ def compare(args, runs, common):
     # Seed by seed, so that a table of all methods stands early.
     jobs = [(name, seed) for seed in args.seeds
             for name in ['random', *args.methods]]
-    with start_measuring() as pool:
-        return [
-            f'{name}, seed {seed}' for name, seed in jobs
-            if not run_once(pool, name, seed, runs[RANDOM if name ==
-                                                   'random' else name], args)
-        ]
+    with start_measuring() as pool, Trainings(args.jobs) as trainings:
+
+        def run(job):
+            name, seed = job
+            plan_of_run = runs[RANDOM if name == 'random' else name]
+            return run_once(pool, trainings, name, seed, plan_of_run, args)
+
+        done = trainings.map(run, jobs)
+    return [
+        f'{name}, seed {seed}' for (name, seed), ok in zip(jobs, done)
+        if not ok
+    ]
 
 
 def main(args):

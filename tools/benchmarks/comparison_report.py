@@ -197,6 +197,19 @@ def draw_plot(curves, summary, common, path):
     save_figure(figure, path)
 
 
+def describe(settings):
+    """Say what the runs have in common.
+
+    Args:
+        settings (dict): The comparison's.
+
+    Returns:
+        str: Part of a sentence.
+    """
+    jobs = settings.get('jobs', 1)
+    return settings['common'] + (f', {jobs} runs at a time' * (jobs > 1))
+
+
 def write_report(out):
     """Write ``results.json``, ``table.md`` and ``plot.png``.
 
@@ -217,7 +230,7 @@ def write_report(out):
         paths[0],
         dict(**settings, summary=summary, runs=runs, knn_by_epoch=curves))
     with open(f'{paths[1]}.part', 'w', encoding='utf-8') as file:
-        file.write(format_table(summary, settings['common']))
+        file.write(format_table(summary, describe(settings)))
     os.replace(f'{paths[1]}.part', paths[1])
-    draw_plot(curves, summary, settings['common'], paths[2])
+    draw_plot(curves, summary, describe(settings), paths[2])
     return paths

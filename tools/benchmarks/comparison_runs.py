@@ -5,12 +5,19 @@ import os
 import os.path as osp
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+import threading
+from concurrent.futures import (CancelledError, ProcessPoolExecutor,
+                                ThreadPoolExecutor, as_completed)
+from queue import SimpleQueue
 
+import torch
 from comparison_report import read_json, write_json
 
 from caco_ext.utils import UsageError, add_common_arguments, load_config
 
+# Those that a batch system leaves us.
+CORES = len(os.sched_getaffinity(0)) if hasattr(
+    os, 'sched_getaffinity') else os.cpu_count()
 TRAIN = osp.join(osp.dirname(osp.dirname(osp.abspath(__file__))), 'train.py')
 
 
@@ -85,43 +92,101 @@ def begin(folder, digest):
     return state
 
 
-def train(config, options, seed, amp, folder, state):
-    """Train in a process of its own, or go on.
+class Trainings:
+    """Trains, each run in a process of its own, several at a time.
+
+    A context manager: where it is left by an exception, the processes are
+    stopped. Else they would train on beside the next attempt.
 
     Args:
-        config (str): The config.
-        options (Sequence[str]): KEY=VALUE.
-        seed (int): The seed.
-        amp (bool): Whether in mixed precision.
-        folder (str): Where to.
-        state (dict): Of :func:`begin`; is told how it ended.
-
-    Returns:
-        int: Exit status.
+        jobs (int): How many at a time. Each has a GPU of its own, or an equal
+            part of the CPU cores unless ``OMP_NUM_THREADS`` says how many.
     """
-    command = [
-        sys.executable, TRAIN, config, '--work-dir', folder, '--resume',
-        *(['--amp'] if amp else []), '--cfg-options', *options,
-        f'randomness.seed={seed}'
-    ]
-    with open(osp.join(folder, 'train.log'), 'ab') as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
+
+    def __init__(self, jobs):
+        self.lock = threading.RLock()
+        self._pool = ThreadPoolExecutor(jobs)
+        self._running = set()
+        self._ended = False
+        self._environments = SimpleQueue()
+        for job in range(jobs):
+            env = dict(os.environ)
+            if jobs > 1 and torch.cuda.is_available():
+                given = env.get('CUDA_VISIBLE_DEVICES')
+                devices = given.split(',') if given else range(jobs)
+                env['CUDA_VISIBLE_DEVICES'] = str(devices[job])
+            elif jobs > 1:
+                cores = CORES // jobs
+                env.setdefault('OMP_NUM_THREADS', str(cores))
+            self._environments.put(env)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            with self.lock:
+                self._ended = True
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                for process in self._running:
+                    process.terminate()
+        self._pool.shutdown()
+
+    def map(self, function, jobs):
+        """Call a function with each job, as many at a time as may train.
+
+        Args:
+            function (Callable): Of a job; it may call :meth:`run`.
+            jobs (Sequence): The jobs, begun in their order.
+
+        Returns:
+            list: What the calls returned, in that order.
+        """
+        futures = [self._pool.submit(function, job) for job in jobs]
+        # The first failure ends all, whichever job it is of.
+        for future in as_completed(futures):
+            future.result()
+        return [future.result() for future in futures]
+
+    def run(self, config, options, seed, amp, folder, state):
+        """Train, or go on.
+
+        Args:
+            config (str): The config.
+            options (Sequence[str]): KEY=VALUE.
+            seed (int): The seed.
+            amp (bool): Whether in mixed precision.
+            folder (str): Where to.
+            state (dict): Of :func:`begin`; is told how it ended.
+
+        Returns:
+            int: Exit status.
+        """
+        command = [
+            sys.executable, TRAIN, config, '--work-dir', folder, '--resume',
+            *(['--amp'] if amp else []), '--cfg-options', *options,
+            f'randomness.seed={seed}'
+        ]
+        env = self._environments.get()
+        with open(osp.join(folder, 'train.log'), 'ab') as log, self.lock:
+            if self._ended:
+                raise CancelledError
+            process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=env)
+            self._running.add(process)
         _, status, usage = os.wait4(process.pid, 0)
-    except BaseException:
-        # Or it would train on beside the next attempt.
-        process.terminate()
-        process.wait()
-        raise
-    process.returncode = os.waitstatus_to_exitcode(status)
-    # Linux counts a new process's peak from that of the one that started it,
-    # which therefore has to stay small.
-    unit = 1 if sys.platform == 'darwin' else 2**10
-    state['peak_memory_mb'] = max(state['peak_memory_mb'],
-                                  usage.ru_maxrss * unit / 1e6)
-    state['trained'] = process.returncode == 0
-    write_json(osp.join(folder, 'state.json'), state)
-    return process.returncode
+        with self.lock:
+            self._running.remove(process)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        self._environments.put(env)
+        # Linux counts a new process's peak from that of the one that started
+        # it, which therefore has to stay small.
+        unit = 1 if sys.platform == 'darwin' else 2**10
+        state['peak_memory_mb'] = max(state['peak_memory_mb'],
+                                      usage.ru_maxrss * unit / 1e6)
+        state['trained'] = process.returncode == 0
+        write_json(osp.join(folder, 'state.json'), state)
+        return process.returncode
 
 
 def start_measuring():

@@ -3,10 +3,10 @@
 The file serves as data_root of ImageFolder and PhotoPatches. Interrupted, the
 same command resumes; at the end everything is read back and checked.
 """
-import argparse
 
 from caco_ext.datasets.lmdb_writer import LMDBWriter
 from caco_ext.datasets.sources import EXTENSIONS
+from caco_ext.utils import make_parser
 
 
 def get_parser():
@@ -15,9 +15,7 @@ def get_parser():
     Returns:
         ArgumentParser: Source, target and options.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument(
         'source',
         help="folder of pictures, or text file with a line 'path' or "

@@ -12,6 +12,7 @@ from caco_ext.converters import (METHODS, PARTS, CheckpointError, beside,
                                  convert, read_checkpoint, to_official,
                                  write_checkpoint)
 from caco_ext.converters.writing import check_destination
+from caco_ext.utils import make_parser
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -20,9 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
     Returns:
         ArgumentParser: The arguments.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('src', help="an author's checkpoint")
     parser.add_argument(
         'dst', help='file to write; *.safetensors holds the weights alone')

@@ -15,6 +15,7 @@ from caco_ext.converters.exports import TARGETS, export
 from caco_ext.converters.onnx_export import export_onnx
 from caco_ext.converters.writing import (check_destination, plain, provenance,
                                          write_atomically)
+from caco_ext.utils import make_parser
 
 USE = dict(
     openmmlab="init_cfg=dict(type='Pretrained', checkpoint={dst!r}, "
@@ -38,9 +39,7 @@ def get_parser() -> argparse.ArgumentParser:
     Returns:
         ArgumentParser: The arguments.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('src', help='any checkpoint with a ResNet')
     parser.add_argument(
         'dst',

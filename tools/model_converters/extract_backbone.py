@@ -7,7 +7,6 @@ The keys keep their prefix, so that every OpenMMLab project loads the file by
 Any backbone serves, a ResNet or another; export_backbone.py writes ResNets
 for other libraries too.
 """
-import argparse
 
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
@@ -15,15 +14,14 @@ from caco_ext.converters import (CheckpointError, read_checkpoint,
                                  write_checkpoint)
 from caco_ext.converters.files import weights_of
 from caco_ext.converters.writing import check_destination, provenance
+from caco_ext.utils import make_parser
 
 PREFIX = 'backbone.'
 
 
 def parse_args():
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('src', help='checkpoint of a pre-training run')
     parser.add_argument('dst', help='file to write, usually *.pth')
     return parser.parse_args()

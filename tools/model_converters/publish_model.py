@@ -12,6 +12,7 @@ import yaml
 import caco_ext  # noqa: F401
 from caco_ext.converters import CheckpointError
 from caco_ext.converters.publish import enter, publish, zoo_entry
+from caco_ext.utils import make_parser
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -20,9 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
     Returns:
         ArgumentParser: The arguments.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('config', help='config the model was trained with')
     parser.add_argument('src', help='its checkpoint')
     parser.add_argument('folder', help='where to write the stripped one')

@@ -9,7 +9,6 @@ Parts: waiting for data; views to the device and normalised; queries through
 their encoder; the step of the momentum encoder; keys through it; losses with
 bank or queue; backward; optimizer; the bank's own step; whatever else is left.
 """
-import argparse
 import functools
 import json
 import resource
@@ -24,7 +23,7 @@ from mmengine.runner import Runner
 
 import caco_ext  # noqa: F401
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
-                            run_tool)
+                            make_parser, run_tool)
 
 # Part of a step: the object of the run and its method.
 PARTS = dict(
@@ -90,9 +89,7 @@ def get_parser():
     Returns:
         ArgumentParser: Config and number of steps.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('config')
     parser.add_argument('--steps', type=int, default=20, help='measured ones')
     parser.add_argument('--warm-up', type=int, default=3, help='steps before')
