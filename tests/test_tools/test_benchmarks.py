@@ -7,10 +7,12 @@ import pytest
 from mmengine.config import Config
 
 from tests.transfer import test_detection as detection
+from tests.transfer import test_frozen as frozen
 from tests.transfer import test_segmentation as segmentation
-from tests.transfer.runs import (CONFIGS, NARROW, ROOT, pretrained, results,
-                                 write)
-from tests.transfer.test_classification import ADCO, make_folders, shrink
+from tests.transfer.runs import (CONFIGS, NARROW, ROOT, losses, pretrained,
+                                 results, write)
+from tests.transfer.test_classification import (ADCO, ONE_PERCENT,
+                                                make_folders, places, shrink)
 from tests.transfer.tiny_data import make_voc
 from .conftest import environment, run_tool
 
@@ -126,6 +128,58 @@ def test_voc07_layer_in_two_processes(tmp_path):
     write(cfg, tmp_path)
     one, two = (in_processes(tmp_path, 'voc07', n)['metrics'] for n in (1, 2))
     assert one == pytest.approx(two) and one['per_image_AP'] > 0
+
+
+def test_svm_in_two_processes(tmp_path):
+    """The features of both, and one machine after another."""
+    pretrained(tmp_path / 'a.pth', **NARROW)
+    cfg = frozen.shrink(
+        'voc07/svm_voc07.py',
+        tmp_path,
+        data_root=str(make_voc(tmp_path / 'VOCdevkit', 20) / 'VOC2007'),
+        costs=[0.1, 1.],
+        shots=[1],
+        samples=1,
+        jobs=1,
+        cache=None)
+    write(cfg, tmp_path)
+    one, two = (in_processes(tmp_path, 'voc07', n)['metrics'] for n in (1, 2))
+    assert one == pytest.approx(two) and 'mAP' in one
+
+
+def test_grid_in_two_processes(folder):
+    cfg = frozen.shrink(
+        'imagenet/lineargrid_in1k.py',
+        folder,
+        lrs=[1e-6, 1e-4],
+        cache=None,
+        probe=dict(epochs=2, batch_size=12))
+    write(cfg, folder, 'grid.py')
+    one, two = (
+        in_processes(folder, 'lineargrid', n, 'grid.py')['metrics']
+        for n in (1, 2))
+    assert one == pytest.approx(two) and one['top1'] > 20
+
+
+@pytest.mark.parametrize('task, name', [
+    ('semi_supervised', f'imagenet/{ONE_PERCENT}'),
+    ('places205', 'linear-8xb32-coslr-100e'),
+])
+def test_stock_classification_in_two_processes(task, name, tmp_path):
+    """The pictures of both ranks are counted: 12 of each of three classes."""
+    make_folders(tmp_path / 'data')
+    pretrained(tmp_path / 'a.pth', **NARROW)
+    cfg = places(tmp_path, name) if task == 'places205' else shrink(
+        name, tmp_path)
+    cfg.train_dataloader.batch_size = 6
+    cfg.train_cfg.max_epochs = 1
+    write(cfg, tmp_path)
+    found = in_processes(tmp_path, task, 2)
+    assert sum(found['checkpoint']['matched'].values()) == 318
+    share = found['metrics']['accuracy/top1'] * 18 / 100
+    assert share == pytest.approx(round(share), abs=1e-3)
+    steps = losses(tmp_path / f'{task}2')
+    assert len(steps) == 3
 
 
 def shell(*arguments, cwd, **changes):
