@@ -25,9 +25,10 @@ def test_three_steps_with_a_changing_learning_rate():
         optimizer.param_groups[0]['lr'] = lr
         for i, param in enumerate(params):
             param.grad = torch.randn_like(param)
+        grads = [p.grad.clone() for p in params]
         optimizer.step()
         for i, value in enumerate(plain):
-            update = params[i].grad
+            update = grads[i]
             if value.ndim > 1:
                 update = update + 1.5e-6 * value
                 norms = value.norm(), update.norm()

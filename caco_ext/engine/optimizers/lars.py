@@ -20,7 +20,8 @@ class CaCoLARS(Optimizer):
     Parameters of at most one dimension (biases, norms) get neither weight
     decay nor the ratio, and where a norm is zero the ratio is one. The hosts'
     ``LARS`` differs: another denominator, the learning rate inside the
-    momentum, and no exclusion by itself.
+    momentum, and no exclusion by itself. A step leaves no gradients: it works
+    in their memory.
 
     Args:
         params (Iterable): Parameters or groups of them.
@@ -71,9 +72,9 @@ class CaCoLARS(Optimizer):
         wide = [p for p in params if p.ndim > 1]
         updates = [p.grad for p in params if p.ndim <= 1]
         if wide:
-            scaled = torch._foreach_add([p.grad for p in wide],
-                                        wide,
-                                        alpha=group['weight_decay'])
+            # New memory in every step would cost a fifth of its time.
+            scaled = [p.grad for p in wide]
+            torch._foreach_add_(scaled, wide, alpha=group['weight_decay'])
             norms = torch.stack(torch._foreach_norm(wide))
             sizes = torch.stack(torch._foreach_norm(scaled))
             # Stays on the device: no test of a norm reaches the host.

@@ -27,4 +27,6 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=14, eta_min=0.012, begin=1, end=15)
 ]
 train_cfg = dict(max_epochs=15)
+# Neighbours take as long as 25 steps.
+default_hooks = dict(knn=dict(interval=8))
 auto_scale_lr = dict(base_batch_size=64)
