@@ -5,6 +5,16 @@ from collections import OrderedDict
 import pytest
 from mmengine.visualization import Visualizer
 
+# Files that take minutes, with few tests: were they the last, one worker would
+# wait for the other.
+LONG = ('test_benchmarks.py', 'test_compare_methods.py', 'test_launchers.py',
+        'test_notebook.py', 'test_photopatches.py', 'test_quickstart.py',
+        'test_ranks.py', 'test_report.py')
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 def with_subclasses(cls):
     yield cls

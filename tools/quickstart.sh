@@ -43,7 +43,7 @@ else
     if [ -f "$work_dir/last_checkpoint" ]; then
         echo "[quickstart] $work_dir holds an unfinished run: continuing"
     else
-        echo "[quickstart] training into $work_dir (six to nine minutes on two cores)"
+        echo "[quickstart] training into $work_dir (about seven minutes on two cores)"
     fi
     printf '%s\n' "$given" >"$begun"
     "$python" tools/train.py "$config" --work-dir "$work_dir" --resume \

@@ -29,6 +29,8 @@ check isort --check-only --quiet "${sources[@]}"
 check yapf --diff --recursive --parallel "${sources[@]}"
 
 # Last, so that its closing line is the last one.
-# By file, or what the tests of a file share would be made by each worker.
-"$python" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile "$@" || status=$?
+# By file, or what the tests of a file share would be made by each worker; in
+# the order of tests/conftest.py, and not files of many tests first.
+"$python" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile \
+    --no-loadscope-reorder "$@" || status=$?
 exit $status
