@@ -1,6 +1,8 @@
 """A hook that finds faults of a benchmark's data before the first step."""
+import functools
 import os
 import os.path as osp
+import sys
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
 import numpy as np
@@ -30,6 +32,11 @@ class DataCheckHook(Hook):
 
     priority = 'VERY_HIGH'
 
+    def __init__(self) -> None:
+        # Data sets are made before the first hook is called.
+        if 'mmseg' in sys.modules:
+            explain_missing_folder()
+
     def before_train(self, runner) -> None:
         """Check all data sets of a run.
 
@@ -58,6 +65,33 @@ class DataCheckHook(Hook):
                 check_classes(dataset, heads, where)
                 check_items(dataset, heads, where, folders)
                 check_masks(dataset, where)
+
+
+def explain_missing_folder() -> None:
+    """Let VOC's data set of mmsegmentation say which folder it misses.
+
+    Its constructor asserts that the pictures' folder is there, without a word.
+    """
+    from mmseg.datasets import PascalVOCDataset
+    plain = PascalVOCDataset.__init__
+    if hasattr(plain, 'caco_ext'):
+        return
+
+    @functools.wraps(plain)
+    def init(self, *args, **kwargs) -> None:
+        try:
+            plain(self, *args, **kwargs)
+        except AssertionError as error:
+            folder = getattr(self, 'data_prefix', {}).get('img_path', '')
+            if osp.isdir(folder):
+                raise
+            raise FileNotFoundError(
+                f'{type(self).__name__}: there is no folder {folder!r}; '
+                'data_root of the data set names the folder above it'
+            ) from error
+
+    init.caco_ext = True
+    PascalVOCDataset.__init__ = init
 
 
 def leaves(dataset: Any) -> Iterator[Any]:

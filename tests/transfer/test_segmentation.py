@@ -135,6 +135,14 @@ def test_a_missing_mask_is_found_before_training(tmp_path, monkeypatch):
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 
+def test_a_missing_folder_is_named(tmp_path, monkeypatch):
+    pretrained(tmp_path / 'a.pth', **NARROW)
+    cfg = voc(tmp_path)
+    (tmp_path / 'VOCdevkit/VOC2012/JPEGImages').rename(tmp_path / 'elsewhere')
+    with pytest.raises(FileNotFoundError, match="no folder '.*JPEGImages/?'"):
+        train(monkeypatch, cfg, tmp_path, tmp_path / 'a.pth')
+
+
 def test_bad_data(tmp_path):
     cfg = voc(tmp_path)
     init_default_scope('mmseg')
