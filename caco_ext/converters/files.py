@@ -61,8 +61,10 @@ def read_checkpoint(path: str, trust: bool = False) -> Any:
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, str(error))) from error
     except Exception as error:
-        # Damaged files end in errors of many types.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        # Damaged files end in errors of many types; a KeyError of an unknown
+        # instruction says nothing but its number.
+        reason = ': '.join(
+            [type(error).__name__, *str(error).splitlines()[:1]])
         raise CheckpointError(
             f'{path!r} is not a readable checkpoint, but '
             f'{_first_bytes(path)}; it may be truncated: {reason}') from error
