@@ -83,8 +83,8 @@ def explain_missing_folder() -> None:
             plain(self, *args, **kwargs)
         except AssertionError as error:
             folder = getattr(self, 'data_prefix', {}).get('img_path', '')
-            if osp.isdir(folder):
-                raise
+            if not folder or '://' in folder or osp.isdir(folder):
+                raise  # it is about something else, or not on this disk
             raise FileNotFoundError(
                 f'{type(self).__name__}: there is no folder {folder!r}; '
                 'data_root of the data set names the folder above it'

@@ -20,8 +20,7 @@ class CaCoLARS(Optimizer):
     Parameters of at most one dimension (biases, norms) get neither weight
     decay nor the ratio, and where a norm is zero the ratio is one. The hosts'
     ``LARS`` differs: another denominator, the learning rate inside the
-    momentum, and no exclusion by itself. A step leaves no gradients: it works
-    in their memory.
+    momentum, and no exclusion by itself. A step overwrites the gradients.
 
     Args:
         params (Iterable): Parameters or groups of them.
