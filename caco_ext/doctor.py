@@ -8,12 +8,9 @@ import sys
 from typing import Callable, Iterator, List, NamedTuple, Optional
 
 from .compat import check_versions, remedies
-from .compat.versions import installed_version
+from .compat.versions import PACKAGES, installed_version
 from .version import __version__
 
-PACKAGES = ('torch', 'torchvision', 'mmengine', 'onedl-mmengine', 'mmcv',
-            'mmcv-lite', 'onedl-mmcv', 'mmcls', 'mmpretrain', 'mmselfsup',
-            'mmdet', 'mmsegmentation', 'numpy', 'opencv-python')
 ROOT = osp.dirname(osp.abspath(__file__))
 
 
@@ -39,10 +36,12 @@ def _versions() -> Finding:
 
 
 def _hosts() -> Finding:
-    if installed_version('mmselfsup') is None:
-        return Finding('wrong', 'no host is installed: no config can train',
-                       'pip install mmselfsup==1.0.0 mmcls==1.0.0rc6')
-    return Finding('ok', f'host: mmselfsup {installed_version("mmselfsup")}')
+    for host in ('mmselfsup', 'mmpretrain', 'onedl-mmpretrain'):
+        version = installed_version(host)
+        if version is not None:
+            return Finding('ok', f'host: {host} {version}')
+    return Finding('wrong', 'no host is installed: no config can train',
+                   'pip install mmselfsup==1.0.0 mmcls==1.0.0rc6')
 
 
 def _configs() -> Finding:
@@ -66,9 +65,12 @@ def _bases() -> Finding:
             'install again: pip install . (or pip install -e .)')
     from mmengine.config import Config
     name = 'caco_ext::selfsup/_base_/default_runtime.py'
-    path, _ = Config._get_cfg_path(name, __file__)
-    if not osp.isfile(path):
-        return Finding('wrong', f'{name} leads to {path}, which is not there',
+    try:
+        path, _ = Config._get_cfg_path(name, __file__)
+        with open(path, encoding='utf-8'):
+            pass
+    except FileNotFoundError as error:
+        return Finding('wrong', f'{name} cannot be read: {error}',
                        'install again: pip install . (or pip install -e .)')
     return Finding('ok', "_base_ = 'caco_ext::selfsup/...' is understood")
 
@@ -90,7 +92,9 @@ def _registered() -> Finding:
 
 
 def _operators() -> Finding:
-    if importlib.util.find_spec('mmcv._ext') is None:
+    # What stands in for an extension that is not there has no loader.
+    spec = importlib.util.find_spec('mmcv._ext')
+    if spec is None or spec.loader is None:
         return Finding(
             'note', 'mmcv has no compiled operators: pre-training and '
             'classification work, some detectors do not',

@@ -11,7 +11,10 @@ It runs in every Python of the environment, therefore it imports nothing but
 
 * ``mmengine.config.config``: adds the entry, and lets inherited dicts be
   built in the scope of the host, because this package registers in the root
-  registries and has no scope of its own.
+  registries and has no scope of its own. Where mmcls is not installed but
+  its successor mmpretrain is, ``mmcls::`` leads there. Names of packages in
+  the table that are those of maintained forks here are corrected: with
+  onedl-mmsegmentation, ``mmseg::`` leads nowhere.
 * ``pkg_resources``, by which mmengine and openmim find an installed package:
   takes an editable installation to be in ``site-packages``, where only its
   metadata is; told the real folder here.
@@ -20,6 +23,36 @@ import sys
 
 PACKAGE = 'caco_ext'
 HOST_SCOPE = 'mmselfsup'
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported.
+
+    Args:
+        package (str): Its name.
+
+    Returns:
+        bool: True if so.
+    """
+    from importlib.util import find_spec
+    return find_spec(package) is not None
+
+
+def distributed(name: str) -> bool:
+    """Whether a distribution is installed.
+
+    Args:
+        name (str): Its name.
+
+    Returns:
+        bool: True if so.
+    """
+    from importlib.metadata import PackageNotFoundError, distribution
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def adopt_configs(module) -> None:
@@ -36,8 +69,14 @@ def adopt_configs(module) -> None:
         # have nothing to do with caco_ext, so it must not stop them.
         return
     table.setdefault(PACKAGE, PACKAGE)
+    for name, package in table.items():
+        if not distributed(package) and distributed(f'onedl-{package}'):
+            table[name] = f'onedl-{package}'
 
     def get_cfg_path(cfg_path, filename):
+        if cfg_path.startswith('mmcls::') and not installed('mmcls') \
+                and installed('mmpretrain'):
+            cfg_path = cfg_path.replace('mmcls', 'mmpretrain', 1)
         path, scope = find(cfg_path, filename)
         return path, HOST_SCOPE if scope == PACKAGE else scope
 

@@ -2,7 +2,13 @@
 # Sourced by setup_env.sh, whose variables and functions it uses.
 # shellcheck shell=bash disable=SC2154
 
+mmcv_package=mmcv
 mmcv_version=2.0.1
+if [ "$host" = onedl ]; then
+    mmcv_package=onedl-mmcv
+    mmcv_version=$(sed -n 's/^onedl-mmcv==//p' \
+        "$root/requirements/hosts/onedl.txt")
+fi
 wheels=${XDG_CACHE_HOME:-${HOME:-~}/.cache}/caco_ext/wheels
 
 # Prints what a compiled wheel depends on, and the C++ that torch's headers
@@ -53,7 +59,7 @@ print(sysconfig.get_path("include"))')/Python.h
 
 check_compiler_early() { # PYTHON: before minutes of installing
     # Which wheel will do is known only when torch is there.
-    compgen -G "$wheels/*/mmcv-*.whl" >/dev/null || check_compiler "$1"
+    compgen -G "$wheels/*/*mmcv-*.whl" >/dev/null || check_compiler "$1"
 }
 
 install_mmcv_with_ops() {
@@ -67,7 +73,7 @@ install_mmcv_with_ops() {
             cuda=cpu archs=-
         fi
     fi
-    local key=mmcv$mmcv_version-torch$release-$tag-$cuda
+    local key=$mmcv_package$mmcv_version-torch$release-$tag-$cuda
     [ "$archs" = - ] || key=$key-sm${archs//[.;]/}
     folder=$wheels/$key
     mkdir -p "$folder" 2>/dev/null && [ -w "$folder" ] ||
@@ -78,10 +84,10 @@ install_mmcv_with_ops() {
         say "another set-up compiles mmcv into $folder; waiting for it"
         flock 8
     }
-    wheel=$(find "$folder" -name 'mmcv-*.whl' | head -n 1)
+    wheel=$(find "$folder" -name '*mmcv-*.whl' | head -n 1)
     if [ -z "$wheel" ]; then
         compile_mmcv
-        wheel=$(find "$folder" -name 'mmcv-*.whl' | head -n 1)
+        wheel=$(find "$folder" -name '*mmcv-*.whl' | head -n 1)
     fi
     exec 8>&-
     step "mmcv with operators, $key" \
@@ -107,19 +113,19 @@ jobs_here() { # as many as there are cores, and 2 GB of memory for each
 
 compile_mmcv() { # leaves a wheel in $folder
     check_compiler "$venv_python"
-    local build=$venv/build-mmcv include
+    local build=$venv/build-mmcv include source
     rm -rf "$build"
     mkdir "$build"
     step 'ninja' pip_install ninja psutil
     step "source of mmcv $mmcv_version" venv_pip download --no-deps \
-        --no-build-isolation --no-binary mmcv -d "$build" \
-        "mmcv==$mmcv_version"
-    tar -xf "$build/mmcv-$mmcv_version.tar.gz" -C "$build"
+        --no-build-isolation --no-binary "$mmcv_package" -d "$build" \
+        "$mmcv_package==$mmcv_version"
+    source=$build/${mmcv_package//-/_}-$mmcv_version
+    tar -xf "$source.tar.gz" -C "$build"
     # torch's headers ask for a newer C++ than mmcv's setup.py names.
-    sed -i "s/-std=c++14/-std=$std/g" \
-        "$build/mmcv-$mmcv_version/setup.py"
+    sed -i "s/-std=c++1[47]/-std=$std/g" "$source/setup.py"
     (
-        cd "$build/mmcv-$mmcv_version" || exit 1
+        cd "$source" || exit 1
         export MMCV_WITH_OPS=1 FORCE_CUDA=0 MAX_JOBS=${MAX_JOBS:-$(jobs_here)}
         if [ "$cuda" != cpu ]; then
             export FORCE_CUDA=1 CUDA_HOME=$toolkit
@@ -134,13 +140,13 @@ compile_mmcv() { # leaves a wheel in $folder
             # Else mmcv takes nvcc for a GPU to compile for.
             export CUDA_VISIBLE_DEVICES=
         fi
-        step "compiling mmcv $mmcv_version for $cuda (77 files: long on few \
-cores, longer with CUDA)" \
+        step "compiling $mmcv_package $mmcv_version for $cuda (77 files: \
+long on few cores, longer with CUDA)" \
             "$venv_python" setup.py bdist_wheel -d "$build/dist"
     ) || exit 1
     # Renamed into place, so that nobody finds half a wheel.
     local made
-    made=$(find "$build/dist" -name 'mmcv-*.whl')
+    made=$(find "$build/dist" -name '*mmcv-*.whl')
     cp "$made" "$folder/unfinished.$$"
     mv "$folder/unfinished.$$" "$folder/$(basename "$made")"
     rm -rf "$build"

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # Set up, pre-train with CaCo on bundled photographs, draw what came out.
 #
-#   bash tools/quickstart.sh [--work-dir DIR] [arguments of tools/train.py]
+#   bash tools/quickstart.sh [--work-dir DIR] [--host HOST]
+#       [arguments of tools/train.py]
 #
+# HOST is one of tools/setup_env.sh: mmselfsup (default), mmpretrain or onedl.
 # Run again after an interruption, it continues.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 cd "$root"
-work_dir=work_dirs/quickstart
+work_dir=
+host=mmselfsup
 arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -18,14 +21,27 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --work-dir=*) work_dir=${1#*=} ;;
+    --host)
+        [ $# -gt 1 ] || fail '--host needs a name'
+        host=$2
+        shift
+        ;;
+    --host=*) host=${1#*=} ;;
     *) arguments+=("$1") ;;
     esac
     shift
 done
 config=configs/selfsup/caco/caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py
 
-bash tools/setup_env.sh
-python=$root/.venv/bin/python
+venv=.venv
+default_dir=work_dirs/quickstart
+if [ "$host" != mmselfsup ]; then
+    venv=.venv-$host
+    default_dir=work_dirs/quickstart-$host
+fi
+work_dir=${work_dir:-$default_dir}
+bash tools/setup_env.sh --host "$host"
+python=$root/$venv/bin/python
 unset PYTHONPATH
 
 mkdir -p "$work_dir" || fail "cannot write in $work_dir; name another --work-dir"
@@ -71,8 +87,8 @@ cat <<EOT
   $checkpoint   everything, to continue from
   $backbone   the backbone alone, for other tasks
 [quickstart] next, for example
-  .venv/bin/python tools/test.py $config $checkpoint
-  .venv/bin/python tools/train.py CONFIG    any other config in configs/selfsup
+  $venv/bin/python tools/test.py $config $checkpoint
+  $venv/bin/python tools/train.py CONFIG    any other config in configs/selfsup
   bash tools/dist_train.sh $config 2
   bash tools/run_tests.sh
 EOT

@@ -1,11 +1,29 @@
 #!/usr/bin/env bash
 # Set up, check the style, run the tests.
 #
-#   bash tools/run_tests.sh [arguments of pytest, e.g. tests/ops or -k lars]
+#   bash tools/run_tests.sh [--host HOST]
+#       [arguments of pytest, e.g. tests/ops or -k lars]
 #
+# Without arguments, some tests run on the maintained forks too (onedl). With
+# --host those tests run on that host, or what the arguments name.
 # TEST_WORKERS (default 2) is the number of processes that run tests.
 set -uo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+# What depends on the host; with onedl alone this takes two minutes. The others
+# are in the suite as well.
+host_tests=(tests/hosts tests/test_tools/test_check_parity.py)
+host=mmselfsup
+others=()
+[ $# -gt 0 ] || others=(onedl)
+case ${1:-} in
+--host=*) host=${1#*=} && shift ;;
+--host) host=${2:-} && shift 2 ;;
+esac
+if [ "$host" != mmselfsup ]; then
+    others=("$host")
+    [ $# -eq 0 ] || host_tests=("$@")
+fi
 
 bash tools/setup_env.sh || exit 1
 python=$PWD/.venv/bin/python
@@ -15,6 +33,21 @@ status=0
 unset PYTHONPATH
 # More threads than cores make everything slower, most of all in two workers.
 export OMP_NUM_THREADS=1
+
+run_pytest() { # PYTHON ARGUMENTS...
+    # By file, or what the tests of a file share would be made by each worker;
+    # in the order of tests/conftest.py, and not files of many tests first.
+    "$1" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile \
+        --no-loadscope-reorder "${@:2}" || status=$?
+}
+
+for other in "${others[@]}"; do
+    bash tools/setup_env.sh --host "$other" || exit 1
+    echo "[tests] on the host $other"
+    MMSELFSUP_PYTHON=$python run_pytest "$PWD/.venv-$other/bin/python" \
+        "${host_tests[@]}"
+done
+[ "$host" = mmselfsup ] || exit $status
 
 sources=(caco_ext configs docs tools tests setup.py)
 check() {
@@ -29,8 +62,5 @@ check isort --check-only --quiet "${sources[@]}"
 check yapf --diff --recursive --parallel "${sources[@]}"
 
 # Last, so that its closing line is the last one.
-# By file, or what the tests of a file share would be made by each worker; in
-# the order of tests/conftest.py, and not files of many tests first.
-"$python" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile \
-    --no-loadscope-reorder "$@" || status=$?
+run_pytest "$python" "$@"
 exit $status

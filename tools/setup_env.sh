@@ -4,10 +4,15 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: bash tools/setup_env.sh [--with-ops | --without-ops] [--python PYTHON]
+usage: bash tools/setup_env.sh [--host HOST] [--with-ops | --without-ops]
+                               [--python PYTHON]
 
 Makes .venv in the root of the clone with the versions in requirements/ and
 this package, editable. Repeat it at any time: it does what is missing.
+
+  --host HOST      mmselfsup (default), or another to run on, in an environment
+                   of its own: mmpretrain (.venv-mmpretrain), or onedl, the
+                   maintained forks (.venv-onedl)
 
   --with-ops       mmcv with its compiled operators (detection, segmentation);
                    compiled once, then taken from
@@ -31,17 +36,18 @@ say() {
 }
 
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-venv=$root/.venv
-venv_python=$venv/bin/python
-marker=$venv/.made-by-setup-env # this script made the folder
-stamp=$venv/.complete           # what is in it, written last
-log=$venv/setup.log
-lock=$root/.venv.lock
+host=mmselfsup
 ops=keep
 python=
 
 while [ $# -gt 0 ]; do
     case $1 in
+    --host)
+        [ $# -gt 1 ] || fail '--host needs a name; see --help'
+        host=$2
+        shift
+        ;;
+    --host=*) host=${1#*=} ;;
     --with-ops) ops=full ;;
     --without-ops) ops=lite ;;
     --python)
@@ -58,6 +64,17 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+
+case $host in
+mmselfsup) venv=$root/.venv ;;
+mmpretrain | onedl) venv=$root/.venv-$host ;;
+*) fail "unknown --host $host: mmselfsup, mmpretrain or onedl" ;;
+esac
+venv_python=$venv/bin/python
+marker=$venv/.made-by-setup-env # this script made the folder
+stamp=$venv/.complete           # what is in it, written last
+log=$venv/setup.log
+lock=$venv.lock
 
 # What a user's shell may carry and what would lead pip or Python elsewhere.
 unset PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX
@@ -111,7 +128,7 @@ describe() { # the stamp that a finished environment gets
     echo "root=$root"
     echo "python=$1"
     echo "ops=$2"
-    echo "files=$(cd "$root" && cat requirements/*.txt setup.py \
+    echo "files=$(cd "$root" && cat requirements/*.txt requirements/hosts/*.txt setup.py \
         pyproject.toml caco_ext/version.py caco_ext/startup.py \
         tools/setup_env.sh | sha256sum | cut -d ' ' -f 1)"
 }
@@ -253,22 +270,39 @@ else
     rm -f "$stamp"
 fi
 
+# One file a host says what it has in the place of what.
 requirements=$venv/requirements.txt
-cat "$root"/requirements/*.txt | if [ "$ops" = full ]; then
-    grep -v '^mmcv' # the compiled one follows
+of_host=$root/requirements/hosts/$host.txt
+pattern='^$'
+lists=("$root"/requirements/*.txt)
+if [ "$host" != mmselfsup ]; then
+    read -r -a replaced < <(sed -n 's/^# in place of: //p' "$of_host")
+    pattern=$(printf '|^%s==' "${replaced[@]}")
+    pattern=${pattern#|}
+    grep -v '^#' "$of_host" >"$requirements"
 else
-    cat
-fi >"$requirements"
+    : >"$requirements"
+fi
+cat "${lists[@]}" | grep -Ev "$pattern" >>"$requirements"
+if [ "$ops" = full ]; then
+    # The compiled one follows.
+    sed -i -E '/^(onedl-)?mmcv/d' "$requirements"
+fi
 
 installed() {
     "$venv_python" -c "from importlib.metadata import version
 version('$1')" 2>/dev/null
 }
 
-# The two hold the same files: the other goes before the one comes.
-other=mmcv
-[ "$ops" = lite ] || other=mmcv-lite
-if installed "$other"; then
+# The two hold the same files: the other goes before the one comes. Of the
+# fork there is one; pip must not take the compiled one for that without.
+case $host:$ops in
+onedl:full) other= ;;
+onedl:lite) [ "$old_ops" = full ] && other=onedl-mmcv || other= ;;
+*:full) other=mmcv-lite ;;
+*) other=mmcv ;;
+esac
+if [ -n "$other" ] && installed "$other"; then
     step "removing $other" venv_pip uninstall -y "$other"
 fi
 
@@ -288,7 +322,8 @@ if ! "$venv_python" -c 'import cv2' 2>>"$log"; then
     step 'opencv without its windows: this machine has no libGL' \
         venv_pip uninstall -y opencv-python
     step 'opencv-python-headless' \
-        pip_install --no-deps opencv-python-headless==4.11.0.86
+        pip_install --no-deps "opencv-python-headless==$(sed -n \
+            's/^opencv-python==\([0-9.]*\).*/\1/p' "$requirements")"
 fi
 if [ "$ops" = full ]; then
     install_mmcv_with_ops
@@ -297,13 +332,18 @@ step '4/4 this package' pip_install -e "$root" --no-deps --no-build-isolation
 # Python keeps what it compiles here, even where the shell forbids that: or
 # every start of a tool would spend ten seconds on compiling the same again.
 step 'trying the imports' env PYTHONDONTWRITEBYTECODE= "$venv_python" -c '
+import sys
 import caco_ext, caco_ext.apis, caco_ext.converters, caco_ext.visualization
-import mmcls.models, mmdet, mmseg, mmselfsup.datasets
-import mmselfsup.engine, mmselfsup.models, mmselfsup.visualization
+if sys.argv[1] == "mmselfsup":
+    import mmcls.models, mmdet, mmseg, mmselfsup.datasets
+    import mmselfsup.engine, mmselfsup.models, mmselfsup.visualization
+else:
+    import mmpretrain.datasets, mmpretrain.engine, mmpretrain.models
+    import mmdet, mmseg
 import matplotlib.pyplot, mim, onnxruntime, pytest, skimage.data, sklearn.svm
 import torch._dynamo, torch.distributed.run, torch.onnx
 import torch.utils.tensorboard, torchvision
-'
+' "$host"
 describe "$want" "$ops" >"$stamp.new"
 mv "$stamp.new" "$stamp"
-say "ready: $venv (Python $want, mmcv $ops; $SECONDS s)"
+say "ready: $venv ($host, Python $want, mmcv $ops; $SECONDS s)"

@@ -38,11 +38,13 @@ def apply() -> None:
     _run(check_versions)
     # The rest needs torch and mmengine, whose absence is to be reported by
     # the check above and not by an import.
-    from . import checkpoints, distributed, hosts, operators, resuming, syncbn
+    from . import (checkpoints, distributed, hosts, mmpretrain_scopes,
+                   operators, resuming, syncbn)
 
     # Operators first: what imports mmcv.cnn settles whether they are there.
     for func in (operators.operators_from_torchvision,
                  hosts.mend_registry_locations,
+                 mmpretrain_scopes.lend_former_scopes,
                  hosts.build_inherited_collate_fn, hosts.remove_hooks_by_none,
                  hosts.format_configs_once, hosts.silence_noise,
                  hosts.mend_mixed_precision,

@@ -1,5 +1,6 @@
 # Licensed under the Apache License, Version 2.0.
 """Read and write checkpoints of mmengine with today's torch."""
+import functools
 from typing import Callable, Dict, Tuple
 
 
@@ -46,7 +47,8 @@ def allow_checkpoint_classes() -> Tuple[bool, str]:
     meta information of a dataset) and the one-cycle scheduler. ``getattr``,
     through which methods of the latter are pickled, is replaced by
     :func:`_needed_method`, since the real one would open the door to
-    everything. The check itself stays on.
+    everything. The check itself stays on, also with onedl-mmengine, whose
+    loader allows that ``getattr`` and turns the check off where it fails.
 
     Returns:
         tuple[bool, str]: Whether it is in force, and why.
@@ -69,6 +71,10 @@ def allow_checkpoint_classes() -> Tuple[bool, str]:
             (core.multiarray.scalar, f'{package}.multiarray.scalar'))
     allowed += [type(np.dtype(code)) for code in '?bBhHiIlLqQefd']
     torch.serialization.add_safe_globals(allowed)
+    from mmengine.runner import checkpoint
+    if hasattr(checkpoint, '_safe_torch_load'):
+        checkpoint._safe_torch_load = functools.partial(
+            torch.load, weights_only=True)
     return True, f'torch {torch.__version__} loads with weights_only=True'
 
 

@@ -172,6 +172,9 @@ def format_configs_once() -> Tuple[bool, str]:
         tuple[bool, str]: Whether it is in force, and why.
     """
     from mmengine.config import config as module
+    if not hasattr(module, 'FormatCode'):
+        # The maintained fork imports it where it is called.
+        from yapf.yapflib import yapf_api as module
     format_code = module.FormatCode
     if hasattr(format_code, 'caco_ext'):
         return True, 'done before'

@@ -14,8 +14,8 @@ _ATTENTION = 'MultiScaleDeformableAttention'
 def operators_from_torchvision() -> Tuple[bool, str]:
     """Let mmdet and mmseg run where mmcv has no compiled operators.
 
-    What breaks: mmcv-lite carries the Python side of ``mmcv.ops`` and not
-    the extension behind it, so that ``import mmdet.models`` and ``import
+    What breaks: mmcv-lite, and onedl-mmcv as pip builds it, carry the Python
+    side of ``mmcv.ops`` and not the extension behind it, so that ``import mmdet.models`` and ``import
     mmseg.models`` end with ``No module named 'mmcv._ext'``, although of all
     its operators Mask R-CNN needs two and FCN none. Remedy: where that
     extension is absent, a module takes its place which computes ``nms`` and
@@ -39,7 +39,7 @@ def operators_from_torchvision() -> Tuple[bool, str]:
     if early is not None and not hasattr(early, _ATTENTION):
         late = importlib.import_module('mmcv.ops.multi_scale_deform_attn')
         setattr(early, _ATTENTION, getattr(late, _ATTENTION))
-    return True, 'mmcv-lite: nms and roi_align come from torchvision'
+    return True, 'mmcv without operators: nms and roi_align come from torchvision'
 
 
 class TorchvisionOperators(types.ModuleType):
@@ -135,7 +135,7 @@ def _missing(name: str) -> Callable:
 
     def missing(*args, **kwargs):
         raise RuntimeError(
-            f'{name} needs the compiled operators of mmcv, and mmcv-lite is '
-            'installed: bash tools/setup_env.sh --with-ops')
+            f'{name} needs the compiled operators of mmcv, and this mmcv has '
+            'none: bash tools/setup_env.sh --with-ops')
 
     return missing

@@ -10,6 +10,11 @@ _PROVIDERS = {
     'mmcv': ('mmcv', 'mmcv-lite', 'mmcv-full', 'onedl-mmcv'),
     'mmpretrain': ('mmpretrain', 'onedl-mmpretrain'),
 }
+# What a report of a set-up or of a result names.
+PACKAGES = ('torch', 'torchvision', 'mmengine', 'onedl-mmengine', 'mmcv',
+            'mmcv-lite', 'onedl-mmcv', 'mmcls', 'mmselfsup', 'mmpretrain',
+            'onedl-mmpretrain', 'mmdet', 'onedl-mmdetection', 'mmsegmentation',
+            'onedl-mmsegmentation', 'numpy', 'opencv-python')
 _OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
            'opencv-contrib-python-headless')
 # What the packages assert about each other when they are imported.
@@ -22,6 +27,10 @@ _NEEDS = {
         'mmengine': '>=0.4.0,<1.0.0',
         'mmcv': '>=2.0.0rc4,<2.1.0',
         'mmcls': '>=1.0.0rc6,<1.1.0',
+    },
+    'mmpretrain': {
+        'mmengine': '>=0.8.3,<1.0.0',
+        'mmcv': '>=2.0.0,<2.4.0',
     },
 }
 _FIXES = {
@@ -39,7 +48,7 @@ def installed_version(name: str) -> Optional[str]:
         return None
 
 
-def _providers(module: str) -> Dict[str, str]:
+def providers(module: str) -> Dict[str, str]:
     """Return {distribution: version} of all that provide ``module``."""
     found = {
         n: installed_version(n)
@@ -73,7 +82,7 @@ def _version_problems() -> List[Tuple[str, str]]:
             problems.append(
                 (f'{module} is not installed', f'pip install {module}'))
     for module in ('mmengine', 'mmcv'):
-        found = _providers(module)
+        found = providers(module)
         if not found:
             problems.append((f'{module} is not installed',
                              f'pip install {_FIXES[module]}'))
@@ -92,7 +101,7 @@ def _version_problems() -> List[Tuple[str, str]]:
         if host_version is None:
             continue
         for module, wanted in needs.items():
-            found = _providers(module)
+            found = providers(module)
             if not found and module == 'mmcls':
                 problems.append(
                     (f'{host} {host_version} needs {module}{wanted}, which '
@@ -105,7 +114,7 @@ def _version_problems() -> List[Tuple[str, str]]:
                          f'pip uninstall -y {name} && '
                          f'pip install {_FIXES[module]}'))
     if installed_version('mmselfsup') is not None:
-        for name, version in _providers('mmpretrain').items():
+        for name, version in providers('mmpretrain').items():
             problems.append(
                 (f'{name} {version} is installed beside mmselfsup: both '
                  'register the same modules and cannot be imported together',
@@ -127,7 +136,7 @@ def _binary_problems(fits: Callable) -> List[Tuple[str, str]]:
                  f'torch {torch_v} is installed',
                  f'pip install "torch{wanted}" torchvision=={vision_v}'))
     numpy_v = installed_version('numpy')
-    old_mmcv = [n for n in _providers('mmcv') if not n.startswith('onedl')]
+    old_mmcv = [n for n in providers('mmcv') if not n.startswith('onedl')]
     if numpy_v and old_mmcv and not fits(numpy_v, '<2'):
         problems.append((f'numpy {numpy_v} is installed, but {old_mmcv[0]} '
                          'relies on the integer rules of numpy 1',
@@ -141,7 +150,7 @@ def _binary_problems(fits: Callable) -> List[Tuple[str, str]]:
                      f'numpy{_wanted_by(name, "numpy")}, but numpy {numpy_v} '
                      'is installed', f'pip install "numpy<2" "{name}<4.12"'))
     # mmengine finds configs of other packages (`pkg::file.py`) with it.
-    if 'mmengine' in _providers('mmengine') and importlib.util.find_spec(
+    if 'mmengine' in providers('mmengine') and importlib.util.find_spec(
             'pkg_resources') is None:
         problems.append(
             ('there is no `pkg_resources` (setuptools has dropped it), which '

@@ -5,12 +5,11 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Dict, Mapping, Optional
 
+from caco_ext.compat.versions import PACKAGES
 from caco_ext.converters.writing import write_atomically
 
 FILE = 'results.json'
-_PACKAGES = ('caco_ext', 'torch', 'torchvision', 'mmengine', 'mmcv',
-             'mmcv-lite', 'mmcls', 'mmselfsup', 'mmdet', 'mmsegmentation',
-             'scikit-learn', 'pycocotools')
+_PACKAGES = (*PACKAGES, 'scikit-learn', 'pycocotools')
 
 
 def versions() -> Dict[str, str]:
@@ -22,7 +21,7 @@ def versions() -> Dict[str, str]:
     """
     from caco_ext import __version__
     found = dict(python=platform.python_version(), caco_ext=__version__)
-    for name in _PACKAGES[1:]:
+    for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -1,6 +1,7 @@
 """A hook that writes ``results.json`` beside the logs of a run."""
 import os.path as osp
 from math import isnan
+from numbers import Real
 from typing import Any, Dict, List, Optional
 
 from mmengine.dist import get_world_size, master_only
@@ -69,7 +70,7 @@ class ResultsHook(Hook):
         numbers = {
             name: float(value)
             for name, value in (metrics or {}).items()
-            if isinstance(value, (int, float))
+            if isinstance(value, Real)  # numpy's numbers too
         }
         entry = dict(iter=runner.iter, metrics=numbers)
         if isinstance(runner._train_loop, EpochBasedTrainLoop):

@@ -1,4 +1,5 @@
-_base_ = 'mmselfsup::selfsup/_base_/default_runtime.py'
+# On mmpretrain, caco_ext answers to this name; see docs/hosts.md.
+default_scope = 'mmselfsup'
 
 # All that a stock trainer needs to know of this package.
 custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
@@ -7,7 +8,12 @@ custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 # (`default_hooks=dict(knn=None)`) without losing the others.
 default_hooks = dict(
     runtime_info=dict(type='LateRuntimeInfoHook'),
-    checkpoint=dict(type='WholeCheckpointHook', max_keep_ckpts=3),
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    checkpoint=dict(
+        type='WholeCheckpointHook', interval=10, max_keep_ckpts=3),
     stop=dict(type='StopHook'),
     setup_check=dict(type='SetupCheckHook'),
     finite_check=dict(type='FiniteCheckHook'),
@@ -17,12 +23,24 @@ default_hooks = dict(
     signals=dict(type='TrainSignalsHook', interval=50),
     broken_pictures=dict(type='BrokenPicturesHook'))
 
-# A rank that hangs ends the job after so many seconds, one that dies at once.
-env_cfg = dict(dist_cfg=dict(timeout=600))
+env_cfg = dict(
+    cudnn_benchmark=False,
+    # Workers are many; each of them decodes and warps on one core.
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    # A rank that hangs ends the job after so many seconds, one that dies at
+    # once.
+    dist_cfg=dict(backend='nccl', timeout=600))
+log_level = 'INFO'
+log_processor = dict(
+    window_size=10,
+    custom_cfg=[dict(data_src='', method='mean', window_size='global')])
+load_from = None
+resume = False
 
 vis_backends = [
     dict(type='LocalVisBackend'),
     dict(type='TensorboardVisBackend'),
 ]
-visualizer = dict(vis_backends=vis_backends)
+visualizer = dict(
+    type='SelfSupVisualizer', vis_backends=vis_backends, name='visualizer')
 randomness = dict(seed=0)

@@ -1,5 +1,5 @@
 _base_ = [
-    'mmselfsup::selfsup/_base_/models/byol.py',
+    '../_base_/models/byol.py',
     '../_base_/schedules/hosts_lars_200e.py',
     '../_base_/datasets/imagenet.py',
     '../_base_/views/clsa.py',

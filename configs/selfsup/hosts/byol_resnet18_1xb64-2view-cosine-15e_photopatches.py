@@ -1,5 +1,5 @@
 _base_ = [
-    'mmselfsup::selfsup/_base_/models/byol.py',
+    '../_base_/models/byol.py',
     '../_base_/datasets/photopatches_weak.py',
     '../_base_/schedules/hosts_15e.py',
 ]

@@ -1,14 +1,13 @@
 _base_ = [
-    'mmselfsup::benchmarks/mmdetection/coco/mask-rcnn_r50-c4_ms-1x_coco.py',  # noqa: E501
-    '../../_base_/transfer.py'
+    'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py',
+    '../../_base_/multi_scale.py', '../../_base_/transfer.py'
 ]
-# The first import also lends mmdet its operators where mmcv has none.
-custom_imports = dict(
-    imports=['caco_ext', 'mmselfsup.models.utils.res_layer_extra_norm'],
-    allow_failed_imports=False)
+# It also lends mmdet its operators where mmcv has none.
+custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 
-# The hook loads backbone and shared head instead.
-model = dict(backbone=dict(init_cfg=None))
+# The hook loads backbone and shared head.
+model = dict(data_preprocessor=_base_.rgb, **_base_.trained_c4)
+train_dataloader = dict(dataset=dict(pipeline=_base_.coco_pipeline))
 default_hooks = dict(
     **_base_.transfer_hooks,
     results=dict(

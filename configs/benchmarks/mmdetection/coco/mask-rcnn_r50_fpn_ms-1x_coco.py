@@ -1,12 +1,19 @@
 _base_ = [
-    'mmselfsup::benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_ms-1x_coco.py',  # noqa: E501
-    '../../_base_/transfer.py'
+    'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+    '../../_base_/multi_scale.py', '../../_base_/transfer.py'
 ]
 # It also lends mmdet its operators where mmcv has none.
 custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 
-# The hook loads the backbone instead.
-model = dict(backbone=dict(init_cfg=None))
+# The hook loads the backbone.
+norm_cfg = _base_.sync_bn
+model = dict(
+    backbone=dict(**_base_.trained_backbone, init_cfg=None),
+    neck=dict(norm_cfg=norm_cfg),
+    roi_head=dict(
+        bbox_head=dict(type='Shared4Conv1FCBBoxHead', norm_cfg=norm_cfg),
+        mask_head=dict(norm_cfg=norm_cfg)))
+train_dataloader = dict(dataset=dict(pipeline=_base_.coco_pipeline))
 default_hooks = dict(
     **_base_.transfer_hooks,
     results=dict(

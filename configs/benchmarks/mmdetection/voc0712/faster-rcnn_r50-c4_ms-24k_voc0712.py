@@ -1,49 +1,18 @@
 _base_ = [
-    'mmselfsup::benchmarks/mmdetection/voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py',  # noqa: E501
-    '../../_base_/transfer.py'
+    'mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py',
+    '../../_base_/multi_scale.py', '../../_base_/transfer.py'
 ]
-# The first import also lends mmdet its operators where mmcv has none.
-custom_imports = dict(
-    imports=['caco_ext', 'mmselfsup.models.utils.res_layer_extra_norm'],
-    allow_failed_imports=False)
+# It also lends mmdet its operators where mmcv has none.
+custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 
-# The host's file names the normalisation of its checkpoints and does not give
-# it to the model, which would see BGR without a division by std. The hook
-# loads backbone and shared head instead of two other checkpoints.
-model = dict(
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
-    backbone=dict(init_cfg=None),
-    roi_head=dict(shared_head=dict(init_cfg=None)))
+# The hook loads backbone and shared head.
+model = dict(data_preprocessor=_base_.rgb, **_base_.trained_c4)
+# The two years differ in an entry that has to be ignored.
+train_dataloader = dict(dataset=dict(ignore_keys=['dataset_type']))
 
-# The host's data sets cannot be inherited: their classes are looked for in
-# mmselfsup, and the two years differ in an entry that has to be ignored.
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='RandomChoiceResize',
-        scales=[(1333, short) for short in range(480, 801, 32)],
-        keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs')
-]
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='mmdet.ConcatDataset',
-        ignore_keys=['dataset_type'],
-        datasets=[
-            dict(
-                type='mmdet.VOCDataset',
-                data_root='data/VOCdevkit/',
-                ann_file=f'{year}/ImageSets/Main/trainval.txt',
-                data_prefix=dict(sub_data_root=f'{year}/'),
-                filter_cfg=dict(filter_empty_gt=True, min_size=32),
-                pipeline=train_pipeline) for year in ('VOC2007', 'VOC2012')
-        ]))
+train_cfg = dict(max_iters=24000, val_interval=2000)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].update(end=24000, milestones=[18000, 22000])
 
 # The papers' AP, AP50 and AP75 are means of VOC's 11-point AP over these
 # overlaps (detectron2's evaluator); AP50 is the usual mAP.
@@ -70,6 +39,7 @@ test_pipeline = [
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 default_hooks = dict(
+    checkpoint=dict(interval=2000),
     **_base_.transfer_hooks,
     results=dict(
         type='ResultsHook',

@@ -1,5 +1,5 @@
 _base_ = [
-    'mmselfsup::benchmarks/mmsegmentation/cityscapes/fcn_r50-d8_4xb2-40k_cityscapes-769x769.py',  # noqa: E501
+    'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-769x769.py',
     '../../_base_/transfer.py'
 ]
 # It also lends mmseg its operators where mmcv has none.

@@ -1,5 +1,5 @@
 _base_ = [
-    'mmselfsup::benchmarks/mmsegmentation/voc12aug/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py',  # noqa: E501
+    'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py',
     '../../_base_/transfer.py'
 ]
 # It also lends mmseg its operators where mmcv has none.

@@ -1,0 +1,84 @@
+# Licensed under the Apache License, Version 2.0.
+"""The scopes of mmselfsup and mmcls where mmpretrain is the host."""
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Optional, Tuple, Type
+
+from mmengine import registry as roots
+from mmengine.registry import Registry
+
+from .versions import installed_version, providers
+
+# mmpretrain is what these two became. Its parts have their names and
+# arguments, except for those in `mmpretrain_parts`.
+SCOPES = ('mmselfsup', 'mmcls')
+PARTS = dict(mmselfsup=['caco_ext.compat.mmpretrain_parts'], mmcls=[])
+
+
+class SuccessorRegistry(Registry):
+    """Finds what a former package registered in the one that replaced it.
+
+    Args:
+        name (str): Of the registry in ``mmengine.registry``, as 'MODELS'.
+        scope (str): The former package.
+    """
+
+    def __init__(self, name: str, scope: str) -> None:
+        root = getattr(roots, name)
+        super().__init__(
+            root.name, parent=root, scope=scope, locations=PARTS[scope])
+        self.attribute = name
+
+    def get(self, key: str) -> Optional[Type]:
+        """Find a class.
+
+        Args:
+            key (str): Its name, with or without a scope.
+
+        Returns:
+            type | None: The part that differs, else mmpretrain's, else
+            mmengine's; for another scope what that has.
+        """
+        self.import_from_location()
+        scope, name = self.split_scope_key(key)
+        if scope in (None, self.scope):
+            own = self.module_dict.get(name)
+            if own is not None:
+                return own
+            # On demand: it imports all of mmpretrain.
+            successor = getattr(
+                import_module('mmpretrain.registry'), self.attribute,
+                self.parent)
+            return successor.get(name)
+        return super().get(key)
+
+
+def lend_former_scopes() -> Tuple[bool, str]:
+    """Let configs written for mmselfsup and mmcls run on mmpretrain.
+
+    What breaks: nothing; but mmpretrain, the successor of both, has other
+    names and arguments for some parts (``PackInputs`` for
+    ``PackSelfSupInputs``, stages of ResNet counted without the stem). Remedy:
+    where mmselfsup is not installed, two scopes of these names whose
+    registries hold what differs and pass everything else on to mmpretrain.
+    So one config serves both hosts, and a checkpoint's config too.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    if installed_version('mmselfsup') is not None:
+        return False, 'mmselfsup is installed'
+    if not providers('mmpretrain'):
+        return False, 'mmpretrain is not installed'
+    for scope in SCOPES:
+        if f'{scope}.registry' in sys.modules:
+            continue
+        # mmengine imports this to learn of a scope, and warns whenever it
+        # builds something if it cannot.
+        module = ModuleType(f'{scope}.registry', lend_former_scopes.__doc__)
+        for name, root in vars(roots).items():
+            if isinstance(root, Registry):
+                setattr(module, name, SuccessorRegistry(name, scope))
+        sys.modules[module.__name__] = module
+    return True, 'mmpretrain answers to the names of mmselfsup and mmcls'

@@ -1,0 +1,7 @@
+# What the models of the hosts' own methods begin with.
+normalization = dict(
+    mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375),
+    bgr_to_rgb=True)
+resnet50 = dict(
+    type='mmselfsup.ResNet', depth=50, in_channels=3, out_indices=[4])
