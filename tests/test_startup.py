@@ -62,6 +62,35 @@ def test_inherited_dicts_are_built_in_the_hosts_scope(monkeypatch, scope,
     assert module.Config._get_cfg_path('a', 'b') == ('a', expected)
 
 
+@pytest.mark.parametrize('there, path', [
+    ({'mmcls', 'mmpretrain'}, 'mmcls::a.py'),
+    ({'mmpretrain'}, 'mmpretrain::a.py'),
+    (set(), 'mmcls::a.py'),
+])
+def test_configs_of_mmcls_lead_to_its_successor(monkeypatch, there, path):
+    monkeypatch.setattr(startup, 'installed', there.__contains__)
+    monkeypatch.setitem(sys.modules, 'mmengine.config.utils',
+                        types.SimpleNamespace(MODULE2PACKAGE={}))
+    module = config_module('x')
+    startup.adopt_configs(module)
+    assert module.Config._get_cfg_path('mmcls::a.py', 'b')[0] == path
+    assert module.Config._get_cfg_path('mmdet::a.py', 'b')[0] == 'mmdet::a.py'
+
+
+def test_packages_are_found_by_the_names_of_forks(monkeypatch):
+    there = {'onedl-mmsegmentation', 'mmdet', 'onedl-mmdet'}
+    monkeypatch.setattr(startup, 'distributed', there.__contains__)
+    table = dict(mmseg='mmsegmentation', mmdet='mmdet', mmcls='mmcls')
+    monkeypatch.setitem(sys.modules, 'mmengine.config.utils',
+                        types.SimpleNamespace(MODULE2PACKAGE=table))
+    startup.adopt_configs(config_module('x'))
+    assert table == dict(
+        mmseg='onedl-mmsegmentation',
+        mmdet='mmdet',
+        mmcls='mmcls',
+        caco_ext='caco_ext')
+
+
 def test_leaves_an_unknown_mmengine_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, 'mmengine.config.utils',
                         types.SimpleNamespace())

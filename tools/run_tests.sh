@@ -12,7 +12,8 @@ cd -P "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 # What depends on the host; with onedl alone this takes two minutes. The others
 # are in the suite as well.
-host_tests=(tests/hosts tests/test_tools/test_check_parity.py)
+host_tests=(tests/hosts tests/compat/test_checkpoints.py
+    tests/test_tools/test_check_parity.py)
 host=mmselfsup
 others=()
 [ $# -gt 0 ] || others=(onedl)

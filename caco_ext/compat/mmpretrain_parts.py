@@ -123,10 +123,12 @@ class PackSelfSupInputs(SUCCESSOR_TRANSFORMS.get('PackInputs')):
             Defaults to ().
     """
 
-    def __init__(self,
-                 key: str = 'img',
-                 algorithm_keys: Sequence[str] = (),
-                 meta_keys: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        key: str = 'img',
+        algorithm_keys: Sequence[str] = (),
+        meta_keys: Sequence[str] = ()
+    ) -> None:
         super().__init__(key, tuple(algorithm_keys), tuple(meta_keys))
 
     def transform(self, results: dict) -> dict:

@@ -15,12 +15,12 @@ def operators_from_torchvision() -> Tuple[bool, str]:
     """Let mmdet and mmseg run where mmcv has no compiled operators.
 
     What breaks: mmcv-lite, and onedl-mmcv as pip builds it, carry the Python
-    side of ``mmcv.ops`` and not the extension behind it, so that ``import mmdet.models`` and ``import
-    mmseg.models`` end with ``No module named 'mmcv._ext'``, although of all
-    its operators Mask R-CNN needs two and FCN none. Remedy: where that
-    extension is absent, a module takes its place which computes ``nms`` and
-    ``roi_align`` with torchvision and says of any other operator, when it is
-    called, how to get it.
+    side of ``mmcv.ops`` and not the extension behind it, so that ``import
+    mmdet.models`` and ``import mmseg.models`` end with ``No module named
+    'mmcv._ext'``, although of all its operators Mask R-CNN needs two and FCN
+    none. Remedy: where that extension is absent, a module takes its place
+    which computes ``nms`` and ``roi_align`` with torchvision and says of any
+    other operator, when it is called, how to get it.
 
     Returns:
         tuple[bool, str]: Whether it is in force, and why.
@@ -39,7 +39,8 @@ def operators_from_torchvision() -> Tuple[bool, str]:
     if early is not None and not hasattr(early, _ATTENTION):
         late = importlib.import_module('mmcv.ops.multi_scale_deform_attn')
         setattr(early, _ATTENTION, getattr(late, _ATTENTION))
-    return True, 'mmcv without operators: nms and roi_align come from torchvision'
+    return True, ('mmcv without operators: nms and roi_align come from '
+                  'torchvision')
 
 
 class TorchvisionOperators(types.ModuleType):

@@ -11,6 +11,10 @@ from torch.utils.data import Dataset
 from caco_ext.compat import hosts
 
 
+def test_stock_mmengine_cannot_resume(stock_errors):
+    assert 'Weights only load failed' in stock_errors['resume']
+
+
 def test_registries_find_the_loops_of_mmengine(stock_errors):
     assert "No module named 'mmselfsup.engine.runner'" in stock_errors[
         'registry']

@@ -33,8 +33,9 @@ def test_losses_do_not_depend_on_the_host(method):
 
 def test_the_hosts_own_trainer_trains_and_resumes(tmp_path):
     config = write_config(tmp_path)
-    spec = next(s for s in map(importlib.util.find_spec, ('mmselfsup',
-                                                          'mmpretrain')) if s)
+    spec = next(
+        s for s in map(importlib.util.find_spec, ('mmselfsup', 'mmpretrain'))
+        if s)
     tool = osp.join(spec.submodule_search_locations[0], '.mim/tools/train.py')
     first = run(
         sys.executable, tool, config, '--work-dir', 'run', cwd=tmp_path)

@@ -71,15 +71,16 @@ def test_momentum_is_the_weight_of_the_old_value():
         cfg = Config.fromfile(ROOT / f'configs/selfsup/hosts/{name}_resnet18_'
                               '1xb64-2view-cosine-15e_photopatches.py')
         model = MODELS.build(cfg.model)
-        average = (
-            model.encoder_k if name == 'mocov2' else model.target_net)
+        average = (model.encoder_k if name == 'mocov2' else model.target_net)
         assert average.momentum == pytest.approx(1 - cfg.model[option])
 
 
 def test_packing_and_normalising():
     pack = TRANSFORMS.build(
-        dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['gt_label'],
-             meta_keys=['img_path']))
+        dict(
+            type='mmselfsup.PackSelfSupInputs',
+            algorithm_keys=['gt_label'],
+            meta_keys=['img_path']))
     picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     packed = pack(dict(img=picture, gt_label=3, img_path='a.png'))
     assert packed['data_samples'].gt_label == 3

@@ -24,8 +24,10 @@ case "$*" in
     sleep "${SLOW:-0}"
     echo ended >>"$CALLS" ;;
 '-m pip download '*)
+    last=${!#}
     while [ "$1" != -d ]; do shift; done
-    tar -czf "$2/mmcv-2.0.1.tar.gz" -C "$SOURCES" mmcv-2.0.1 ;;
+    name=$(echo "$last" | sed 's/==/-/; s/^onedl-/onedl_/')
+    tar -czf "$2/$name.tar.gz" -C "$SOURCES" "$name" ;;
 '-m pip '*)
     [ -z "${OFFLINE:-}" ] || {
         echo 'ERROR: No matching distribution'
@@ -48,7 +50,8 @@ flags = ['-std=c++14']
 folder = sys.argv[sys.argv.index('-d') + 1]
 os.makedirs(folder)
 names = ('MMCV_WITH_OPS', 'FORCE_CUDA', 'TORCH_CUDA_ARCH_LIST', 'CUDA_HOME')
-with open(os.path.join(folder, 'mmcv-2.0.1-cp311-any.whl'), 'w') as f:
+name = os.path.basename(os.getcwd()) + '-cp311-any.whl'
+with open(os.path.join(folder, name), 'w') as f:
     f.write(repr([flags, [os.environ.get(n) for n in names]]))
 '''
 
@@ -68,9 +71,10 @@ def clone(tmp_path):
         program = tmp_path / 'bin' / name
         program.write_text(PYTHON)
         program.chmod(0o755)
-    source = tmp_path / 'sources' / 'mmcv-2.0.1'
-    source.mkdir(parents=True)
-    (source / 'setup.py').write_text(SETUP)
+    for name in ('mmcv-2.0.1', 'onedl_mmcv-2.3.6'):
+        source = tmp_path / 'sources' / name
+        source.mkdir(parents=True)
+        (source / 'setup.py').write_text(SETUP)
     return root
 
 
@@ -329,3 +333,45 @@ def test_unknown_option(setup):
     assert setup(
         '--with-op', fails=True).endswith('unknown option --with-op; see '
                                           '--help')
+
+
+def names(path):
+    """The packages of a list of requirements."""
+    return [
+        line.partition('==')[0].split('<')[0]
+        for line in path.read_text().splitlines()
+        if line and not line.startswith('#')
+    ]
+
+
+def test_other_hosts_stand_side_by_side(setup):
+    setup()
+    for host in ('mmpretrain', 'onedl'):
+        assert f'({host}, ' in setup('--host', host)
+        assert setup(f'--host={host}').endswith('(nothing to do)')
+    assert setup().endswith('(nothing to do)')
+    own, successor, forks = (
+        names(setup.clone / folder / 'requirements.txt')
+        for folder in ('.venv', '.venv-mmpretrain', '.venv-onedl'))
+    assert set(own) - set(successor) == {'mmcls', 'mmselfsup'}
+    assert set(successor) - set(own) == {'mmpretrain'}
+    assert set(own) - set(forks) == {
+        'mmengine', 'mmcv-lite', 'mmcls', 'mmselfsup', 'mmdet',
+        'mmsegmentation'
+    }
+    assert {'onedl-mmcv', 'onedl-mmsegmentation'} < set(forks)
+    assert forks.count('numpy') == forks.count('opencv-python') == 1
+    assert 'mmselfsup, mmpretrain or onedl' in setup(
+        '--host', 'other', fails=True)
+
+
+def test_the_forks_operators_are_compiled_and_given_back(setup):
+    assert 'mmcv full' in setup('--host', 'onedl', '--with-ops')
+    wheel = next((setup.clone.parent / 'cache').rglob('*.whl'))
+    assert wheel.name == 'onedl_mmcv-2.3.6-cp311-any.whl'
+    assert 'onedl-mmcv2.3.6-torch2.14.1-cp311-cpu' in str(wheel)
+    pins = setup.clone / '.venv-onedl' / 'requirements.txt'
+    assert 'onedl-mmcv' not in names(pins)
+    setup('--host', 'onedl', '--without-ops', INSTALLED='onedl-mmcv')
+    assert 'pip uninstall -y onedl-mmcv' in setup.calls.read_text()
+    assert 'onedl-mmcv' in names(pins)

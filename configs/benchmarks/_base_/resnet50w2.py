@@ -3,8 +3,7 @@ wide = dict(base_channels=128, expansion=2)
 # mmdet's ResNet does not know it.
 wide_backbone = dict(type='mmcls.ResNet', **wide)
 wide_fpn = dict(backbone=wide_backbone)
-wide_c4 = dict(
-    backbone=wide_backbone, roi_head=dict(shared_head=dict(**wide)))
+wide_c4 = dict(backbone=wide_backbone, roi_head=dict(shared_head=dict(**wide)))
 # mmseg's neither; mmcls's does not halve the first dilation of a stage, as
 # mmseg's does.
 wide_d8 = dict(

@@ -12,8 +12,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    checkpoint=dict(
-        type='WholeCheckpointHook', interval=10, max_keep_ckpts=3),
+    checkpoint=dict(type='WholeCheckpointHook', interval=10, max_keep_ckpts=3),
     stop=dict(type='StopHook'),
     setup_check=dict(type='SetupCheckHook'),
     finite_check=dict(type='FiniteCheckHook'),
