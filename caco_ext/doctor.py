@@ -66,7 +66,10 @@ def _bases() -> Finding:
             'install again: pip install . (or pip install -e .)')
     from mmengine.config import Config
     name = 'caco_ext::selfsup/_base_/default_runtime.py'
-    path, _ = Config._get_cfg_path(name, __file__)
+    try:
+        path, _ = Config._get_cfg_path(name, __file__)
+    except FileNotFoundError as error:  # of a package without .mim
+        path = error.filename or str(error)
     if not osp.isfile(path):
         return Finding('wrong', f'{name} leads to {path}, which is not there',
                        'install again: pip install . (or pip install -e .)')
