@@ -67,10 +67,10 @@ def _bases() -> Finding:
     name = 'caco_ext::selfsup/_base_/default_runtime.py'
     try:
         path, _ = Config._get_cfg_path(name, __file__)
-        with open(path, encoding='utf-8'):
-            pass
-    except FileNotFoundError as error:
-        return Finding('wrong', f'{name} cannot be read: {error}',
+    except FileNotFoundError as error:  # of a package without .mim
+        path = error.filename or str(error)
+    if not osp.isfile(path):
+        return Finding('wrong', f'{name} leads to {path}, which is not there',
                        'install again: pip install . (or pip install -e .)')
     return Finding('ok', "_base_ = 'caco_ext::selfsup/...' is understood")
 

@@ -7,9 +7,9 @@ from mmengine.visualization import Visualizer
 
 # Files that take minutes, with few tests: were they the last, one worker would
 # wait for the other.
-LONG = ('test_benchmarks.py', 'test_compare_methods.py', 'test_launchers.py',
-        'test_notebook.py', 'test_photopatches.py', 'test_quickstart.py',
-        'test_ranks.py', 'test_report.py')
+LONG = ('test_benchmarks.py', 'test_commands.py', 'test_compare_methods.py',
+        'test_launchers.py', 'test_notebook.py', 'test_photopatches.py',
+        'test_quickstart.py', 'test_ranks.py', 'test_report.py')
 
 
 def pytest_collection_modifyitems(items):

@@ -19,6 +19,18 @@ def test_missing_start_up_file(monkeypatch):
     assert 'start-up file' in doctor._bases().what
 
 
+def test_start_up_file_of_another_installation(monkeypatch, tmp_path):
+    """A clone in front of the installed package, never installed itself."""
+    from mmengine.config import Config
+    gone = tmp_path / '.mim' / 'model-index.yml'
+    monkeypatch.setitem(sys.modules, 'caco_ext_startup', sys)
+    monkeypatch.setattr(Config, '_get_cfg_path',
+                        lambda name, file: open(gone) and None)
+    finding = doctor._bases()
+    assert finding.state == 'wrong' and str(gone) in finding.what
+    assert 'install again' in finding.fix
+
+
 def test_missing_host(monkeypatch):
     monkeypatch.setattr(doctor, 'installed_version', lambda name: None)
     assert 'mmselfsup==1.0.0' in doctor._hosts().fix

@@ -39,7 +39,7 @@ def apply() -> None:
     # The rest needs torch and mmengine, whose absence is to be reported by
     # the check above and not by an import.
     from . import (checkpoints, distributed, hosts, mmpretrain_scopes,
-                   operators, resuming, syncbn)
+                   operators, resuming, syncbn, trackers)
 
     # Operators first: what imports mmcv.cnn settles whether they are there.
     for func in (operators.operators_from_torchvision,
@@ -51,7 +51,8 @@ def apply() -> None:
                  checkpoints.allow_checkpoint_classes,
                  resuming.write_files_whole, resuming.find_whole_checkpoint,
                  resuming.resume_inside_epoch, resuming.outlast_full_disks,
-                 distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu):
+                 distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu,
+                 trackers.log_to_mlflow):
         _run(func)
 
 

@@ -1,5 +1,6 @@
 """Panels as PNG files, drawn by matplotlib."""
 import os
+import textwrap
 from typing import Sequence
 
 import numpy as np
@@ -98,9 +99,16 @@ def _gallery_figure(gallery: Gallery) -> Figure:
     lines = max(
         tile.caption.count('\n') + 1 for row in gallery.rows for tile in row)
     ratios = [1, 0.15] + [1] * (columns - 1)  # a gap after the first
+    width = 1.45 * columns + 0.2
+    # At nine points an inch takes fourteen letters; what is wider than the
+    # figure would be cut off.
+    title = [
+        part for text in (gallery.title, gallery.note)
+        for part in textwrap.wrap(text, int(14 * width))
+    ]
     figure = Figure(
-        figsize=(1.45 * columns + 0.2,
-                 (1.45 + 0.15 * lines) * len(gallery.rows) + 0.6),
+        figsize=(width, (1.45 + 0.15 * lines) * len(gallery.rows) + 0.3 +
+                 0.15 * len(title)),
         layout='constrained')
     grid = figure.subplots(
         len(gallery.rows),
@@ -123,7 +131,7 @@ def _gallery_figure(gallery: Gallery) -> Figure:
                 fontsize=8,
                 color=tile.colour or DARK,
                 labelpad=3)
-    figure.suptitle(f'{gallery.title}\n{gallery.note}'.strip(), fontsize=9)
+    figure.suptitle('\n'.join(title), fontsize=9)
     return figure
 
 

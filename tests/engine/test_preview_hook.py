@@ -1,4 +1,5 @@
 """Pictures of a run in what shows its numbers, and its record."""
+import io
 import json
 import os.path as osp
 
@@ -8,6 +9,8 @@ import torch
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization.vis_backend import BaseVisBackend
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import \
+    EventAccumulator
 
 from caco_ext.engine.hooks import RunRecordHook
 from tests.dist_utils import run_distributed
@@ -56,6 +59,38 @@ def test_pictures_reach_every_back_end(tmp_path):
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
         with Image.open(osp.join(folder, f'{name}_{step}.png')) as file:
             assert (np.asarray(file.convert('RGB')) == picture).all()
+
+
+def test_tensorboard(tmp_path):
+    """What is read back from its file: pictures, numbers, the config."""
+    backends = [
+        dict(type=f'{name}VisBackend') for name in ('Local', 'Tensorboard')
+    ]
+    runner = make_runner(
+        tmp_path,
+        epochs=3,
+        custom_hooks=[make_hook(), PREVIEW],
+        cfg=dict(note='as it was'),
+        visualizer=dict(type='Visualizer', vis_backends=backends))
+    runner.train()
+    folder = osp.join(runner.log_dir, 'vis_data')
+    events = EventAccumulator(folder, dict(images=0, scalars=0, tensors=0))
+    events.Reload()
+    for name in ('neighbours', 'attention'):
+        logged = events.Images(name)
+        assert [one.step for one in logged] == [2, 3]
+        for one in logged:
+            path = osp.join(folder, 'vis_image', f'{name}_{one.step}.png')
+            with Image.open(path) as mine, Image.open(
+                    io.BytesIO(one.encoded_image_string)) as its:
+                assert (np.asarray(
+                    mine.convert('RGB')) == np.asarray(its)).all()
+    wanted = [r['loss'] for r in read_scalars(runner) if 'loss' in r]
+    assert [one.value for one in events.Scalars('loss')
+            ] == pytest.approx(wanted) and len(wanted) == 6
+    assert {'knn/top1', 'lr'} <= set(events.Tags()['scalars'])
+    text, = events.Tensors('config/text_summary')
+    assert b'as it was' in text.tensor_proto.string_val[0]
 
 
 def test_the_training_is_the_same(tmp_path):

@@ -3,6 +3,7 @@ import json
 import os.path as osp
 import runpy
 import sys
+from glob import glob
 
 import pytest
 import torch
@@ -55,6 +56,28 @@ def test_there_and_back(call, tmp_path):
     assert out.count('\n') == 10
     assert 'checkpoint of caco, to resume from (full)' in out
     assert 'source: a.pth.tar' in out
+
+
+@pytest.mark.parametrize('method, config', [
+    ('adco', 'adco_resnet50_8xb32-sym-cosine-200e_in1k'),
+    ('caco', 'caco_resnet50_8xb128-sym-warmcos-200e_in1k'),
+    ('clsa', 'clsa_resnet50_8xb32-single-cosine-200e_in1k'),
+    ('care', 'care_resnet50_8xb128-2view-warmcos-100e_in1k'),
+])
+def test_with_a_preset(call, tmp_path, method, config):
+    """The length of ImageNet is known; of other data it has to be given."""
+    source, target = tmp_path / 'a.pth.tar', tmp_path / 'b.pth'
+    originals.small(str(source), method)
+    folder = osp.join(TOOLS, '../../configs/selfsup', method)
+    call('convert_official', source, target, '--config',
+         f'{folder}/{config}.py')
+    batch = 1024 if 'xb128' in config else 256
+    meta = torch.load(target, weights_only=True)['meta']
+    assert meta['epoch'] > 1
+    assert meta['iter'] == meta['epoch'] * (1281167 // batch)
+    small, = glob(f'{folder}/{method}_resnet18_*-15e_photopatches.py')[:1]
+    assert 'give --iters-per-epoch' in call('convert_official', source, target,
+                                            '--config', small)
 
 
 def test_dropped_entries_are_named(call, tmp_path):

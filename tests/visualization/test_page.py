@@ -15,6 +15,7 @@ from caco_ext.visualization.neighbours import Neighbourhood
 from caco_ext.visualization.page import write_page
 from caco_ext.visualization.panels import (Chart, Code, Gallery, Note, Section,
                                            Series, Table, Tile, colours)
+from caco_ext.visualization.static import gallery_picture
 from caco_ext.visualization.tiles import (COLUMNS, fit, heat, overlay, sheet,
                                           thumbnails)
 
@@ -188,6 +189,16 @@ def test_pictures_are_fitted(size):
     thumb, = thumbnails([picture], 20)
     share = min(size) / max(size)
     assert (thumb == 7).all(2).mean() == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize('columns', [2, 3, 6])
+def test_no_title_is_cut_off(columns):
+    tile = Tile(np.zeros((8, 8, 3), np.uint8), 'a')
+    gallery = Gallery('A title', [[tile] * columns], 'of many words, ' * 12)
+    pixels = gallery_picture(gallery)
+    # Letters that reached beyond the edge would leave their parts at it.
+    assert (pixels[:60, [0, 1, -2, -1]] == 255).all()
+    assert (pixels[:60, 2:-2] < 128).any()
 
 
 def test_sheet_holds_rows_of_forty():

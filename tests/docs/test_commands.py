@@ -1,0 +1,170 @@
+"""Every command and snippet of the documentation is executed, here or by the
+test that it names, or says why not."""
+import re
+import runpy
+import shlex
+import sys
+
+import pytest
+
+from .blocks import (PAGES, ROOT, SHELL, commands, inline_commands,
+                     marked_tests, program, read_blocks, runs)
+from .conftest import METHODS, QUICK_START, as_user
+
+BLOCKS = [block for page in PAGES for block in read_blocks(page)]
+PRESET = f'{METHODS}/caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py'
+# What stands for a file of the reader's. Other such words (SRC.pth.tar,
+# CHECKPOINT, FOLDER, ...) are names of files in the clone of the tests.
+WORDS = {'CONFIG': QUICK_START, '/path/to/pictures': 'pictures'}
+
+
+def fill_in(text):
+    """Put files of the clone for the words that stand for the reader's."""
+    for word, value in WORDS.items():
+        text = re.sub(rf'(?<![\w/]){word}(?!\w)', value, text)
+    return text
+
+
+def distinct(blocks):
+    """The first block of each text."""
+    return list({block.text: block for block in reversed(blocks)}.values())
+
+
+@pytest.fixture
+def in_clone(clone, monkeypatch):
+    """Start a command of the clone's tools in this process, which saves the
+    seconds that a new one takes to import torch."""
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv('LOCAL_RANK', '0')  # so that it is taken back
+
+    def start(script, *arguments):
+        monkeypatch.setattr(sys, 'argv', [script, *arguments])
+        # The folder of the script comes first where Python starts it.
+        monkeypatch.syspath_prepend(str((clone / script).parent))
+        try:
+            runpy.run_path(script, run_name='__main__')
+        except SystemExit as end:
+            assert not end.code, end.code
+
+    return start
+
+
+@pytest.mark.parametrize(
+    'block',
+    distinct([b for b in BLOCKS if b.executed and b.language in SHELL]),
+    ids=str)
+def test_shell(block, clone, in_clone):
+    before = {path: path.stat().st_mtime_ns for path in clone.glob('*')}
+    lines = [shlex.split(line) for line in commands(block)]
+    if all(words[0] == 'python' and words[1] != '-m' for words in lines):
+        for words in lines:
+            in_clone(*map(fill_in, words[1:]))
+    else:
+        as_user(clone, fill_in(block.text))
+    for words in lines:
+        for option in {'-o', '--out'} & set(words):
+            path = clone / words[words.index(option) + 1]
+            assert path.stat().st_size > 1000, path
+            assert path.stat().st_mtime_ns != before.get(path), path
+
+
+def is_config(block):
+    """Whether a snippet is part of a config: it does nothing but assign."""
+    return not re.search(r'^(import|from) ', block.text, re.M)
+
+
+PYTHON = [b for b in BLOCKS if b.executed and b.language == 'python']
+
+
+@pytest.mark.parametrize(
+    'block', distinct([b for b in PYTHON if not is_config(b)]), ids=str)
+def test_snippet(block, clone, in_clone):
+    (clone / 'snippet.py').write_text(block.text)
+    in_clone('snippet.py')
+
+
+# Run beside a config: what it names is built, and the data is there.
+BUILD = '''
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+cfg = Config.fromfile('mine.py')
+cfg.work_dir = 'work_dirs/mine'
+Runner.from_cfg(cfg)
+for part in (cfg.train_dataloader.dataset,
+             cfg.default_hooks.knn.train_dataset if 'knn' in cfg.default_hooks
+             else cfg.train_dataloader.dataset):
+    assert len(DATASETS.build(part)) > 0
+'''
+
+
+@pytest.mark.parametrize(
+    'block', distinct([b for b in PYTHON if is_config(b)]), ids=str)
+def test_config(block, clone):
+    """A config that is, or inherits and has, what the block says."""
+    text = fill_in(block.text)
+    if '_base_' not in text:
+        base = PRESET if 'imagenet' in text else QUICK_START
+        text = f'_base_ = {base!r}\n{text}'
+    (clone / 'mine.py').write_text(text)
+    (clone / 'build.py').write_text(BUILD)
+    as_user(clone, 'python build.py')
+
+
+@pytest.mark.parametrize('block', BLOCKS, ids=str)
+def test_block_is_accounted_for(block):
+    assert block.language in (*SHELL, 'python'), 'nobody would execute it'
+    assert block.executed or block.tests or len(block.reason.split()) > 2
+    for command in commands(block) if block.tests else ():
+        assert any(runs(test, program(command)) for test in block.tests), \
+            f'none of {block.tests} starts {program(command)}'
+
+
+def test_wrong_comments_are_found():
+    with pytest.raises(LookupError, match='no file tests/gone.py'):
+        runs('tests/gone.py::test_a', 'tools/train.py')
+    with pytest.raises(LookupError, match="has no test 'test_gone'"):
+        runs('tests/docs/test_site.py::test_gone', 'tools/train.py')
+    notebook = 'tests/docs/test_notebook.py::test_tour'
+    assert not runs(notebook, 'tools/model_converters/publish_model.py')
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_commands_in_the_text_are_run_somewhere(page):
+    settled = {
+        program(command)
+        for block in BLOCKS
+        if block.language in SHELL and (block.executed or block.reason)
+        for command in commands(block)
+    }
+    tests = {test for each in PAGES for test in marked_tests(each)}
+    for command in inline_commands(page):
+        name = program(command)
+        assert name in settled or any(runs(test, name) for test in tests), \
+            f'{command}: nothing that a page names runs {name}'
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_tools_options_and_configs_exist(page):
+    """Also those of commands that nobody can run here."""
+    shared = (ROOT / 'caco_ext/utils/launch.py').read_text() + \
+        (ROOT / 'tools/train.py').read_text()
+    found = [
+        command for block in read_blocks(page) if block.language in SHELL
+        for command in commands(block)
+    ]
+    for command in found + inline_commands(page):
+        for config in re.findall(r'(?<=\s)configs/\S+\.py', command):
+            assert (ROOT / config).is_file(), config
+        script = program(command)
+        if not script.endswith(('.py', '.sh')) or 'site-packages' in script:
+            continue
+        # TASK stands for each of several folders.
+        tools = list(ROOT.glob(script.replace('TASK', '*')))
+        assert tools, command
+        # compare_methods.sh hands its options on to compare_methods.py.
+        tools += [tool.with_suffix('.py') for tool in tools]
+        text = shared + ''.join(tool.read_text()
+                                for tool in tools if tool.is_file())
+        for option in re.findall(r'(?<= )--[a-z-]+', command):
+            assert f"'{option}'" in text or f'{option})' in text, command
