@@ -59,7 +59,7 @@ else
     if [ -f "$work_dir/last_checkpoint" ]; then
         echo "[quickstart] $work_dir holds an unfinished run: continuing"
     else
-        echo "[quickstart] training into $work_dir (about seven minutes on two cores)"
+        echo "[quickstart] training into $work_dir (about six minutes on two cores)"
     fi
     printf '%s\n' "$given" >"$begun"
     "$python" tools/train.py "$config" --work-dir "$work_dir" --resume \

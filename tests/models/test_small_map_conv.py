@@ -1,4 +1,4 @@
-"""A convolution as a product of matrices where its output has one place."""
+"""A convolution as a product of matrices on maps of a few places."""
 import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
@@ -44,7 +44,29 @@ def test_one_place(size, options, monkeypatch):
 
 
 @pytest.mark.parametrize('size, options', [
+    ((2, 2), dict(kernel_size=3, padding=1, bias=False)),
     ((2, 2), dict(kernel_size=3, padding=1)),
+    ((1, 2), dict(kernel_size=3, padding=1)),
+    ((3, 2), dict(kernel_size=(5, 3), padding=(2, 1))),
+])
+@pytest.mark.parametrize('layout',
+                         [torch.contiguous_format, torch.channels_last])
+def test_all_places_meet(size, options, layout, monkeypatch):
+    plain, ours = both(size, **options)
+    for a, b in zip(plain, ours):
+        torch.testing.assert_close(a, b)
+    conv = SmallMapConv2d(4, 6, **options).to(memory_format=layout)
+    x = torch.randn(3, 4, *size).to(memory_format=layout)
+    expected = nn.Conv2d.forward(conv, x)
+    monkeypatch.setattr(nn.Conv2d, 'forward', None)
+    torch.testing.assert_close(conv(x), expected)
+
+
+@pytest.mark.parametrize('size, options', [
+    ((3, 3), dict(kernel_size=3, padding=1)),
+    ((2, 3), dict(kernel_size=3, padding=1)),
+    ((2, 2), dict(kernel_size=2, padding=1)),
+    ((4, 4), dict(kernel_size=3, padding=1, stride=2)),
     ((5, 5), dict(kernel_size=3, stride=2)),
     ((1, 1), dict(kernel_size=3, padding=1, groups=2)),
     ((1, 1), dict(kernel_size=3, padding=2, dilation=2)),

@@ -110,12 +110,13 @@ def test_table_and_plot(compare):
         assert rows[method][-1] == '0, 1'
         for column, name, unit, digits in ((0, 'knn', 1, 1), (1, 'probe', 1,
                                                               1),
-                                           (2, 'seconds_per_epoch', 1, 1),
                                            (3, 'peak_memory_mb', 1e-3, 2)):
             values = [run[name] * unit for run in runs]
             mean, spread = np.mean(values), np.std(values, ddof=1)
             assert rows[method][column] == \
                 f'{mean:.{digits}f} ± {spread:.{digits}f}'
+        quickest = min(run['seconds_per_epoch'] for run in runs)
+        assert rows[method][2] == f'{quickest:.1f}'
         # Torch alone takes more than this, and nobody waits a minute.
         assert all(r['peak_memory_mb'] > 200 for r in runs)
         assert all(0 < r['seconds_per_epoch'] < 60 for r in runs)

@@ -7,7 +7,8 @@ _base_ = [
 
 # The settings at which the original's own loop was measured.
 model = dict(
-    backbone=dict(depth=18),
+    channels_last=True,
+    backbone=_base_.small_backbone,
     neck=dict(in_channels=512, hid_channels=512),
     memory=dict(num_columns=1024),
     momentum=0.99,

@@ -7,8 +7,7 @@ _base_ = [
 model = dict(
     fuse_views=True,
     channels_last=True,
-    # Crops of 32 pixels end in one place.
-    backbone=dict(depth=18, conv_cfg=dict(type='SmallMapConv2d')),
+    backbone=_base_.small_backbone,
     neck=dict(in_channels=512, hid_channels=512, out_channels=128),
     memory=dict(num_columns=1024, dim=128, lr=dict(warmup=1)))
 crop = dict(type='ViewCrop', size=32, scale=(0.2, 1.0))

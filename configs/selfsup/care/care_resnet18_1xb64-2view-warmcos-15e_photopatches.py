@@ -8,7 +8,7 @@ _base_ = [
 projector = dict(in_channels=512, hid_channels=512)
 predictor = dict(hid_channels=512)
 model = dict(
-    backbone=dict(depth=18),
+    backbone=_base_.small_backbone,
     attention=dict(
         in_channels=256,
         out_channels=512,

@@ -6,7 +6,7 @@ _base_ = [
 
 # All widths a quarter, as the backbone's.
 model = dict(
-    backbone=dict(depth=18),
+    backbone=_base_.small_backbone,
     neck=dict(in_channels=512, hid_channels=512, out_channels=512),
     head=dict(
         predictor=dict(in_channels=512, hid_channels=128, out_channels=512)))
