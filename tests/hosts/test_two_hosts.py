@@ -1,5 +1,4 @@
 """A run that goes from one host to the other and back."""
-import json
 import os
 import os.path as osp
 import sys
@@ -35,15 +34,3 @@ def test_checkpoints_of_either_go_on_at_the_other(tmp_path):
     for name, value in train(tmp_path, 'back', 'mmselfsup',
                              'here/epoch_2.pth').items():
         torch.testing.assert_close(value, stayed[name], rtol=1e-4, atol=1e-5)
-    accuracies = []
-    for host in PYTHONS:
-        run(PYTHONS[host],
-            osp.join(ROOT, 'tools', 'test.py'),
-            'tiny.py',
-            'here/epoch_2.pth',
-            '--work-dir',
-            host,
-            cwd=tmp_path)
-        with open(tmp_path / host / 'test_epoch_2.json') as f:
-            accuracies.append(json.load(f)['metrics'])
-    assert accuracies[0] == accuracies[1]

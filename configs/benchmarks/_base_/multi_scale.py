@@ -1,7 +1,9 @@
 # What the benchmarks in detection train with, as in mmselfsup's and the
 # papers' own: every norm over all GPUs, no stage frozen, several sizes.
-sync_bn = dict(type='SyncBN', requires_grad=True)
-trained_backbone = dict(frozen_stages=-1, norm_cfg=sync_bn, norm_eval=False)
+# Not sync_bn: mmengine reads that name of a config.
+synced_norm = dict(type='SyncBN', requires_grad=True)
+trained_backbone = dict(
+    frozen_stages=-1, norm_cfg=synced_norm, norm_eval=False)
 # Regions go through the last stage and one norm more.
 trained_c4 = dict(
     backbone=dict(**trained_backbone, style='pytorch', init_cfg=None),
@@ -10,7 +12,7 @@ trained_c4 = dict(
             _delete_=True,
             type='LastStageExtraNorm',
             depth=50,
-            norm_cfg=sync_bn)))
+            norm_cfg=synced_norm)))
 # The pictures as in the pre-training, where the hosts' C4 has caffe's.
 rgb = dict(
     mean=[123.675, 116.28, 103.53],

@@ -6,7 +6,7 @@ _base_ = [
 custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 
 # The hook loads the backbone.
-norm_cfg = _base_.sync_bn
+norm_cfg = _base_.synced_norm
 model = dict(
     backbone=dict(**_base_.trained_backbone, init_cfg=None),
     neck=dict(norm_cfg=norm_cfg),
