@@ -18,7 +18,7 @@ real='@REAL@'
 echo "$*" >>"$CALLS"
 case "$*" in
 '-m venv '*)
-    mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    mkdir -p "$3/bin" "$3/${MKVENV:-}" && cp "$0" "$3/bin/python" ;;
 '-m pip install '*requirements.txt)
     echo begun >>"$CALLS"
     sleep "${SLOW:-0}"
@@ -363,6 +363,21 @@ def test_other_hosts_stand_side_by_side(setup):
     assert forks.count('numpy') == forks.count('opencv-python') == 1
     assert 'mmselfsup, mmpretrain or onedl' in setup(
         '--host', 'other', fails=True)
+
+
+def test_other_hosts_share_torch(setup):
+    setup()
+    version = f'{sys.version_info[0]}.{sys.version_info[1]}'
+    packages = f'lib/python{version}/site-packages'
+    own = setup.clone / '.venv' / packages
+    for name in ('torch', 'torch-2.14.1.dist-info', 'functorch', 'mmcv'):
+        (own / name).mkdir(parents=True)
+        (own / name / 'a').write_text(name)
+    setup('--host', 'onedl', MKVENV=packages)
+    there = setup.clone / '.venv-onedl' / packages
+    assert (there / 'torch/a').samefile(own / 'torch/a')
+    assert (there / 'torch-2.14.1.dist-info/a').exists()
+    assert not (there / 'mmcv').exists()
 
 
 def test_the_forks_operators_are_compiled_and_given_back(setup):
