@@ -125,7 +125,7 @@ def test_detection_as_the_papers_have_it(config, steps, milestones, warm_up,
     assert backbone.frozen_stages == -1 and backbone.style == 'pytorch'
     if '-c4' in config:
         head = cfg.model.roi_head.shared_head
-        assert head.type == 'ResLayerExtraNorm' and not head.norm_eval
-        assert head.norm_cfg.type == 'SyncBN' and head.style == 'pytorch'
+        assert head.type == 'LastStageExtraNorm'
+        assert head.norm_cfg.type == 'SyncBN'
         proposals = cfg.model.test_cfg.rpn
         assert (proposals.nms_pre, proposals.max_per_img) == (6000, 1000)
