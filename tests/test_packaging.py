@@ -67,6 +67,18 @@ def clone(tmp_path_factory):
     return folder
 
 
+def install(python, cwd, *what):
+    """Install from this machine into an environment."""
+    run(*PIP,
+        '--python',
+        python,
+        'install',
+        '--ignore-installed',
+        *OFFLINE,
+        *what,
+        cwd=cwd)
+
+
 @pytest.fixture(scope='module')
 def wheel(clone, tmp_path_factory):
     """A wheel that was built from the source distribution."""
@@ -90,14 +102,7 @@ def wheel(clone, tmp_path_factory):
 def installed(wheel, tmp_path_factory):
     """Python and ``site-packages`` of an environment with the wheel."""
     python, site = make_environment(tmp_path_factory.mktemp('wheel') / 'env')
-    run(*PIP,
-        '--python',
-        python,
-        'install',
-        '--ignore-installed',
-        *OFFLINE,
-        wheel,
-        cwd=site)
+    install(python, site, wheel)
     return python, site
 
 
@@ -105,15 +110,7 @@ def installed(wheel, tmp_path_factory):
 def editable(clone, tmp_path_factory):
     """The same with an editable installation of the copied clone."""
     python, site = make_environment(tmp_path_factory.mktemp('edit') / 'env')
-    run(*PIP,
-        '--python',
-        python,
-        'install',
-        '--ignore-installed',
-        *OFFLINE,
-        '-e',
-        clone,
-        cwd=site)
+    install(python, site, '-e', clone)
     return python, site
 
 

@@ -8,33 +8,13 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from ..converters import originals
-from ..test_packaging import OFFLINE, PIP, make_environment
-from ..test_packaging import run as run_outside
-from ..test_tools.conftest import environment
+from ..test_packaging import install, make_environment
+from ..test_tools.conftest import SMALL, environment
 from .blocks import ROOT
 
 METHODS = 'configs/selfsup'
 QUICK_START = f'{METHODS}/caco/' \
     'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py'
-# Eight pictures in place of 2550, and an epoch in place of 15.
-SHORT = '''
-_base_ = {base!r}
-train_dataloader = dict(
-    batch_size=4,
-    num_workers=0,
-    persistent_workers=False,
-    dataset=dict(data_root={data!r}))
-default_hooks = dict(
-    setup_check=dict(allow_cut_schedule=True),
-    knn=dict(
-        train_dataset=dict(data_root={data!r}),
-        test_dataset=dict(data_root={data!r}),
-        k=3,
-        batch_size=4,
-        num_workers=0))
-default_hooks['checkpoint'] = dict(interval=1, save_best=None)
-train_cfg = dict(max_epochs=1)
-'''
 
 
 def write_pictures(folder, parts):
@@ -85,16 +65,7 @@ def clone(tmp_path_factory):
                                       'tests', '*.egg-info', '__pycache__')
     shutil.copytree(ROOT, clone, ignore=left_out)
     python, _ = make_environment(clone / '.venv')
-    run_outside(
-        *PIP,
-        '--python',
-        python,
-        'install',
-        '--ignore-installed',
-        *OFFLINE,
-        '-e',
-        clone,
-        cwd=clone)
+    install(python, clone, '-e', clone)
 
     data = clone / 'few'
     write_pictures(data, [('train', 0, 4), ('val', 4, 6)])
@@ -105,7 +76,7 @@ def clone(tmp_path_factory):
         shutil.copy(data / f'train/chelsea/{number}.png',
                     clone / f'{name}.jpg')
     for path in (clone / METHODS).glob('*/*_photopatches.py'):
-        text = SHORT.format(
+        text = SMALL.format(
             base=str(ROOT / path.relative_to(clone)), data=str(data))
         if path.parent.name in ('adco', 'caco', 'clsa'):
             text += 'model = dict(memory=dict(num_columns=32))\n'

@@ -1,11 +1,13 @@
 """Every command and snippet of the documentation is executed, here or by the
 test that it names, or says why not."""
+import ast
 import re
 import runpy
 import shlex
 import sys
 
 import pytest
+import torch
 
 from .blocks import (PAGES, ROOT, SHELL, commands, inline_commands,
                      marked_tests, program, read_blocks, runs)
@@ -42,7 +44,7 @@ def in_clone(clone, monkeypatch):
         # The folder of the script comes first where Python starts it.
         monkeypatch.syspath_prepend(str((clone / script).parent))
         try:
-            runpy.run_path(script, run_name='__main__')
+            return runpy.run_path(script, run_name='__main__')
         except SystemExit as end:
             assert not end.code, end.code
 
@@ -80,7 +82,18 @@ PYTHON = [b for b in BLOCKS if b.executed and b.language == 'python']
     'block', distinct([b for b in PYTHON if not is_config(b)]), ids=str)
 def test_snippet(block, clone, in_clone):
     (clone / 'snippet.py').write_text(block.text)
-    in_clone('snippet.py')
+    found = in_clone('snippet.py')
+    # To its end: the last name that it gives is there.
+    given = [
+        s.targets[0] for s in ast.parse(block.text).body
+        if isinstance(s, ast.Assign)
+    ]
+    for target in given[-1:]:
+        names = {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
+        assert names <= found.keys()
+    for name, value in found.items():
+        if isinstance(value, torch.Tensor):
+            assert value.isfinite().all(), name
 
 
 # Run beside a config: what it names is built, and the data is there.
@@ -95,6 +108,7 @@ for part in (cfg.train_dataloader.dataset,
              cfg.default_hooks.knn.train_dataset if 'knn' in cfg.default_hooks
              else cfg.train_dataloader.dataset):
     assert len(DATASETS.build(part)) > 0
+print('built')
 '''
 
 
@@ -108,7 +122,7 @@ def test_config(block, clone):
         text = f'_base_ = {base!r}\n{text}'
     (clone / 'mine.py').write_text(text)
     (clone / 'build.py').write_text(BUILD)
-    as_user(clone, 'python build.py')
+    assert as_user(clone, 'python build.py').endswith('built\n')
 
 
 @pytest.mark.parametrize('block', BLOCKS, ids=str)

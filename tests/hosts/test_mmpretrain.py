@@ -40,20 +40,11 @@ def test_no_warning_comes_of_the_scope(capfd):
 
 
 def test_stages_are_counted_from_the_stem():
+    narrow = dict(depth=18, base_channels=8, stem_channels=8)
     model = MODELS.build(
-        dict(
-            type='mmselfsup.ResNet',
-            depth=18,
-            base_channels=8,
-            stem_channels=8,
-            out_indices=[0, 3, 4]))
+        dict(type='mmselfsup.ResNet', **narrow, out_indices=[0, 3, 4]))
     other = MODELS.build(
-        dict(
-            type='mmpretrain.ResNet',
-            depth=18,
-            base_channels=8,
-            stem_channels=8,
-            out_indices=(2, 3)))
+        dict(type='mmpretrain.ResNet', **narrow, out_indices=(2, 3)))
     model.eval(), other.eval()
     other.load_state_dict(model.state_dict())
     images = torch.randn(2, 3, 64, 64)

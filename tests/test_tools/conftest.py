@@ -15,9 +15,9 @@ ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 QUICK_START = osp.join(ROOT, 'configs', 'selfsup', 'caco',
                        'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py')
 
-CHANGES = '''
+# A few pictures and an epoch, of any method.
+SMALL = '''
 _base_ = {base!r}
-model = dict(memory=dict(num_columns=32))
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
@@ -33,8 +33,11 @@ default_hooks = dict(
         interval=1))
 default_hooks['checkpoint'] = dict(interval=1, save_best=None)
 default_hooks['setup_check'] = dict(allow_cut_schedule=True)
-visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 train_cfg = dict(max_epochs=1)
+'''
+CHANGES = SMALL + '''
+model = dict(memory=dict(num_columns=32))
+visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 '''
 
 

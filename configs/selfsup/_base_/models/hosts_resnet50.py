@@ -5,3 +5,5 @@ normalization = dict(
     bgr_to_rgb=True)
 resnet50 = dict(
     type='mmselfsup.ResNet', depth=50, in_channels=3, out_indices=[4])
+synced_resnet50 = dict(
+    **resnet50, norm_cfg=dict(type='SyncBN'), zero_init_residual=True)

@@ -4,10 +4,7 @@ _base_ = './hosts_resnet50.py'
 model = dict(
     type='mmselfsup.SimSiam',
     data_preprocessor=_base_.normalization,
-    backbone=dict(
-        **_base_.resnet50,
-        norm_cfg=dict(type='SyncBN'),
-        zero_init_residual=True),
+    backbone=_base_.synced_resnet50,
     neck=dict(
         type='mmselfsup.NonLinearNeck',
         in_channels=2048,
