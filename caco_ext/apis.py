@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from .converters import CheckpointError
 from .converters.backbones import build, read_backbone
 from .converters.options import config_path
+from .evaluation import evaluation_mode
 
 # Of RGB pictures in 0..255, as in all configs of this package.
 MEAN = (123.675, 116.28, 103.53)
@@ -168,19 +169,13 @@ def extract_features(model: nn.Module,
             f'images is a {images.dtype} tensor {tuple(images.shape)}; give '
             'normalised floats (N, 3, H, W), or a list of RGB arrays')
     device = next(model.parameters()).device
-    modes = [(module, module.training) for module in model.modules()]
     features = []
-    try:
-        model.eval()
+    with evaluation_mode(model):
         for batch in _batches(images, batch_size):
             out = model(batch.to(device))
             out = out[-1] if isinstance(out, (tuple, list)) else out
             out = out.float().mean((2, 3)) if out.ndim == 4 else out.float()
             features.append(out.cpu())
-    finally:
-        for module, mode in modes:
-            # not through train(): some classes do more than set the flag
-            module.training = mode
     features = torch.cat(features)
     return F.normalize(features, dim=1) if normalize else features
 

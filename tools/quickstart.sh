@@ -63,16 +63,18 @@ else
     fi
     printf '%s\n' "$given" >"$begun"
     "$python" tools/train.py "$config" --work-dir "$work_dir" --resume \
-        "${arguments[@]}"
+        --harvest "${arguments[@]}"
     date >"$finished"
 fi
 
 checkpoint=$(cat "$work_dir/last_checkpoint")
 backbone=$work_dir/backbone_$(basename "$checkpoint")
-"$python" tools/model_converters/extract_backbone.py "$checkpoint" "$backbone" \
-    >/dev/null &
-"$python" tools/analysis_tools/plot_run.py "$work_dir" --report
-wait $! # and fail as it fails
+if ! [ -f "$backbone" ] || ! [ -f "$work_dir/report.html" ]; then
+    # The log of the training says why they were not made at its end.
+    "$python" tools/model_converters/extract_backbone.py "$checkpoint" \
+        "$backbone"
+    "$python" tools/analysis_tools/plot_run.py "$work_dir" --report
+fi
 
 # As they are to be typed: a folder's name may hold a space.
 checkpoint=$(printf %q "$checkpoint")

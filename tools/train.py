@@ -15,8 +15,8 @@ def get_parser() -> argparse.ArgumentParser:
     """Describe the command line.
 
     Returns:
-        ArgumentParser: The arguments of mmselfsup's tool, and
-        ``--auto-scale-lr``.
+        ArgumentParser: The arguments of mmselfsup's tool,
+        ``--auto-scale-lr`` and ``--harvest``.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
@@ -34,12 +34,17 @@ def get_parser() -> argparse.ArgumentParser:
         action='store_true',
         help='scale the learning rate by the global batch size over '
         'auto_scale_lr.base_batch_size of the config')
+    parser.add_argument(
+        '--harvest',
+        action='store_true',
+        help='at the end draw curves, neighbours and a report, and write the '
+        'backbone alone (see HarvestHook)')
     add_common_arguments(parser)
     return parser
 
 
 def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
-    """Write ``--amp``, ``--auto-scale-lr`` and ``--resume`` into a config.
+    """Write what was switched on into a config.
 
     Args:
         cfg (Config): Changed in place.
@@ -63,6 +68,9 @@ def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
                 'batch its learning rate is meant; add --cfg-options '
                 'auto_scale_lr.base_batch_size=N')
         cfg.auto_scale_lr.enable = True
+    if args.harvest:
+        cfg.merge_from_dict(
+            {'default_hooks.harvest': dict(type='HarvestHook')})
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume

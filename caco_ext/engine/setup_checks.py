@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from caco_ext.evaluation import preserve_rng
+from caco_ext.evaluation import evaluation_mode, preserve_rng
 from caco_ext.models.algorithms.base import MomentumContrast
 from caco_ext.models.utils import Schedule
 
@@ -193,26 +193,19 @@ def check_trial(runner: Runner, model: nn.Module) -> None:
     if not isinstance(model, MomentumContrast):
         return
     loader = runner.train_dataloader
-    modes = [(module, module.training) for module in model.modules()]
-    with preserve_rng():
+    with preserve_rng(), evaluation_mode(model):
         sample = loader.dataset[0]
         batch = loader.collate_fn([sample, sample])
-        try:
-            model.eval()
-            views = model.data_preprocessor(batch, False)[0]
-            if len(views) != model.num_views:
-                raise ValueError(
-                    f'the pipeline makes {len(views)} views of a picture and '
-                    f'the model uses {model.num_views}; change num_views of '
-                    'the MultiView transform or query_views and key_views of '
-                    'the model')
-            for number, view in enumerate(views):
-                for encoder in (model, model.key_encoder):
-                    _encode(model, encoder, view, number)
-        finally:
-            for module, mode in modes:
-                # not through train(): some classes do more than set the flag
-                module.training = mode
+        views = model.data_preprocessor(batch, False)[0]
+        if len(views) != model.num_views:
+            raise ValueError(
+                f'the pipeline makes {len(views)} views of a picture and the '
+                f'model uses {model.num_views}; change num_views of the '
+                'MultiView transform or query_views and key_views of the '
+                'model')
+        for number, view in enumerate(views):
+            for encoder in (model, model.key_encoder):
+                _encode(model, encoder, view, number)
 
 
 def _encode(model: nn.Module, encoder: nn.Module, view: torch.Tensor,

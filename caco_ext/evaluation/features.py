@@ -37,28 +37,39 @@ def preserve_rng():
 
 @contextmanager
 def evaluation_mode(module: nn.Module):
-    """Put a module in eval mode with the buffers of rank 0.
-
-    Ranks with plain batch norm keep statistics of their own and the
-    checkpoint holds those of rank 0, so these are the ones to evaluate.
-    Modes and buffers of every submodule are put back exactly.
+    """Put a module in eval mode, and each submodule's mode back afterwards.
 
     Args:
         module (nn.Module): The module, not wrapped for DDP.
     """
     modes = [(m, m.training) for m in module.modules()]
-    buffers = []
     try:
         module.eval()
+        yield module
+    finally:
+        for submodule, mode in modes:
+            # not through train(): some classes do more than set the flag
+            submodule.training = mode
+
+
+@contextmanager
+def buffers_of_rank_0(module: nn.Module):
+    """Lend all ranks the buffers of rank 0. Every rank must call it.
+
+    Ranks with plain batch norm keep statistics of their own and the
+    checkpoint holds those of rank 0, so these are the ones to evaluate.
+
+    Args:
+        module (nn.Module): The module, not wrapped for DDP.
+    """
+    buffers = []
+    try:
         if get_dist_info()[1] > 1:
             buffers = [(b, b.clone()) for b in module.buffers()]
             for buffer, _ in buffers:
                 broadcast(buffer.data)
         yield module
     finally:
-        for submodule, mode in modes:
-            # not through train(): some classes do more than set the flag
-            submodule.training = mode
         for buffer, own in buffers:
             buffer.data.copy_(own)
 
@@ -136,10 +147,11 @@ def extract_features(model: nn.Module,
     """
     model = model.module if is_model_wrapper(model) else model
     features, labels = [], []
-    with evaluation_mode(model.backbone):
+    backbone = model.backbone
+    with evaluation_mode(backbone), buffers_of_rank_0(backbone):
         for batch in dataloader:
             images = one_view(model, batch['item'])
-            maps = model.backbone(images)
+            maps = backbone(images)
             features.append(pool_features(maps, normalize).cpu())
             labels.append(batch['label'])
     # a rank without pictures still has to know the width

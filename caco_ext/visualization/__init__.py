@@ -1,5 +1,6 @@
 """Pictures of a finished or running training; needs matplotlib."""
 from .curves import knn_chart, loss_chart, scalar_charts
+from .drawing import draw_run
 from .embedding import embed, embedding_chart
 from .loading import load_model
 from .looking import look
@@ -11,8 +12,8 @@ from .static import draw_charts, draw_gallery
 from .views import make_views, views_gallery
 
 __all__ = [
-    'RunFeatures', 'RunLog', 'draw_charts', 'draw_gallery', 'embed',
-    'embedding_chart', 'find_neighbours', 'knn_chart', 'load_model', 'look',
-    'loss_chart', 'make_views', 'neighbours_gallery', 'read_run',
+    'RunFeatures', 'RunLog', 'draw_charts', 'draw_gallery', 'draw_run',
+    'embed', 'embedding_chart', 'find_neighbours', 'knn_chart', 'load_model',
+    'look', 'loss_chart', 'make_views', 'neighbours_gallery', 'read_run',
     'scalar_charts', 'views_gallery', 'write_report'
 ]

@@ -1,5 +1,4 @@
 """Pictures of where a network looks."""
-from contextlib import ExitStack
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -52,11 +51,7 @@ def look(model: nn.Module,
     """
     shape = input_size(model, pictures, size)
     pictures = [square(picture, shape) for picture in pictures]
-    with ExitStack() as stack:
-        # not of the whole model: banks are large, and each rank has its own
-        for name in ('backbone', 'attention'):
-            if isinstance(getattr(model, name, None), nn.Module):
-                stack.enter_context(evaluation_mode(getattr(model, name)))
+    with evaluation_mode(model):
         images = prepare(model, pictures)
         maps = stage_maps(model.backbone, images)
         weights = attention_weights(model, images, block)

@@ -116,8 +116,8 @@ class RunFeatures:
             chosen = np.sort(choose_queries(labels, self.most[which]))
             indices, labels = indices[chosen], labels[chosen]
         path = self._cached(which, indices)
-        if self._of_run is not None:
-            rows, pooled = self._of_run[which]
+        if self.of_run is not None:
+            rows, pooled = self.of_run[which]
             kept = np.flatnonzero(np.isin(indices, rows))
             pooled = pooled[np.isin(rows, indices)]
         elif path and osp.isfile(path):
@@ -140,9 +140,9 @@ class RunFeatures:
         return Extracted(dataset, indices[kept], labels[kept], pooled)
 
     @cached_property
-    def _of_run(self) -> Optional[tuple]:
-        """What the run kept of this very network: places and features of
-        both data sets, or None."""
+    def of_run(self) -> Optional[tuple]:
+        """tuple | None: What the run kept of this very network: places and
+        features of both data sets."""
         if self.checkpoint is None:
             return None
         iteration = read_checkpoint(self.checkpoint).get('meta',

@@ -4,6 +4,7 @@ from .broken_pictures_hook import BrokenPicturesHook
 from .checkpoint_hook import WholeCheckpointHook
 from .divided_memory_hook import DividedMemoryHook
 from .finite_check_hook import FiniteCheckHook, NumbersGoneWrong
+from .harvest_hook import HarvestHook
 from .knn_hook import KNNHook
 from .late_runtime_info_hook import LateRuntimeInfoHook
 from .preview_hook import PreviewHook
@@ -14,7 +15,7 @@ from .train_signals_hook import TrainSignalsHook
 
 __all__ = [
     'BankFillHook', 'BrokenPicturesHook', 'DividedMemoryHook',
-    'FiniteCheckHook', 'KNNHook', 'LateRuntimeInfoHook', 'NumbersGoneWrong',
-    'PreviewHook', 'RunRecordHook', 'SetupCheckHook', 'StopHook',
-    'TrainSignalsHook', 'WholeCheckpointHook'
+    'FiniteCheckHook', 'HarvestHook', 'KNNHook', 'LateRuntimeInfoHook',
+    'NumbersGoneWrong', 'PreviewHook', 'RunRecordHook', 'SetupCheckHook',
+    'StopHook', 'TrainSignalsHook', 'WholeCheckpointHook'
 ]

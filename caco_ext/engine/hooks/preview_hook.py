@@ -86,6 +86,8 @@ class PreviewHook(Hook):
         with preserve_rng():
             features = RunFeatures(None, None, model, self._knn)
             rows = find_neighbours(features, self.queries, self.neighbours)
+            if not is_main_process():
+                return
             galleries = dict(
                 neighbours=neighbours_gallery(rows,
                                               f'Neighbours, epoch {epoch}'))
@@ -93,7 +95,6 @@ class PreviewHook(Hook):
                 galleries['attention'] = look(
                     model, [row.pictures[0] for row in rows],
                     title=f'Where it looks, epoch {epoch}')
-            if is_main_process():
-                for name, gallery in galleries.items():
-                    runner.visualizer.add_image(name, gallery_picture(gallery),
-                                                epoch)
+            for name, gallery in galleries.items():
+                runner.visualizer.add_image(name, gallery_picture(gallery),
+                                            epoch)

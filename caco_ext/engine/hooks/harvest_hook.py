@@ -1,0 +1,85 @@
+"""What one looks at and goes on with, at the end of a run."""
+import os.path as osp
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from .knn_hook import KNNHook
+
+
+@HOOKS.register_module()
+class HarvestHook(Hook):
+    """Draw a finished run and take out its backbone.
+
+    Into the folder of the run go ``curves.png``, ``neighbours.png``,
+    ``report.html`` and ``backbone_<last checkpoint>``: what
+    ``plot_run.py --report`` and ``extract_backbone.py`` write later, without
+    the time to start them. What cannot be drawn is an error of the log, not
+    of the run, which is finished.
+
+    Args:
+        queries (int): Test pictures that are shown beside their neighbours.
+            Defaults to 8.
+        report (bool): Whether to write the report. Defaults to True.
+
+    Raises:
+        ValueError: ``queries`` is below 1.
+    """
+
+    # behind the last checkpoint
+    priority = 'LOWEST'
+
+    def __init__(self, queries: int = 8, report: bool = True) -> None:
+        if queries < 1:
+            raise ValueError(f'queries={queries} of HarvestHook must be at '
+                             'least 1')
+        self.queries = queries
+        self.report = report
+
+    def before_train(self, runner: Runner) -> None:
+        """Look for what is drawn, so that errors come before the training.
+
+        Args:
+            runner (Runner): The runner of the training.
+
+        Raises:
+            ValueError: No KNNHook keeps its features.
+        """
+        if not any(
+                isinstance(hook, KNNHook) and hook.save_features
+                for hook in runner.hooks):
+            raise ValueError('HarvestHook draws features that KNNHook keeps; '
+                             'set default_hooks.knn.save_features=True, or '
+                             'take HarvestHook out')
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        """Draw and write.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        # here, so that training without this hook does without matplotlib
+        from caco_ext.converters import extract_backbone
+        from caco_ext.visualization import RunFeatures, draw_run
+        from caco_ext.visualization.run_logs import find_last_checkpoint
+        try:
+            checkpoint = find_last_checkpoint(runner.work_dir)
+            if checkpoint is None:
+                raise FileNotFoundError(f'no checkpoint in {runner.work_dir}')
+            if RunFeatures(None, checkpoint).of_run is None:
+                # To extract them is the work of all processes.
+                raise ValueError(f'no features of {checkpoint} beside it')
+            backbone = osp.join(runner.work_dir,
+                                f'backbone_{osp.basename(checkpoint)}')
+            extract_backbone(checkpoint, backbone)
+            lines = draw_run(runner.work_dir, checkpoint, self.queries,
+                             self.report)
+        except (OSError, ValueError, ImportError) as error:
+            runner.logger.error(f'HarvestHook: {error}; once that is mended, '
+                                'plot_run.py and extract_backbone.py do it')
+        else:
+            runner.logger.info('\n'.join(
+                ['what the run gave', *lines, f'backbone: {backbone}']))
