@@ -23,8 +23,9 @@ def _resize_pillow(part, size):
 def _resize_fast(part, size):
     # Torch has PIL's filter with vector instructions. A batch of one whose
     # strides say that channels come last is resized as it lies and comes out
-    # like that; all else is copied to and fro.
-    part = torch.from_numpy(np.ascontiguousarray(part))[None]
+    # like that; all else is copied to and fro. So is what must not be written
+    # to, as a mapped file, of which torch would warn.
+    part = torch.from_numpy(np.require(part, requirements='CW'))[None]
     resized = F.interpolate(
         part.permute(0, 3, 1, 2), (size, size),
         mode='bilinear',
