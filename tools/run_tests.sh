@@ -33,6 +33,8 @@ status=0
 unset PYTHONPATH
 # More threads than cores make everything slower, most of all in two workers.
 export OMP_NUM_THREADS=1
+# Hundreds of processes are started: none is to compile what one before it has.
+export PYTHONDONTWRITEBYTECODE=
 
 run_pytest() { # PYTHON ARGUMENTS...
     # By file, or what the tests of a file share would be made by each worker;
@@ -40,14 +42,6 @@ run_pytest() { # PYTHON ARGUMENTS...
     "$1" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile \
         --no-loadscope-reorder "${@:2}" || status=$?
 }
-
-for other in "${others[@]}"; do
-    bash tools/setup_env.sh --host "$other" || exit 1
-    echo "[tests] on the host $other"
-    MMSELFSUP_PYTHON=$python run_pytest "$PWD/.venv-$other/bin/python" \
-        "${host_tests[@]}"
-done
-[ "$host" = mmselfsup ] || exit $status
 
 sources=(caco_ext configs docs tools tests setup.py)
 check() {
@@ -57,9 +51,23 @@ check() {
         status=1
     }
 }
-check flake8 "${sources[@]}"
-check isort --check-only --quiet "${sources[@]}"
-check yapf --diff --recursive --parallel "${sources[@]}"
+check_style() {
+    check flake8 "${sources[@]}"
+    check isort --check-only --quiet "${sources[@]}"
+    check yapf --diff --recursive --parallel "${sources[@]}"
+}
+
+for other in "${others[@]}"; do
+    bash tools/setup_env.sh --host "$other" &
+    # To unpack packages takes one core.
+    [ "$host" != mmselfsup ] || check_style
+    wait $! || exit 1
+    echo "[tests] on the host $other"
+    MMSELFSUP_PYTHON=$python run_pytest "$PWD/.venv-$other/bin/python" \
+        "${host_tests[@]}"
+done
+[ "$host" = mmselfsup ] || exit $status
+[ ${#others[@]} -gt 0 ] || check_style
 
 # Last, so that its closing line is the last one.
 run_pytest "$python" "$@"

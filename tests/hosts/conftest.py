@@ -4,7 +4,7 @@ import os
 
 collect_ignore = []
 if importlib.util.find_spec('mmpretrain') is None:
-    collect_ignore.append('test_mmpretrain.py')
+    collect_ignore += ['test_mmpretrain.py', 'test_own_trainer.py']
 # The Python of the environment with mmselfsup, set by tools/run_tests.sh.
 if 'MMSELFSUP_PYTHON' not in os.environ:
     collect_ignore.append('test_two_hosts.py')

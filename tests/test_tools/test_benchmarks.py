@@ -12,7 +12,7 @@ from tests.transfer import test_segmentation as segmentation
 from tests.transfer.runs import (CONFIGS, NARROW, ROOT, losses, pretrained,
                                  results, write)
 from tests.transfer.test_classification import (ADCO, ONE_PERCENT,
-                                                make_folders, places, shrink)
+                                                make_folders, shrink)
 from tests.transfer.tiny_data import make_voc
 from .conftest import environment, run_tool
 
@@ -161,25 +161,19 @@ def test_grid_in_two_processes(folder):
     assert one == pytest.approx(two) and one['top1'] > 20
 
 
-@pytest.mark.parametrize('task, name', [
-    ('semi_supervised', f'imagenet/{ONE_PERCENT}'),
-    ('places205', 'linear-8xb32-coslr-100e'),
-])
-def test_stock_classification_in_two_processes(task, name, tmp_path):
+def test_stock_classification_in_two_processes(tmp_path):
     """The pictures of both ranks are counted: 12 of each of three classes."""
     make_folders(tmp_path / 'data')
     pretrained(tmp_path / 'a.pth', **NARROW)
-    cfg = places(tmp_path, name) if task == 'places205' else shrink(
-        name, tmp_path)
+    cfg = shrink(f'imagenet/{ONE_PERCENT}', tmp_path)
     cfg.train_dataloader.batch_size = 6
     cfg.train_cfg.max_epochs = 1
     write(cfg, tmp_path)
-    found = in_processes(tmp_path, task, 2)
+    found = in_processes(tmp_path, 'semi_supervised', 2)
     assert sum(found['checkpoint']['matched'].values()) == 318
     share = found['metrics']['accuracy/top1'] * 18 / 100
     assert share == pytest.approx(round(share), abs=1e-3)
-    steps = losses(tmp_path / f'{task}2')
-    assert len(steps) == 3
+    assert len(losses(tmp_path / 'semi_supervised2')) == 3
 
 
 def shell(*arguments, cwd, **changes):
