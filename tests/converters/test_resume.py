@@ -71,6 +71,9 @@ def small_config(method, folder):
         for name in ('neck', 'attention_neck', 'predictor',
                      'attention_predictor'):
             model[name].norm_cfg = dict(type='BN1d')
+        # The original's, which alone has a momentum to be converted.
+        cfg.optim_wrapper.optimizer = dict(
+            type='SGD', lr=0.2, momentum=0.9, weight_decay=1e-4)
     else:
         model.memory.num_columns = 32
     loader = cfg.train_dataloader

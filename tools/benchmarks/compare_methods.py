@@ -33,7 +33,7 @@ METHODS = {
     'caco': 'caco/caco_resnet18_1xb64-sym48px-warmcos-15e_photopatches.py',
     'caco-32px': 'caco/caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py',
     'clsa': 'clsa/clsa_resnet18_1xb64-single-cosine-15e_photopatches.py',
-    'care': 'care/care_resnet18_1xb64-2view-warmcos-15e_photopatches.py',
+    'care-32px': 'care/care_resnet18_1xb64-2view-warmcos-15e_photopatches.py',
     'mocov2': 'hosts/mocov2_resnet18_1xb64-2view-cosine-15e_photopatches.py',
     'simclr': 'hosts/simclr_resnet18_1xb64-2view-cosine-15e_photopatches.py',
     'byol': 'hosts/byol_resnet18_1xb64-2view-cosine-15e_photopatches.py',

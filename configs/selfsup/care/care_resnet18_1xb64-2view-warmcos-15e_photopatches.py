@@ -8,18 +8,20 @@ _base_ = [
 projector = dict(in_channels=512, hid_channels=512)
 predictor = dict(hid_channels=512)
 model = dict(
+    fuse_views=True,
+    channels_last=True,
     backbone=_base_.small_backbone,
     attention=dict(
         in_channels=256,
         out_channels=512,
-        img_size=48,
+        img_size=32,
         num_blocks=2,
         head_channels=32),
     neck=projector,
     attention_neck=projector,
     predictor=predictor,
     attention_predictor=predictor)
-crop = dict(type='ViewCrop', size=48, scale=(0.2, 1.0))
+crop = dict(type='ViewCrop', size=32, scale=(0.2, 1.0))
 train_pipeline = [
     dict(type='LoadImage'),
     dict(
@@ -29,10 +31,11 @@ train_pipeline = [
     dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+# Of a small search; see "Measured here" in README.md.
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.2, momentum=0.9, weight_decay=1e-4))
+    optimizer=dict(type='CaCoLARS', lr=1.2, momentum=0.9, weight_decay=1.5e-6))
 param_scheduler = [
     dict(
         type='InclusiveLinearLR',
