@@ -69,7 +69,7 @@ def loss_chart(logs: Sequence[RunLog]) -> Chart:
         series.append(
             Series([e - 0.5 for e in epochs],
                    losses,
-                   label or 'mean of the epoch',
+                   label or "mean of the epoch's logged losses",
                    colour=colour))
     return Chart('Training loss', EPOCHS, 'loss', series)
 
