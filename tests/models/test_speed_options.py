@@ -41,6 +41,21 @@ def test_channels_last(method):
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize('method', list(CONFIGS))
+def test_a_seed_gives_the_same_weights_in_both_layouts(method):
+    states = []
+    for channels_last in (False, True):
+        model = build(method, channels_last=channels_last)
+        torch.manual_seed(3)
+        model.init_weights()
+        states.append(model.state_dict())
+    drawn = states[0]['backbone.layer4.0.conv1.weight']
+    assert not drawn.equal(
+        build(method).state_dict()['backbone.layer4.0.conv1.weight'])
+    for name, value in states[0].items():
+        assert torch.equal(states[1][name], value), name
+
+
 def test_compiled_backbones():
     from torch._dynamo.utils import counters
     loss, wanted = gradients(build('CaCo'))

@@ -40,8 +40,8 @@ class MomentumContrast(BaseModel):
             views together, which the originals' never do: numbers change.
             Defaults to False.
         channels_last (bool): Keep weights and pictures of the encoders with
-            their channels innermost, which mixed precision on a GPU likes.
-            Defaults to False.
+            their channels innermost, which mixed precision on a GPU likes and
+            small pictures on a CPU. Defaults to False.
         compile_backbones (dict, optional): Arguments of ``torch.compile`` for
             the backbones of both encoders, ``{}`` for its defaults. None
             compiles nothing. Defaults to None.
@@ -150,8 +150,15 @@ class MomentumContrast(BaseModel):
         ]
 
     def init_weights(self) -> None:
-        """Initialise, and start the key encoder from the same values."""
+        """Initialise, and start the key encoder from the same values.
+
+        A seed gives the same weights in both layouts, though random numbers
+        fill a tensor in the order of its memory.
+        """
+        self.to(memory_format=torch.contiguous_format)
         super().init_weights()
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
         self.key_encoder.copy(self)
 
     def encode(self, images: Tensor, encoder: nn.Module) -> Tensor:
