@@ -12,6 +12,8 @@ from .tiles import fit, mark, overlay
 
 # Pixels of a tile: maps of a few places have to be seen on small pictures.
 SHOWN = 160
+# Shorter side of what activations are made of, in pixels.
+LEAST = 64
 
 
 def _grid(weights: Tensor, images: Tensor) -> Tuple[int, int]:
@@ -33,7 +35,8 @@ def look(model: nn.Module,
         model (nn.Module): An algorithm with ``backbone`` and
             ``data_preprocessor``. Its mode and buffers stay.
         pictures (Sequence[np.ndarray]): (H, W, 3) uint8 RGB.
-        size (int, optional): See :func:`input_size`. Defaults to None.
+        size (int, optional): See :func:`input_size`. Defaults to None;
+            activations are then made at a multiple of a size below 64.
         block (int): Of CARE's attention stack, from 0. Defaults to 0, which
             has the finest map.
         place (tuple[float, float], optional): Which place attends, down and
@@ -50,10 +53,14 @@ def look(model: nn.Module,
         ValueError: The size or the block does not fit the model.
     """
     shape = input_size(model, pictures, size)
+    # Convolutions take any size, and a map of one place shows nothing.
+    times = -(-LEAST // min(shape)) if size is None else 1
+    small = [square(picture, shape) for picture in pictures]
+    shape = shape[0] * times, shape[1] * times
     pictures = [square(picture, shape) for picture in pictures]
     with evaluation_mode(model):
-        images = prepare(model, pictures)
-        maps = stage_maps(model.backbone, images)
+        images = prepare(model, small)
+        maps = stage_maps(model.backbone, prepare(model, pictures))
         weights = attention_weights(model, images, block)
     active = activation_map(maps[-1]).cpu().numpy()
     rolled = activation_rollout(maps).cpu().numpy()

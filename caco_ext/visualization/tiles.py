@@ -102,13 +102,15 @@ def heat(values: np.ndarray) -> np.ndarray:
     """Colours of numbers, dark for the least and yellow for the largest.
 
     Args:
-        values (np.ndarray): (h, w).
+        values (np.ndarray): (h, w); dark where all are equal but for
+            rounding.
 
     Returns:
         np.ndarray: (h, w, 3) uint8 RGB.
     """
     low, high = float(values.min()), float(values.max())
-    scaled = (values - low) / (high - low) if high > low else values * 0
+    differ = high - low > 1e-5 * max(abs(low), abs(high))
+    scaled = (values - low) / (high - low) if differ else values * 0
     grey = (scaled * 255).round().astype(np.uint8)
     return cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO)[..., ::-1].copy()
 

@@ -5,11 +5,12 @@ import torch
 from mmengine.registry import MODELS
 from torch import nn
 
-from caco_ext.visualization import look
+from caco_ext.visualization import look, looking
 from caco_ext.visualization.attention import (activation_map,
                                               activation_rollout,
                                               attention_weights, prepare,
                                               square, stage_maps)
+from caco_ext.visualization.tiles import heat
 from tests.evaluation.toys import ToyAlgorithm
 from tests.models.toys import build
 
@@ -114,6 +115,25 @@ def test_heads_of_care_at_a_place():
     assert y.min() >= half - 2 and x.max() <= half + 1 and green.sum() > 100
     with pytest.raises(ValueError, match='leave size out'):
         look(model, noise(1), size=64)
+
+
+def test_activations_of_small_pictures_have_places(monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        looking, 'activation_map',
+        lambda last: shown.append(last) or activation_map(last))
+    # the attention stack is built for 32 pixels, where the last map is 1 x 1
+    look(model_of('CARE'), noise(1, (32, 32)))
+    look(model_of('CARE'), noise(1, (32, 32)), size=32)
+    assert [last.shape[2:] for last in shown] == [(2, 2), (1, 1)]
+
+
+def test_equal_numbers_have_one_colour():
+    values = np.full((3, 50), 1, np.float32)
+    values[1, ::2] += 1e-6
+    assert (heat(values) == heat(values * 0)).all()
+    values[1, ::2] += 1e-3
+    assert len(np.unique(heat(values).reshape(-1, 3), axis=0)) == 2
 
 
 @pytest.mark.parametrize('method', ['AdCo', 'CLSA', 'CARE'])

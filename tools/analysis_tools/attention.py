@@ -45,7 +45,8 @@ def get_parser() -> argparse.ArgumentParser:
         '--size',
         type=int,
         help='pixels at which pictures go through the network (default: '
-        'their own, 64 to 448; CARE: those it was built for)')
+        'their own, 64 to 448; CARE: those it was built for, activations at a '
+        'multiple of at least 64)')
     parser.add_argument(
         '--block',
         type=int,
