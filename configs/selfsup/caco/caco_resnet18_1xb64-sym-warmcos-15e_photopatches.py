@@ -10,7 +10,9 @@ model = dict(
     backbone=_base_.small_backbone,
     neck=dict(in_channels=512, hid_channels=512, out_channels=128),
     memory=dict(num_columns=1024, dim=128, lr=dict(warmup=1)))
-crop = dict(type='ViewCrop', size=32, scale=(0.2, 1.0))
+# Things come out about as large as in the 64-pixel pictures whose neighbours
+# are sought.
+crop = dict(type='ViewCrop', size=32, scale=(0.1, 0.6))
 train_pipeline = [
     dict(type='LoadImage'),
     dict(
