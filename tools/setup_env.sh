@@ -22,7 +22,7 @@ this package, editable. Repeat it at any time: it does what is missing.
   --python PYTHON  the Python to use, 3.10 to 3.12; default: the first that
                    fits of python3, python, python3.11, python3.12, python3.10
 
-Environment: MIN_DISK_GB (default 11) is the free space that is asked for.
+Environment: MIN_DISK_GB (default 8) is the free space that is asked for.
 USAGE
 }
 
@@ -223,20 +223,26 @@ if [ -d "$venv" ] && [ ! -f "$marker" ] &&
 fi
 
 check_disk() {
-    local need=${MIN_DISK_GB:-11} tmp=${TMPDIR:-/tmp} free
+    local need=${MIN_DISK_GB:-8} tmp=${TMPDIR:-/tmp} free
     case $need in '' | *[!0-9]*)
         fail "MIN_DISK_GB=$need is no whole number" ;;
     esac
-    # 6 GB unpacked; while pip works, 3.3 GB of wheels in its temporary
-    # folder and perhaps as much in its cache.
+    # 6.2 GB unpacked; while pip works, wheels of 1.3 GB at most in its
+    # temporary folder, and while there is room, 3.3 GB in its cache.
     free=$(df -Pk "$root" | awk 'NR == 2 {print int($4 / 1000 / 1000)}')
     [ "$free" -ge "$need" ] ||
         fail "$free GB free in $root, $need GB needed" \
             "(MIN_DISK_GB=$free tries all the same)"
     free=$(df -Pk "$tmp" | awk 'NR == 2 {print int($4 / 1000 / 1000)}')
-    [ "$free" -ge $((need * 4 / 11)) ] ||
-        fail "$free GB free in $tmp, $((need * 4 / 11)) GB needed;" \
+    [ "$free" -ge $((need / 4)) ] ||
+        fail "$free GB free in $tmp, $((need / 4)) GB needed;" \
             "set TMPDIR to a folder with more"
+    free=$(df -Pk "${HOME:-/}" 2>/dev/null |
+        awk 'NR == 2 {print int($4 / 1000 / 1000)}') || true
+    if [ "${free:-0}" -lt $((need * 2)) ]; then
+        say "${free:-0} GB free for pip's cache: it keeps nothing there"
+        export PIP_NO_CACHE_DIR=1
+    fi
 }
 
 share_torch() { # with .venv, when that has the same Python
@@ -257,6 +263,7 @@ share_torch() { # with .venv, when that has the same Python
         return 0
     fi
     say 'torch is that of .venv'
+    torch_is_shared=1
     "$venv_python" -c '
 import os, sys
 from pip._vendor.distlib.scripts import ScriptMaker
@@ -265,6 +272,7 @@ maker.executable, maker.variants = sys.executable, {""}
 maker.make("torchrun = torch.distributed.run:main")' 2>>"$log"
 }
 
+torch_is_shared=
 old_ops=$(field ops)
 [ "$ops" != keep ] || ops=${old_ops:-lite}
 have=$(full_version "$venv_python")
@@ -340,10 +348,31 @@ if installed opencv-python-headless; then
         venv_pip uninstall -y opencv-python-headless opencv-python
 fi
 
-step '2/4 packages (torch alone is 3 GB; two minutes where it is near)' \
-    pip_install -r "$requirements"
+install_torch() {
+    # Part by part: pip keeps all wheels of a call until its end, and those of
+    # torch together are 3 GB.
+    local part
+    grep -E '^torch(vision)?==' "$requirements" >"$venv/torch.txt"
+    pip_install --no-deps -r "$venv/torch.txt" || return
+    [ -z "$torch_is_shared" ] || return 0
+    "$venv_python" -c '
+from importlib.metadata import requires
+from pip._vendor.packaging.requirements import Requirement
+for part in map(Requirement, requires("torch")):
+    if (part.name.startswith(("cuda-", "nvidia-", "triton")) and
+            (part.marker is None or part.marker.evaluate({"extra": ""}))):
+        part.marker = None
+        print(part)
+' >"$venv/parts.txt" || return
+    while read -r part; do
+        pip_install "$part" </dev/null || return
+    done <"$venv/parts.txt"
+}
+
+step '2/4 torch (3 GB; two minutes where it is near)' install_torch
+step '3/4 packages' pip_install -r "$requirements"
 # Two of openmim's requirements downgrade setuptools; it works without them.
-step '3/4 openmim' pip_install --no-deps openmim==0.3.9
+step 'openmim' pip_install --no-deps openmim==0.3.9
 if ! "$venv_python" -c 'import cv2' 2>>"$log"; then
     # opencv-python wants a desktop's libraries (libGL).
     step 'opencv without its windows: this machine has no libGL' \

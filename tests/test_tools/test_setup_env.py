@@ -37,6 +37,7 @@ case "$*" in
     echo "${TORCH:-2.14.1 cp311 cpu - c++20}" ;;
 'setup.py '*) exec "$real" "$@" ;;
 *'import cv2'*) [ -z "${NO_LIBGL:-}" ] ;;
+*'import requires'*) printf '%s\n' 'nvidia-a==1' 'triton~=3.8' ;;
 *'import importlib'* | *importlib.metadata*)
     case "$*" in *"version('${INSTALLED:-none}')"*) ;; *) exit 1 ;; esac ;;
 *sys.version_info* | *sysconfig* | *ensurepip*) exec "$real" "$@" ;;
@@ -295,6 +296,21 @@ def test_no_room(setup):
     assert f'GB free in {setup.clone}, 9999999 GB needed' in line
     line = setup(fails=True, MIN_DISK_GB='much')
     assert line.endswith('MIN_DISK_GB=much is no whole number')
+
+
+def test_little_room(setup):
+    """Torch comes part by part, because pip keeps all wheels of a call."""
+    setup()
+    calls = setup.calls.read_text()
+    order = [
+        calls.index(f'--no-compile {arguments}')
+        for arguments in (f'--no-deps -r {setup.clone}/.venv/torch.txt',
+                          'nvidia-a==1', 'triton~=3.8',
+                          f'-r {setup.clone}/.venv/requirements.txt')
+    ]
+    assert order == sorted(order)
+    pins = (setup.clone / '.venv' / 'torch.txt').read_text().splitlines()
+    assert [pin.split('==')[0] for pin in pins] == ['torch', 'torchvision']
 
 
 def test_no_permission(setup):
