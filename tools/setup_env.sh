@@ -245,34 +245,39 @@ check_disk() {
     fi
 }
 
-share_torch() { # with .venv, when that has the same Python
-    # 5 of 6 GB, and most of the time. Hard links: no file is written twice,
+share_packages() { # those of .venv, when that has the same Python
+    # Most of the room and of the time. Hard links: no file is written twice,
     # and pip, which only replaces files, leaves the other environment alone.
-    local packages first there parts
+    local packages there
     packages=lib/python$(version_of "$venv_python")/site-packages
-    first=$root/.venv/$packages
     there=$venv/$packages
-    [ "$host" != mmselfsup ] && [ -d "$first/torch" ] &&
-        grep -qx "python=$want" "$root/.venv/.complete" 2>/dev/null || return 0
-    shopt -s nullglob # torch for CPUs comes without the last two
-    parts=("$first"/{torch,functorch,nvidia,triton}*)
-    shopt -u nullglob
-    if ! cp -al "${parts[@]}" "$there" 2>>"$log"; then
-        # Nothing half there may look installed to pip.
-        rm -rf "$there"/{torch,functorch,nvidia,triton}*
-        return 0
+    [ "$host" != mmselfsup ] && [ -d "$root/.venv/$packages/torch" ] &&
+        grep -qx "python=$want" "$root/.venv/.complete" 2>/dev/null || return 1
+    if ! cp -al "$root/.venv/$packages" "$there.shared" 2>>"$log"; then
+        rm -rf "$there.shared"
+        return 1
     fi
-    say 'torch is that of .venv'
-    torch_is_shared=1
-    "$venv_python" -c '
+    rm -rf "$there"
+    mv "$there.shared" "$there"
+    step 'packages are those of .venv' "$venv_python" -c '
 import os, sys
+from importlib.metadata import entry_points
 from pip._vendor.distlib.scripts import ScriptMaker
 maker = ScriptMaker(None, os.path.dirname(sys.executable))
 maker.executable, maker.variants = sys.executable, {""}
-maker.make("torchrun = torch.distributed.run:main")' 2>>"$log"
+for program in entry_points(group="console_scripts"):
+    maker.make(f"{program.name} = {program.value}")'
+    step "removing what $host replaces" \
+        venv_pip uninstall -y "${replaced[@]}" mmcv mmcv-lite
 }
 
-torch_is_shared=
+# One file a host says what it has in the place of what.
+requirements=$venv/requirements.txt
+of_host=$root/requirements/hosts/$host.txt
+replaced=()
+[ "$host" = mmselfsup ] ||
+    read -r -a replaced < <(sed -n 's/^# in place of: //p' "$of_host")
+
 old_ops=$(field ops)
 [ "$ops" != keep ] || ops=${old_ops:-lite}
 have=$(full_version "$venv_python")
@@ -297,21 +302,16 @@ if [ ! -f "$stamp" ] || [ -z "$have" ] || [ "$have" != "$want" ] ||
     want=$(full_version "$venv_python")
     # The pip that comes with Python takes half as long again. Also, this
     # finds out within seconds whether there is a network.
-    step 'a recent pip' pip_install 'pip>=25'
-    share_torch
+    share_packages || step 'a recent pip' pip_install 'pip>=25'
 else
     [ "$ops" != full ] || check_compiler_early "$venv_python"
     say '1/4 environment is there, bringing it up to date'
     rm -f "$stamp"
 fi
 
-# One file a host says what it has in the place of what.
-requirements=$venv/requirements.txt
-of_host=$root/requirements/hosts/$host.txt
 pattern='^$'
 lists=("$root"/requirements/*.txt)
 if [ "$host" != mmselfsup ]; then
-    read -r -a replaced < <(sed -n 's/^# in place of: //p' "$of_host")
     pattern=$(printf '|^%s==' "${replaced[@]}")
     pattern=${pattern#|}
     grep -v '^#' "$of_host" >"$requirements"
@@ -354,7 +354,6 @@ install_torch() {
     local part
     grep -E '^torch(vision)?==' "$requirements" >"$venv/torch.txt"
     pip_install --no-deps -r "$venv/torch.txt" || return
-    [ -z "$torch_is_shared" ] || return 0
     "$venv_python" -c '
 from importlib.metadata import requires
 from pip._vendor.packaging.requirements import Requirement
@@ -369,8 +368,21 @@ for part in map(Requirement, requires("torch")):
     done <"$venv/parts.txt"
 }
 
-step '2/4 torch (3 GB; two minutes where it is near)' install_torch
-step '3/4 packages' pip_install -r "$requirements"
+install_first() {
+    # Unpacking takes one core. No package is in both halves: what torch needs
+    # besides its own libraries comes in the step after this.
+    install_torch &
+    local torch=$! failed=0
+    grep -Ev '^torch(vision)?==' "$requirements" >"$venv/others.txt"
+    pip_install -r "$venv/others.txt" || failed=1
+    wait $torch && return $failed
+}
+
+if ! installed torch; then
+    step '2/4 packages (torch alone is 3 GB; two minutes where it is near)' \
+        install_first
+fi
+step '3/4 what packages need besides' pip_install -r "$requirements"
 # Two of openmim's requirements downgrade setuptools; it works without them.
 step 'openmim' pip_install --no-deps openmim==0.3.9
 if ! "$venv_python" -c 'import cv2' 2>>"$log"; then

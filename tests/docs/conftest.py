@@ -100,4 +100,5 @@ def clone(tmp_path_factory):
     torch.save(
         dict(state_dict=state, meta=dict(cfg=cfg.pretty_text)),
         clone / 'work_dirs/care/epoch_15.pth')
-    return clone
+    yield clone
+    shutil.rmtree(clone)  # a gigabyte

@@ -37,6 +37,7 @@ case "$*" in
     echo "${TORCH:-2.14.1 cp311 cpu - c++20}" ;;
 'setup.py '*) exec "$real" "$@" ;;
 *'import cv2'*) [ -z "${NO_LIBGL:-}" ] ;;
+*entry_points*) ;;
 *'import requires'*) printf '%s\n' 'nvidia-a==1' 'triton~=3.8' ;;
 *'import importlib'* | *importlib.metadata*)
     case "$*" in *"version('${INSTALLED:-none}')"*) ;; *) exit 1 ;; esac ;;
@@ -301,16 +302,21 @@ def test_no_room(setup):
 def test_little_room(setup):
     """Torch comes part by part, because pip keeps all wheels of a call."""
     setup()
-    calls = setup.calls.read_text()
+    calls, venv = setup.calls.read_text(), setup.clone / '.venv'
     order = [
         calls.index(f'--no-compile {arguments}')
-        for arguments in (f'--no-deps -r {setup.clone}/.venv/torch.txt',
-                          'nvidia-a==1', 'triton~=3.8',
-                          f'-r {setup.clone}/.venv/requirements.txt')
+        for arguments in (f'--no-deps -r {venv}/torch.txt', 'nvidia-a==1',
+                          'triton~=3.8', f'-r {venv}/requirements.txt')
     ]
     assert order == sorted(order)
-    pins = (setup.clone / '.venv' / 'torch.txt').read_text().splitlines()
-    assert [pin.split('==')[0] for pin in pins] == ['torch', 'torchvision']
+    # Beside it the rest, of which nothing may bring torch too.
+    assert calls.index(f'-r {venv}/others.txt') < order[-1]
+    torch, others = ({
+        pin.split('==')[0]
+        for pin in (venv / f'{name}.txt').read_text().splitlines()
+    } for name in ('torch', 'others'))
+    assert torch == {'torch', 'torchvision'}
+    assert 'mmengine' in others and not torch & others
 
 
 def test_no_permission(setup):
@@ -381,19 +387,26 @@ def test_other_hosts_stand_side_by_side(setup):
         '--host', 'other', fails=True)
 
 
-def test_other_hosts_share_torch(setup):
+def test_other_hosts_share_packages(setup):
     setup()
     version = f'{sys.version_info[0]}.{sys.version_info[1]}'
     packages = f'lib/python{version}/site-packages'
     own = setup.clone / '.venv' / packages
-    for name in ('torch', 'torch-2.14.1.dist-info', 'functorch', 'mmcv'):
+    for name in ('torch', 'torch-2.14.1.dist-info'):
         (own / name).mkdir(parents=True)
         (own / name / 'a').write_text(name)
-    setup('--host', 'onedl', MKVENV=packages)
+    setup.forget()
+    setup('--host', 'onedl', MKVENV=f'{packages}/pip')
     there = setup.clone / '.venv-onedl' / packages
     assert (there / 'torch/a').samefile(own / 'torch/a')
     assert (there / 'torch-2.14.1.dist-info/a').exists()
-    assert not (there / 'mmcv').exists()
+    # All of it: half of another pip must not be among it.
+    assert sorted(os.listdir(there)) == sorted(os.listdir(own))
+    calls = setup.calls.read_text()
+    gone = calls.index('pip uninstall -y mmengine mmcv-lite mmcls mmselfsup ')
+    assert 'entry_points(group="console_scripts")' in calls[:gone]
+    assert gone < calls.index(f'-r {setup.clone}/.venv-onedl/requirements.txt')
+    assert 'pip>=25' not in calls
 
 
 def test_the_forks_operators_are_compiled_and_given_back(setup):
