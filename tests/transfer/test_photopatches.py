@@ -12,9 +12,9 @@ from .runs import CONFIGS, ROOT, pretrained
 
 QUICK_START = osp.join(ROOT, 'configs/selfsup/caco',
                        'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py')
-#: A ResNet-18 of half the widths, and how long it trains.
-HALF = dict(stem_channels=32, base_channels=32)
-EPOCHS = 6
+#: A ResNet-18 of a quarter of the widths, and how long it trains.
+QUARTER = dict(stem_channels=16, base_channels=16)
+EPOCHS = 5
 
 
 @pytest.fixture(scope='module')
@@ -22,8 +22,8 @@ def checkpoints(tmp_path_factory):
     """Files of a pre-trained and of a random backbone."""
     folder = tmp_path_factory.mktemp('photopatches')
     cfg = Config.fromfile(QUICK_START)
-    cfg.model.backbone.update(HALF)
-    cfg.model.neck.update(in_channels=256, hid_channels=256)
+    cfg.model.backbone.update(QUARTER)
+    cfg.model.neck.update(in_channels=128, hid_channels=128)
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     cfg.default_hooks.knn = None
     cfg.default_hooks.checkpoint = dict(
@@ -39,7 +39,7 @@ def checkpoints(tmp_path_factory):
     ]
     cfg.work_dir = str(folder)
     Runner.from_cfg(cfg).train()
-    pretrained(folder / 'random.pth', 18, **HALF)
+    pretrained(folder / 'random.pth', 18, **QUARTER)
     return [str(folder / f'{n}.pth') for n in (f'epoch_{EPOCHS}', 'random')]
 
 
