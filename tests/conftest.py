@@ -9,7 +9,8 @@ from mmengine.visualization import Visualizer
 # wait for the other.
 LONG = ('test_benchmarks.py', 'test_commands.py', 'test_compare_methods.py',
         'test_launchers.py', 'test_notebook.py', 'test_photopatches.py',
-        'test_quickstart.py', 'test_ranks.py', 'test_report.py')
+        'test_quickstart.py', 'test_ranks.py', 'test_report.py',
+        'test_segmentation.py')
 
 
 def pytest_collection_modifyitems(items):
