@@ -35,8 +35,12 @@ default_hooks['checkpoint'] = dict(interval=1, save_best=None)
 default_hooks['setup_check'] = dict(allow_cut_schedule=True)
 train_cfg = dict(max_epochs=1)
 '''
+# A quarter of the widths: 9 MB a checkpoint in place of 141.
 CHANGES = SMALL + '''
-model = dict(memory=dict(num_columns=32))
+model = dict(
+    backbone=dict(stem_channels=16, base_channels=16),
+    neck=dict(in_channels=128, hid_channels=128),
+    memory=dict(num_columns=32))
 visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 '''
 
