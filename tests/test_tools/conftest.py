@@ -144,8 +144,10 @@ def call_tool(monkeypatch, tmp_path):
     monkeypatch.setenv('LOCAL_RANK', '0')  # so that it is taken back
 
     def call(name, *arguments) -> None:
-        spec = importlib.util.spec_from_file_location(
-            f'tools_{name}', osp.join(ROOT, 'tools', f'{name}.py'))
+        script = osp.join(ROOT, 'tools', f'{name}.py')
+        # The folder of the script comes first where Python starts it.
+        monkeypatch.syspath_prepend(osp.dirname(script))
+        spec = importlib.util.spec_from_file_location(f'tools_{name}', script)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         launch.run_tool(module.get_parser(), module.main,

@@ -15,7 +15,7 @@ from .conftest import ROOT, environment
 # Python is it, too. What it is asked for stands in $CALLS.
 PYTHON = r'''#!/usr/bin/env bash
 real='@REAL@'
-echo "$*" >>"$CALLS"
+echo "$*${PIP_NO_CACHE_DIR:+ (no cache)}" >>"$CALLS"
 case "$*" in
 '-m venv '*)
     mkdir -p "$3/bin" "$3/${MKVENV:-}" && cp "$0" "$3/bin/python" ;;
@@ -99,6 +99,7 @@ class Setup:
             CALLS=str(self.calls),
             SOURCES=str(folder / 'sources'),
             XDG_CACHE_HOME=str(folder / 'cache'),
+            PIP_NO_CACHE_DIR='',
             MIN_DISK_GB='0')
         return subprocess.Popen(
             ['bash', self.clone / 'tools' / 'setup_env.sh', *arguments],
@@ -317,6 +318,15 @@ def test_little_room(setup):
     } for name in ('torch', 'others'))
     assert torch == {'torch', 'torchvision'}
     assert 'mmengine' in others and not torch & others
+    # Room for the packages, and for pip's copies of them or not.
+    assert 'no cache' not in calls
+    home = setup.clone.parent
+    stat = os.statvfs(home)
+    free = stat.f_bavail * stat.f_frsize * 3 // 4 // 10**9
+    shutil.rmtree(venv)
+    setup(MIN_DISK_GB=str(free), HOME=str(home))
+    calls = setup.calls.read_text()
+    assert f'-r {venv}/requirements.txt (no cache)' in calls
 
 
 def test_no_permission(setup):

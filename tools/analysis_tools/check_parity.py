@@ -21,6 +21,8 @@ import torch.multiprocessing as mp
 from parity_cases import KINDS, Reference
 from torch import distributed
 
+from caco_ext.utils.launch import run_tool
+
 PATTERN = re.compile(r'(?P<name>.+)_world(?P<world>\d+)_rank(?P<rank>\d+)')
 # Of values of order one; larger ones are held against their largest entry.
 TOLERANCE = 1e-5
@@ -30,7 +32,7 @@ TOLERANCE = 1e-5
 LONG_TOLERANCE = 5e-5
 
 
-def parse_args() -> argparse.Namespace:
+def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description='Compare the package with numbers of the originals')
     parser.add_argument('folder', type=Path, help='holds the reference files')
@@ -38,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         '--strict',
         action='store_true',
         help='fail also on a file that cannot be checked')
-    return parser.parse_args()
+    return parser
 
 
 def find_kind(name: str) -> str:
@@ -123,8 +125,7 @@ def report(title: str, ranks: List[tuple], skipped: List[tuple]) -> bool:
     return bool(failed)
 
 
-def main() -> int:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     if not args.folder.is_dir():
         sys.exit(f'{args.folder} is not a folder with reference files')
     cases: Dict[tuple, Dict[int, str]] = {}
@@ -153,8 +154,9 @@ def main() -> int:
             failures += report(title, ranks, skipped)
     for title, why in skipped:
         print(f'{title:36s} not checked: {why}')
-    return int(failures > 0 or (args.strict and bool(skipped)))
+    if failures or (args.strict and skipped):
+        sys.exit(1)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(get_parser(), main)
