@@ -1,6 +1,5 @@
 """What every test needs."""
 import signal
-from collections import OrderedDict
 
 import pytest
 from mmengine.visualization import Visualizer
@@ -23,13 +22,15 @@ def with_subclasses(cls):
         yield from with_subclasses(sub)
 
 
-@pytest.fixture(autouse=True)
-def own_visualizers(monkeypatch):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
     """Drop the visualizers of earlier tests. The host keeps them, each class
-    its own, by the name of the experiment, which is config and second: two
-    runners of one second would write into the folder of the first."""
+    its own, by a name that is often the same: a run would write into the
+    folder of an earlier one, which may be gone. A hook, because it comes
+    before the fixtures of a module or of the session, in which runs begin
+    too."""
     for cls in with_subclasses(Visualizer):
-        monkeypatch.setattr(cls, '_instance_dict', OrderedDict())
+        cls._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)
