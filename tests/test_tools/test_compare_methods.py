@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
@@ -49,7 +50,7 @@ def compare(modules, tmp_path_factory):
                f'train_dataloader.dataset.data_root={data}',
                f'{knn}.train_dataset.data_root={data}',
                f'{knn}.test_dataset.data_root={data}', f'{knn}.k=3',
-               f'{knn}.num_workers=0')
+               f'{knn}.num_workers=0', f'{knn}.before_train=True')
 
     def call(*arguments, out=folder / 'out'):
         tool = modules.compare_methods
@@ -133,22 +134,19 @@ def test_each_run_is_measured_as_it_was_logged(compare):
         folder = compare.out / run['method'] / f'seed_{run["seed"]}'
         log = read_run(str(folder))
         assert log.knn_by_epoch() == ([1], [run['knn']])
-        weights[run['method'], run['seed']] = np.load(
-            folder / 'features.npz')['train'].tobytes()
+        kept = torch.load(folder / 'knn_features.pth', weights_only=True)
+        weights[run['method'], run['seed']] = kept['train'].numpy().tobytes()
     # The second of MoCo v2 continued a copy of the first.
     assert len(trained) == 4 and len(set(weights.values())) == 3
     assert weights['mocov2', 0] == weights['mocov2', 1]
     # The weights that MoCo v2 starts from, and others.
-    first, second = (
-        read(compare.out / 'random' / f'seed_{seed}' / 'result.json')
-        for seed in (0, 1))
+    untrained = {
+        r['seed']: (r['knn'], r['probe'])
+        for r in results['runs'] if r['method'] == 'random'
+    }
     log = read_run(str(compare.out / 'mocov2' / 'seed_0'))
-    assert log.untrained_knn == first['knn']
-    features = [
-        np.load(compare.out / 'random' / f'seed_{seed}' / 'features.npz')
-        for seed in (0, 1)
-    ]
-    assert not np.array_equal(features[0]['train'], features[1]['train'])
+    assert log.untrained_knn == untrained[0][0]
+    assert untrained[0] != untrained[1]
     assert set(results['knn_by_epoch']['simclr']) == {'0', '1'}
 
 

@@ -41,9 +41,12 @@ METHODS = {
 }
 # Whose untrained network stands for chance, whatever methods are compared.
 RANDOM = 'mocov2'
-# For the curves, and to lose little when interrupted. More checkpoints of all
-# these runs would fill a disk.
-COMMON_OPTIONS = ('default_hooks.knn.interval=3',
+# A few points for the curves (the random network is measured once for all),
+# and to lose little when interrupted. More checkpoints of all these runs would
+# fill a disk.
+COMMON_OPTIONS = ('default_hooks.knn.interval=5',
+                  'default_hooks.knn.before_train=False',
+                  'default_hooks.knn.save_features=True',
                   'default_hooks.checkpoint.interval=1',
                   'default_hooks.checkpoint.max_keep_ckpts=1',
                   'default_hooks.checkpoint.save_best=None')
@@ -180,7 +183,7 @@ def run_once(pool, trainings, name, seed, plan_of_run, args):
         print(title, 'kept', flush=True)
         return True
     if name == 'random':
-        result = measure(pool, 'measure_random', config, options, seed, folder)
+        result = measure(pool, 'measure_random', config, options, seed)
     else:
         log = osp.join(folder, 'train.log')
         if not state['trained']:

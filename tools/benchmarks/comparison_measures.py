@@ -1,6 +1,5 @@
 """What a comparison measures of a network: neighbours, probe, seconds."""
-import os
-import os.path as osp
+import sys
 
 import numpy as np
 import torch
@@ -14,14 +13,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import caco_ext  # noqa: F401  registers the classes that configs name
-from caco_ext.evaluation import (build_feature_loader, extract_features,
-                                 knn_accuracy)
+from caco_ext.evaluation import knn_accuracy
 from caco_ext.visualization import read_run
-from caco_ext.visualization.loading import build_knn_hook, load_model
+from caco_ext.visualization.loading import build_knn_hook
+from caco_ext.visualization.run_features import RunFeatures
 
 # Of the linear probe: inverse strength of the penalty on its weights.
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.)
 FOLDS = 5
+# Pictures of the training and of the test set that are used.
+ALL = (sys.maxsize, sys.maxsize)
 
 
 def linear_probe(features, labels, test_features, test_labels):
@@ -51,66 +52,35 @@ def linear_probe(features, labels, test_features, test_labels):
     return float(accuracy), search.best_params_['logisticregression__C']
 
 
-def read_features(cfg, make_model, folder):
-    """Extract the features of a frozen backbone, once.
-
-    Args:
-        cfg (Config): Its KNNHook names the pictures, which are not augmented.
-        make_model (Callable): Makes the model if it is needed.
-        folder (str): Keeps them in ``features.npz``.
-
-    Returns:
-        dict[str, np.ndarray]: ``train`` (M, C) and ``test`` (Q, C) of unit
-        length, ``train_labels`` (M, ) and ``test_labels`` (Q, ).
-    """
-    path = osp.join(folder, 'features.npz')
-    if not osp.isfile(path):
-        hook = build_knn_hook(cfg)
-        model = make_model()
-        arrays = {}
-        for name, pictures in zip(('train', 'test'), hook.build_datasets()):
-            loader = build_feature_loader(*pictures, hook.batch_size,
-                                          hook.num_workers)
-            features, labels = extract_features(model, loader)
-            arrays[name] = features.numpy()
-            arrays[f'{name}_labels'] = labels.numpy()
-        with open(f'{path}.part', 'wb') as file:
-            np.savez(file, **arrays)
-        os.replace(f'{path}.part', path)
-    with np.load(path) as arrays:
-        return dict(arrays)
-
-
-def measure_features(cfg, make_model, folder):
+def measure_features(cfg, features):
     """Measure a frozen backbone.
 
     Args:
-        cfg, make_model, folder: As for :func:`read_features`.
+        cfg (Config): Its KNNHook says how neighbours vote.
+        features (RunFeatures): Of its pictures, which are not augmented.
 
     Returns:
         dict: ``knn`` and ``probe``, top-1 accuracies in per cent, and
         ``probe_c``.
     """
-    arrays = read_features(cfg, make_model, folder)
     hook = build_knn_hook(cfg)
-    tensors = {name: torch.from_numpy(a) for name, a in arrays.items()}
+    train, test = features.train, features.test
     first = hook.k[0] if isinstance(hook.k, (list, tuple)) else hook.k
-    knn = knn_accuracy(tensors['train'], tensors['train_labels'],
-                       tensors['test'], tensors['test_labels'], first,
+    knn = knn_accuracy(train.unit, torch.as_tensor(train.labels), test.unit,
+                       torch.as_tensor(test.labels), first,
                        hook.temperature)['top1']
-    probe, chosen = linear_probe(arrays['train'], arrays['train_labels'],
-                                 arrays['test'], arrays['test_labels'])
+    probe, chosen = linear_probe(train.unit.numpy(), train.labels,
+                                 test.unit.numpy(), test.labels)
     return dict(knn=knn, probe=probe, probe_c=chosen)
 
 
-def measure_random(config, options, seed, folder):
+def measure_random(config, options, seed):
     """Measure an untrained network.
 
     Args:
         config (str): Path of its config.
         options (Sequence[str]): KEY=VALUE.
         seed (int): Of its weights.
-        folder (str): Where its features are kept.
 
     Returns:
         dict: As :func:`measure_features`.
@@ -118,15 +88,12 @@ def measure_random(config, options, seed, folder):
     cfg = resolve(config, options)
     init_default_scope(cfg.default_scope)
 
-    def make_model():
-        # Or it would tell of every weight how it was made.
-        MMLogger.get_current_instance().setLevel('WARNING')
-        torch.manual_seed(seed)
-        model = MODELS.build(cfg.model)
-        model.init_weights()
-        return model
-
-    return measure_features(cfg, make_model, folder)
+    # Or it would tell of every weight how it was made.
+    MMLogger.get_current_instance().setLevel('WARNING')
+    torch.manual_seed(seed)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    return measure_features(cfg, RunFeatures(cfg, None, model, most=ALL))
 
 
 def measure_run(folder):
@@ -154,8 +121,7 @@ def measure_run(folder):
                          f'{cfg.train_cfg.max_epochs}')
     scalars = content['message_hub']['log_scalars']
     seconds = scalars['train/time'].data[0].reshape(epochs, -1).sum(1)
-    result = measure_features(cfg, lambda: load_model(cfg, log.checkpoint),
-                              folder)
+    result = measure_features(cfg, RunFeatures(cfg, log.checkpoint, most=ALL))
     result['seconds_per_epoch'] = float(np.median(seconds))
     if 'train/memory' in scalars:
         result['gpu_memory_mb'] = float(scalars['train/memory'].data[0].max())
