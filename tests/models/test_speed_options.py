@@ -69,3 +69,8 @@ def test_compiled_backbones():
         torch.testing.assert_close(
             got[name], value, rtol=1e-4, atol=1e-5, msg=name)
     assert list(model.state_dict()) == list(build('CaCo').state_dict())
+
+
+def test_compile_options_that_are_no_dict():
+    with pytest.raises(ValueError, match="compile_backbones='{}' must be"):
+        build('CaCo', compile_backbones='{}')

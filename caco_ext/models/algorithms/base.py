@@ -105,6 +105,11 @@ class MomentumContrast(BaseModel):
         if channels_last:
             self.to(memory_format=torch.channels_last)
         if compile_backbones is not None:
+            if not isinstance(compile_backbones, dict):
+                raise ValueError(
+                    f'compile_backbones={compile_backbones!r} must be a dict, '
+                    'arguments of torch.compile; on a command line name one: '
+                    'model.compile_backbones.mode=default')
             # In place: names of weights, hooks and wrappers stay.
             self.backbone.compile(**compile_backbones)
             self.key_encoder.backbone.compile(**compile_backbones)

@@ -7,7 +7,6 @@ _base_ = [
 
 # The settings at which the original's own loop was measured.
 model = dict(
-    channels_last=True,
     backbone=_base_.small_backbone,
     neck=dict(in_channels=512, hid_channels=512),
     memory=dict(num_columns=1024),

@@ -6,7 +6,6 @@ _base_ = [
 # The quick start: a small network on small crops, for two CPU cores.
 model = dict(
     fuse_views=True,
-    channels_last=True,
     backbone=_base_.small_backbone,
     neck=dict(in_channels=512, hid_channels=512, out_channels=128),
     memory=dict(num_columns=1024, dim=128, lr=dict(warmup=1)))

@@ -9,7 +9,6 @@ projector = dict(in_channels=512, hid_channels=512)
 predictor = dict(hid_channels=512)
 model = dict(
     fuse_views=True,
-    channels_last=True,
     backbone=_base_.small_backbone,
     attention=dict(
         in_channels=256,

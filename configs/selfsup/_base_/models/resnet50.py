@@ -1,5 +1,6 @@
 # What the four methods' models begin with.
 model = dict(
+    channels_last=True,
     data_preprocessor=dict(
         type='mmselfsup.SelfSupDataPreprocessor',
         mean=(123.675, 116.28, 103.53),
