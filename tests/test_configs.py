@@ -1,5 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Every config: model and pipeline fit, and each mode trains two steps."""
+"""Every config: model and pipeline fit, and each kind trains two steps."""
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from mmengine.runner import Runner
 
 import caco_ext  # noqa: F401
+from tests.dist_utils import run_distributed
 
 ROOT = Path(__file__).parents[1] / 'configs/selfsup'
 CONFIGS = sorted(
@@ -24,7 +26,6 @@ def load(config):
 
 
 def test_names_follow_the_pattern():
-    import re
     pattern = re.compile(
         r'[a-z0-9-]+_[a-z0-9]+_\d+xb\d+-\w+(-\w+)*-\d+e_\w+\.py')
     assert len(CONFIGS) > 40
@@ -41,9 +42,6 @@ def test_config(config, monkeypatch):
     # Random numbers for all the weights would take most of the time.
     monkeypatch.setattr(torch.nn.init, 'kaiming_uniform_',
                         lambda tensor, **options: tensor)
-    # The parameter count is not the point: one depth serves.
-    if cfg.model.backbone.depth > 50:
-        cfg.model.backbone.depth = 50
     model = MODELS.build(cfg.model)
     pipeline = [
         TRANSFORMS.build(one) for one in cfg.train_dataloader.dataset.pipeline
@@ -58,6 +56,61 @@ def test_config(config, monkeypatch):
     assert cfg.train_dataloader.batch_size == batch
 
 
+def kind(config):
+    """What is the same on a narrow network, whatever depth and epochs."""
+    return re.sub(r'_resnet(50w2|50|101|152)_|-\d+e_', '_', config)
+
+
+# One of each kind.
+TRAINED = list({kind(config): config for config in reversed(CONFIGS)}.values())
+
+
+def train(config, work_dir, ranks=1):
+    """Two steps of a preset's pipeline and losses, on a narrow network."""
+    cfg = Config.fromfile(ROOT / config)
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = Path(config).stem
+    cfg.launcher = 'pytorch' if ranks > 1 else 'none'
+    cfg.model.backbone.update(depth=18, base_channels=8, stem_channels=8)
+    for name in ('neck', 'attention_neck'):
+        if name in cfg.model:
+            cfg.model[name].in_channels = 64
+    if 'attention' in cfg.model:
+        cfg.model.attention.update(
+            in_channels=32, out_channels=64, num_blocks=2, head_channels=8)
+    if 'memory' in cfg.model:
+        cfg.model.memory.num_columns = 12
+    loader = cfg.train_dataloader
+    loader.update(
+        batch_size=4 // ranks, num_workers=0, persistent_workers=False)
+    loader.dataset = dict(
+        type='PhotoPatches', indices=8, pipeline=loader.dataset.pipeline)
+    cfg.train_cfg.max_epochs = 1
+    cfg.default_hooks.knn = None
+    cfg.default_hooks.checkpoint = dict(type='WholeCheckpointHook')
+    cfg.default_hooks.setup_check.allow_cut_schedule = True
+    cfg.default_hooks.logger.interval = 1
+    cfg.log_level = 'WARNING'
+    runner = Runner.from_cfg(cfg)
+    start = runner.model.state_dict()
+    start = {name: value.clone() for name, value in start.items()}
+    runner.train()
+    assert runner.iter == 2
+    loss = runner.message_hub.get_scalar('train/loss').data[0]
+    assert len(loss) == 2 and torch.isfinite(torch.tensor(loss)).all()
+    return start, runner.model.state_dict()
+
+
+@pytest.mark.parametrize('config', TRAINED)
+def test_two_steps(config, tmp_path):
+    start, end = train(config, tmp_path)
+    weight = 'backbone.conv1.weight'
+    assert not torch.equal(end[weight], start[weight])
+    state = torch.load(tmp_path / 'epoch_1.pth')['state_dict']
+    assert state.keys() == end.keys()
+
+
+# One of each way through the code, as two processes need time to start.
 MODES = [
     'adco/adco_resnet50_8xb32-asym-cosine-200e_in1k.py',
     'adco/adco_resnet50_8xb32-symmulticrop-cosine-200e_in1k.py',
@@ -71,36 +124,23 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize('config', MODES)
-def test_two_steps(config, tmp_path):
-    """The preset's pipeline and losses, on a narrow network."""
-    cfg = Config.fromfile(ROOT / config)
-    cfg.work_dir = str(tmp_path)
-    cfg.experiment_name = tmp_path.name
-    narrow = dict(depth=18, base_channels=8, stem_channels=8)
-    cfg.model.backbone.update(narrow)
-    for name in ('neck', 'attention_neck'):
-        if name in cfg.model:
-            cfg.model[name].in_channels = 64
-    if 'attention' in cfg.model:
-        cfg.model.attention.update(
-            in_channels=32, out_channels=64, num_blocks=2, head_channels=8)
-    if 'memory' in cfg.model:
-        cfg.model.memory.num_columns = 12
-    loader = cfg.train_dataloader
-    loader.update(batch_size=4, num_workers=0, persistent_workers=False)
-    loader.dataset = dict(
-        type='PhotoPatches', indices=8, pipeline=loader.dataset.pipeline)
-    cfg.train_cfg.max_epochs = 1
-    cfg.default_hooks.setup_check.allow_cut_schedule = True
-    cfg.default_hooks.logger.interval = 1
-    cfg.log_level = 'WARNING'
-    runner = Runner.from_cfg(cfg)
-    start = runner.model.backbone.conv1.weight.detach().clone()
-    runner.train()
-    assert runner.iter == 2
-    assert not torch.equal(runner.model.backbone.conv1.weight, start)
-    loss = runner.message_hub.get_scalar('train/loss').data[0]
-    assert len(loss) == 2 and torch.isfinite(torch.tensor(loss)).all()
-    state = torch.load(tmp_path / 'epoch_1.pth')['state_dict']
-    assert state.keys() == runner.model.state_dict().keys()
+def train_all(folder):
+    """Parameters and memories of this rank after each mode."""
+    states = {}
+    for config in MODES:
+        _, state = train(config, Path(folder) / Path(config).stem, ranks=2)
+        # Statistics of norms that are not synchronised are each rank's own.
+        states[config] = {
+            name: value
+            for name, value in state.items()
+            if 'running' not in name and 'num_batches' not in name
+        }
+    return states
+
+
+def test_two_steps_in_two_processes(tmp_path):
+    one, other = run_distributed(train_all, 2, str(tmp_path))
+    for config, state in one.items():
+        assert state.keys() == other[config].keys()
+        for name, value in state.items():
+            assert torch.equal(value, other[config][name]), (config, name)

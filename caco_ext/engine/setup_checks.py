@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from caco_ext.evaluation import evaluation_mode, preserve_rng
 from caco_ext.models.algorithms.base import MomentumContrast
-from caco_ext.models.utils import Schedule
+from caco_ext.models.utils import Schedule, check_view_count
 
 
 def check_names(cfg: Config) -> None:
@@ -90,7 +90,7 @@ def check_numbers(model: nn.Module) -> None:
     ranges: List[Tuple[str, Any, float]] = []
     for name in ('momentum', 'fill_momentum'):
         value = getattr(model, name, None)
-        if isinstance(value, (Schedule, float, int)):
+        if isinstance(value, Schedule):
             ranges.append((f'model.{name}', value, 1.))
     if isinstance(getattr(memory, 'lr', None), Schedule):
         ranges.append(('model.memory.lr', memory.lr, float('inf')))
@@ -197,12 +197,7 @@ def check_trial(runner: Runner, model: nn.Module) -> None:
         sample = loader.dataset[0]
         batch = loader.collate_fn([sample, sample])
         views = model.data_preprocessor(batch, False)[0]
-        if len(views) != model.num_views:
-            raise ValueError(
-                f'the pipeline makes {len(views)} views of a picture and the '
-                f'model uses {model.num_views}; change num_views of the '
-                'MultiView transform or query_views and key_views of the '
-                'model')
+        check_view_count(len(views), model.num_views)
         for number, view in enumerate(views):
             for encoder in (model, model.key_encoder):
                 _encode(model, encoder, view, number)

@@ -14,11 +14,12 @@ from caco_ext.models.utils import Schedule
 CONFIGS = Path(__file__).parents[2] / 'configs/selfsup'
 
 
-def rates(config, steps, epoch_length=5):
-    """Learning rate before each step of a config's schedulers."""
+def rates(config, steps, epoch_length=5, scale=1.):
+    """Learning rate before each step of a config's schedulers, where
+    --auto-scale-lr multiplies it."""
     cfg = Config.fromfile(CONFIGS / config)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))],
-                                cfg.optim_wrapper.optimizer.lr)
+                                cfg.optim_wrapper.optimizer.lr * scale)
     schedulers = [
         PARAM_SCHEDULERS.build(
             dict(one),
@@ -112,3 +113,14 @@ def test_progress_comes_from_the_runner():
 def test_warmup_must_not_be_negative():
     with pytest.raises(ValueError, match='warmup=-1 is negative'):
         Schedule(1., warmup=-1)
+
+
+def test_cacos_floor_follows_the_learning_rate():
+    config = 'caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py'
+    whole, quarter = rates(config, 200), rates(config, 200, scale=.25)
+    assert quarter == pytest.approx([rate / 4 for rate in whole])
+
+
+def test_cares_small_run_warms_up_from_a_millionth():
+    config = 'care/care_resnet18_1xb64-2view-warmcos-15e_photopatches.py'
+    assert rates(config, 1) == pytest.approx([1e-6])

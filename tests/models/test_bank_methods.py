@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import AdCo, CaCo
+from .toys import build, pictures
 
 VIEWS = dict(
     asymmetric=((0, ), (1, )),
@@ -228,3 +229,13 @@ def test_bank_refuses(options, message):
 def test_heads_refuse_a_temperature_of_zero(head):
     with pytest.raises(ValueError, match='temperature=0.* must be positive'):
         MODELS.build(dict(type=head, temperature=0.))
+
+
+def test_momentum_of_the_fill():
+    """AdCo's option serves both; CaCo's fill has a number of its own, or a
+    schedule."""
+    assert build('AdCo', momentum=.9).fill_momentum() == .9
+    assert build('CaCo', momentum=.9).fill_momentum() == .999
+    model = build('CaCo', fill_momentum=dict(start=.5))
+    model.forward_fill(pictures(2))
+    assert model.fill_momentum() == .5

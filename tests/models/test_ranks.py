@@ -58,7 +58,7 @@ def train_in_double(*args):
 # The shuffle draws a permutation that one process does not know; with
 # synchronised batch norms it changes nothing.
 @pytest.mark.parametrize('method, options', [
-    ('AdCo', dict()),
+    ('AdCo', dict(memory=BANK)),
     ('CaCo', dict(memory=BANK)),
     ('CLSA', dict()),
     ('CARE', dict(shuffle_bn=False)),

@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
+from tests.dist_utils import run_distributed
 from .toys import BACKBONE, pictures
 
 CONFIGS = Path(__file__).parents[2] / 'configs/selfsup/clsa'
@@ -75,3 +76,38 @@ def test_refuses():
         build('BYOL', base='NoSuch')
     with pytest.raises(ValueError, match='makes 2 views'):
         build('BYOL').loss(pictures(2), None)
+    for changes, message in ((dict(strong_views=()), r'strong_views=\(\)'),
+                             (dict(strong_views=(1, )), r'strong_views=\(1'),
+                             (dict(key_encoder='target'),
+                              "key_encoder='target'.* which has .*target_net"),
+                             (dict(memory=dict(type='FeatureQueue', dim=7)),
+                              'memory.dim=7 does not fit')):
+        with pytest.raises(ValueError, match=message):
+            build('BYOL', **changes)
+
+
+def queue_of_rank():
+    """Of a model whose queue is this rank's own, after a pass."""
+    from mmengine.dist import get_rank
+    model = build('SimCLR')
+    with torch.no_grad():
+        model.memory.columns.add_(get_rank())
+        model.loss(pictures(3), None)
+    return model.memory.columns
+
+
+def test_ranks_begin_with_one_queue():
+    queues = run_distributed(queue_of_rank, 2)
+    assert torch.equal(*queues)
+
+
+def test_keys_wait_while_gradients_accumulate_in_a_frozen_network():
+    model = build('SimCLR')
+    model.backbone.conv1.requires_grad_(False)
+    optimizer = torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad], lr=0.1)
+    for seed in range(2):
+        losses = model.loss(pictures(3, seed), None)
+        (losses['loss'] + losses['loss_matching']).backward()
+    optimizer.step()
+    assert model.memory.pointer.item() == 16

@@ -126,10 +126,19 @@ def test_corrections_add_to_single_coefficients(bank, block):
 
 def test_gradient_is_orthogonal_to_its_column(bank):
     queries, columns = bank
-    got = gradient(columns, queries, torch.zeros(7).double(), columns, 0.1)
-    assert got.abs().max() > 1
-    torch.testing.assert_close((got * columns).sum(0),
-                               torch.zeros(53).double())
+    # Of negatives alone, and with what CaCo's positives add.
+    positives = torch.arange(7), torch.arange(7) * 3, -torch.ones(7).double()
+    for corrections in (None, positives):
+        got = gradient(
+            columns,
+            queries,
+            torch.zeros(7).double(),
+            columns,
+            0.1,
+            corrections=corrections)
+        assert got.abs().max() > 1
+        torch.testing.assert_close((got * columns).sum(0),
+                                   torch.zeros(53).double())
 
 
 def test_a_column_without_length_is_left_where_it_is():

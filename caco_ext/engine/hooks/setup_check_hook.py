@@ -6,6 +6,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
+from caco_ext.models.utils import check_view_count
 from caco_ext.utils import describe_differences
 from .. import setup_checks
 
@@ -71,11 +72,8 @@ class SetupCheckHook(Hook):
     def _check_views(dataset, model) -> None:
         wanted = getattr(model, 'num_views', None)
         made = _find_views(dataset)
-        if wanted is not None and made is not None and wanted != made:
-            raise ValueError(
-                f'the pipeline makes {made} views of a picture and the model '
-                f'uses {wanted}; change num_views of the MultiCrop transform '
-                'or query_views and key_views of the model')
+        if wanted is not None and made is not None:
+            check_view_count(made, wanted)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint that does not fit the model.

@@ -1,11 +1,12 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
 
 from caco_ext.ops import gather
 from ..heads import AdCoHead, Pair
+from ..utils import Schedule, check_temperature
 from .base import MomentumContrast
 
 
@@ -20,8 +21,8 @@ class BankContrast(MomentumContrast):
         *args: Of :class:`MomentumContrast`.
         fill_temperature (float, optional): Of the softmax while filling.
             Defaults to the head's.
-        fill_momentum (float | dict): Of the key encoder while filling.
-            Defaults to 0.999.
+        fill_momentum (float | dict, optional): Of the key encoder while
+            filling. Defaults to ``momentum``, as in AdCo.
         fill_views (Sequence[int], optional): The query's and the key's view
             while filling. Defaults to those of the loss' first term.
         fill_reset (bool): Copy the query encoder's parameters to the key
@@ -32,7 +33,7 @@ class BankContrast(MomentumContrast):
     def __init__(self,
                  *args,
                  fill_temperature: Optional[float] = None,
-                 fill_momentum: float = 0.999,
+                 fill_momentum: Union[float, dict, None] = None,
                  fill_views: Optional[Sequence[int]] = None,
                  fill_reset: bool = True,
                  **kwargs) -> None:
@@ -40,15 +41,20 @@ class BankContrast(MomentumContrast):
         first = self.pairs[0]
         self.fill_views = tuple(fill_views) if fill_views else (
             self.query_views[first.query], self.key_views[first.key])
-        if len(self.fill_views) != 2 or max(self.fill_views) >= self.num_views:
+        if len(set(
+                self.fill_views)) != 2 or not all(0 <= view < self.num_views
+                                                  for view in self.fill_views):
             raise ValueError(
                 f'fill_views={fill_views} must name a query and a key view, '
-                f'each below {self.num_views}')
-        self.fill_momentum = fill_momentum
+                f'two different ones, each below {self.num_views}')
+        self.fill_momentum = self.momentum if fill_momentum is None else (
+            Schedule.build(fill_momentum))
+        if fill_temperature is None:
+            fill_temperature = self.head.temperature
+        check_temperature(fill_temperature, 'the fill',
+                          'AdCo uses 0.12, CaCo 0.2', 'fill_temperature')
         self.fill_reset = fill_reset
-        self._fill_head = AdCoHead(
-            fill_temperature or self.head.temperature,
-            in_batch_negatives=False)
+        self._fill_head = AdCoHead(fill_temperature, in_batch_negatives=False)
         self._filled: Optional[bool] = None
 
     def loss(self, inputs: List[Tensor], data_samples=None) -> dict:
@@ -82,7 +88,7 @@ class BankContrast(MomentumContrast):
         query_view, key_view = self.fill_views
         queries = self.queries(inputs, [query_view])
         self._watch(queries[0])
-        self.key_encoder.update(self, self.fill_momentum)
+        self.key_encoder.update(self, self.fill_momentum())
         keys = self.keys(inputs, [key_view])
         with torch.autocast(inputs[0].device.type, enabled=False):
             losses = self._fill_head(queries, keys, [Pair(0, 0, 1.)],

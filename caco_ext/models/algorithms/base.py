@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from caco_ext.ops import gather, shuffle, unshuffle
 from caco_ext.ops.spread import effective_rank, feature_std
 from ..heads import Pair
-from ..utils import MomentumEncoder, Schedule, call_after_step
+from ..utils import (MomentumEncoder, Schedule, call_after_step,
+                     check_memory_width, check_view_count, gradients_wait)
 
 
 class MomentumContrast(BaseModel):
@@ -55,8 +56,8 @@ class MomentumContrast(BaseModel):
             Defaults to None.
 
     Raises:
-        ValueError: If the views leave a key without a query, or the memory
-            is not as wide as the projector.
+        ValueError: If the views leave a key without a query, or widths do
+            not fit each other.
     """
 
     # What the key encoder averages, by attribute name.
@@ -97,7 +98,7 @@ class MomentumContrast(BaseModel):
             self.add_module(name, MODELS.build(cfg))
         self.head = MODELS.build(head)
         self.memory = None if memory is None else MODELS.build(memory)
-        self._check_widths()
+        self.check_widths()
         self.key_encoder = MomentumEncoder(
             **{name: getattr(self, name)
                for name in self.averaged})
@@ -121,16 +122,14 @@ class MomentumContrast(BaseModel):
         if move == 'step':
             call_after_step(self)
 
-    def _check_widths(self) -> None:
-        if self.memory is None:
-            return
-        width = [m for m in self.neck.modules()
-                 if isinstance(m, nn.Linear)][-1].out_features
-        if width != self.memory.dim:
-            raise ValueError(
-                f'memory.dim={self.memory.dim} does not fit the features of '
-                f'the neck, which have {width} channels; set memory.dim='
-                f'{width} or neck.out_channels={self.memory.dim}')
+    def check_widths(self) -> None:
+        """Refuse features that cannot be compared.
+
+        Raises:
+            ValueError: With the options and the widths.
+        """
+        if self.memory is not None:
+            check_memory_width(self.memory, self.neck)
 
     @property
     def num_views(self) -> int:
@@ -263,21 +262,13 @@ class MomentumContrast(BaseModel):
         Raises:
             ValueError: If they are not as many as the model uses.
         """
-        if self.memory is not None and next(
-                p for p in self.parameters() if p.requires_grad).grad is None:
-            # Gradients wait while they accumulate. None waits, so what is
-            # still staged belongs to a step that a loss scaler skipped.
+        if self.memory is not None and not gradients_wait(self):
             self.memory.discard()
         if not self._ranks_agree:
             if self.memory is not None:
                 self.memory.agree()
             self._ranks_agree = True
-        if len(inputs) != self.num_views:
-            raise ValueError(
-                f'the pipeline makes {len(inputs)} views of a picture and the '
-                f'model uses {self.num_views} (query_views='
-                f'{self.query_views}, key_views={self.key_views}); change '
-                'num_views of the MultiCrop transform or the model')
+        check_view_count(len(inputs), self.num_views)
 
     def forward(self,
                 inputs: List[Tensor],

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Union
 
 from mmengine.registry import MODELS
 
@@ -19,14 +19,21 @@ class CaCo(BankContrast):
     Args:
         fill_temperature (float, optional): Defaults to 0.2, which the
             original has in its code.
+        fill_momentum (float | dict, optional): Defaults to 0.999, for the
+            same reason.
         **kwargs: Of :class:`BankContrast`.
     """
 
     def __init__(self,
                  *args,
                  fill_temperature: Optional[float] = 0.2,
+                 fill_momentum: Union[float, dict, None] = 0.999,
                  **kwargs) -> None:
-        super().__init__(*args, fill_temperature=fill_temperature, **kwargs)
+        super().__init__(
+            *args,
+            fill_temperature=fill_temperature,
+            fill_momentum=fill_momentum,
+            **kwargs)
 
     @staticmethod
     def make_pairs(query_views: Sequence[int],

@@ -5,6 +5,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..utils import output_width
 from .base import MomentumContrast
 
 
@@ -47,6 +48,22 @@ class CARE(MomentumContrast):
             predictor=predictor,
             attention_predictor=attention_predictor,
             **kwargs)
+
+    def check_widths(self) -> None:
+        """Refuse streams that cannot be compared: the loss takes products of
+        student and teacher, and the difference of the student's streams.
+
+        Raises:
+            ValueError: With the option and the widths.
+        """
+        wanted = output_width(self.neck)
+        for name in ('attention_neck', 'predictor', 'attention_predictor'):
+            width = output_width(getattr(self, name))
+            if width != wanted:
+                raise ValueError(
+                    f'{name}.out_channels={width} differs from the '
+                    f'{wanted} of neck, and all streams of student and '
+                    f'teacher are compared; set {name}.out_channels={wanted}')
 
     def encode(self, images: Tensor,
                encoder: nn.Module) -> Tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from operator import attrgetter
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.registry import MODELS
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caco_ext.ops import gather
-from ..utils import call_after_step
+from ..utils import (call_after_step, check_memory_width, check_view_count,
+                     gradients_wait)
 
 
 class _StrongViews:
@@ -23,38 +24,58 @@ class _StrongViews:
         self.alpha = alpha
         self.strong_views = tuple(strong_views)
         self.key_encoder_name = key_encoder
+        self._ranks_agree = False
+        if min(self.strong_views, default=0) < 2:
+            raise ValueError(
+                f'strong_views={strong_views} of StrongViews must name views '
+                'behind the first two, of which 0 supervises them and 1 gives '
+                'the keys; use (2, )')
+        check_memory_width(self.memory, self.neck)
+        try:
+            self._key_encoder()
+        except AttributeError as error:
+            parts = ', '.join(name for name, _ in self.named_children())
+            raise ValueError(
+                f'key_encoder={key_encoder!r} of StrongViews is no part of '
+                f'the algorithm, which has {parts}') from error
         call_after_step(self)
+
+    def _query_encoder(self, images: Tensor) -> Tuple[Tensor]:
+        return self.neck(self.backbone(images))
+
+    def _key_encoder(self) -> Callable[[Tensor], Tuple[Tensor]]:
+        if self.key_encoder_name is None:
+            return self._query_encoder
+        return attrgetter(self.key_encoder_name)(self)
 
     @property
     def num_views(self) -> int:
         """Views that the pipeline has to make of each picture."""
         return 1 + max(self.strong_views)
 
-    def _encode(self, images: Tensor, name: Optional[str] = None) -> Tensor:
-        if name is None:
-            features = self.neck(self.backbone(images))
-        else:
-            features = attrgetter(name)(self)(images)
-        return F.normalize(features[0].float(), dim=1)
-
     def loss(self,
              inputs: List[Tensor],
              data_samples=None,
              **kwargs) -> Dict[str, Tensor]:
         """The algorithm's losses of the first views and the matching."""
-        if len(inputs) != self.num_views:
-            raise ValueError(
-                f'the pipeline makes {len(inputs)} views of a picture and '
-                f'strong_views={self.strong_views} needs {self.num_views}; '
-                'change num_views of the MultiCrop transform or strong_views')
-        if next(self.backbone.parameters()).grad is None:
-            self.memory.discard()  # of a step that a loss scaler skipped
+        check_view_count(len(inputs), self.num_views)
+        if not self._ranks_agree:  # as in MomentumContrast.begin
+            self.memory.agree()
+            self._ranks_agree = True
+        if not gradients_wait(self):
+            self.memory.discard()
         losses = super().loss(inputs[:min(self.strong_views)], data_samples,
                               **kwargs)
-        strong = [self._encode(inputs[view]) for view in self.strong_views]
+
+        def encode(view: int, encoder: Callable) -> Tensor:
+            return F.normalize(encoder(inputs[view])[0].float(), dim=1)
+
+        strong = [
+            encode(view, self._query_encoder) for view in self.strong_views
+        ]
         with torch.no_grad():
-            weak = self._encode(inputs[0])
-            keys = gather(self._encode(inputs[1], self.key_encoder_name))
+            weak = encode(0, self._query_encoder)
+            keys = gather(encode(1, self._key_encoder()))
         with torch.autocast(keys.device.type, enabled=False):
             found = list(
                 zip(*(part.split(len(weak)) for part in self.memory.attend(
@@ -102,6 +123,7 @@ def StrongViews(base: str,
 
     Raises:
         KeyError: If ``base`` is not registered.
+        ValueError: If views, widths or ``key_encoder`` do not fit.
     """
     algorithm = MODELS.get(base)
     if algorithm is None:

@@ -6,6 +6,8 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..utils import check_temperature
+
 
 class Pair(NamedTuple):
     """One term of a loss: a query's view, a key's view, its weight."""
@@ -31,10 +33,8 @@ class BankHead(BaseModule):
                  temperature: float,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        if temperature <= 0:
-            raise ValueError(f'temperature={temperature} of the head must be '
-                             'positive; AdCo uses 0.12, CaCo 0.08')
-        self.temperature = temperature
+        self.temperature = check_temperature(temperature, 'the head',
+                                             'AdCo uses 0.12, CaCo 0.08')
 
     def forward(self, queries: List[Tensor], keys: List[Tensor],
                 pairs: List[Pair], memory: nn.Module) -> Dict[str, Tensor]:

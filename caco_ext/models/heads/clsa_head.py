@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from caco_ext.ops import gather, own_rows
+from ..utils import check_temperature
 from .bank_head import Pair
 
 Attended = Tuple[Tensor, Tensor]
@@ -40,10 +41,8 @@ class CLSAHead(BaseModule):
                  alpha: float = 1.0,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        if temperature <= 0:
-            raise ValueError(f'temperature={temperature} of the head must be '
-                             'positive; CLSA uses 0.2')
-        self.temperature = temperature
+        self.temperature = check_temperature(temperature, 'the head',
+                                             'CLSA uses 0.2')
         self.matching = MODELS.build(matching)
         self.alpha = alpha
 

@@ -6,6 +6,8 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from ..utils import check_temperature
+
 
 @MODELS.register_module()
 class DistributionMatchingHead(BaseModule):
@@ -41,10 +43,9 @@ class DistributionMatchingHead(BaseModule):
                  temperature: float = 0.2,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        if temperature <= 0:
-            raise ValueError(f'temperature={temperature} of the distribution '
-                             'matching must be positive; CLSA uses 0.2')
-        self.temperature = temperature
+        self.temperature = check_temperature(temperature,
+                                             'the distribution matching',
+                                             'CLSA uses 0.2')
 
     def forward(self, weak: List[Tensor], strong: List[Tensor], keys: Tensor,
                 weak_queue: List[Tuple[Tensor, Tensor]],

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from caco_ext.ops import (Kept, bank_gradient, bank_logsumexp, nearest_columns,
                           pick_columns)
-from ..utils import Schedule
+from ..utils import Schedule, check_temperature
 from .memory import Memory
 
 
@@ -77,9 +77,6 @@ class LearnableBank(Memory):
         if num_columns < 2 or dim < 1:
             raise ValueError(f'num_columns={num_columns}, dim={dim}: a bank '
                              'needs at least two columns and one channel')
-        if temperature <= 0:
-            raise ValueError(f'temperature={temperature} of the bank must be '
-                             'positive; AdCo uses 0.02, CaCo 0.08')
         if not 0 <= momentum < 1:
             raise ValueError(f'momentum={momentum} of the bank must be in '
                              '[0, 1); the originals use 0.9')
@@ -89,7 +86,8 @@ class LearnableBank(Memory):
         if kept_mib < 0:
             raise ValueError(f'kept_mib={kept_mib} of the bank is negative; '
                              '0 keeps nothing')
-        self.temperature = temperature
+        self.temperature = check_temperature(temperature, 'the bank',
+                                             'AdCo uses 0.02, CaCo 0.08')
         self.lr = Schedule.build(lr)
         self.momentum = momentum
         self.weight_decay = weight_decay

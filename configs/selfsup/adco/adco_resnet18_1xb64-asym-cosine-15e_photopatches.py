@@ -10,8 +10,7 @@ model = dict(
     backbone=_base_.small_backbone,
     neck=dict(in_channels=512, hid_channels=512),
     memory=dict(num_columns=1024),
-    momentum=0.99,
-    fill_momentum=0.99)
+    momentum=0.99)
 crop = dict(type='ViewCrop', size=48, scale=(0.2, 1.0))
 train_pipeline = [
     dict(type='LoadImage'),

@@ -24,7 +24,12 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=1.0, end=1),
-    dict(type='CosineAnnealingLR', T_max=14, eta_min=0.012, begin=1, end=15)
+    dict(
+        type='CosineAnnealingLR',
+        T_max=14,
+        eta_min_ratio=0.01,
+        begin=1,
+        end=15)
 ]
 train_cfg = dict(max_epochs=15)
 # Neighbours take as long as 25 steps.

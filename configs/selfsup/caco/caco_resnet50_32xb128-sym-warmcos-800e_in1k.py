@@ -4,6 +4,10 @@ _base_ = './caco_resnet50_32xb128-sym-warmcos-200e_in1k.py'
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, end=10),
     dict(
-        type='CosineAnnealingLR', T_max=790, eta_min=0.048, begin=10, end=800)
+        type='CosineAnnealingLR',
+        T_max=790,
+        eta_min_ratio=0.01,
+        begin=10,
+        end=800)
 ]
 train_cfg = dict(max_epochs=800)

@@ -1,19 +1,12 @@
-_base_ = [
-    '../_base_/models/caco.py',
-    '../_base_/datasets/imagenet.py',
-    '../_base_/views/caco_multicrop.py',
-    '../_base_/schedules/caco_200e.py',
-]
+_base_ = './caco_resnet50_32xb64-multicrop-warmcos-200e_in1k.py'
 
-model = dict(query_views=(0, 1, 2, 3, 4, 5, 6, 7), key_views=(0, 1))
-train_dataloader = dict(
-    batch_size=64, dataset=dict(pipeline=_base_.train_pipeline))
-# 0.3 for each 256 pictures, at a global batch of 2048.
-optim_wrapper = dict(optimizer=dict(lr=2.4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, end=10),
     dict(
-        type='CosineAnnealingLR', T_max=790, eta_min=0.024, begin=10, end=800)
+        type='CosineAnnealingLR',
+        T_max=790,
+        eta_min_ratio=0.01,
+        begin=10,
+        end=800)
 ]
 train_cfg = dict(max_epochs=800)
-auto_scale_lr = dict(base_batch_size=2048)

@@ -38,7 +38,7 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(
         type='InclusiveLinearLR',
-        start_factor=5e-6,
+        start_factor=1e-6 / 1.2,
         end=1,
         convert_to_iter_based=True),
     dict(

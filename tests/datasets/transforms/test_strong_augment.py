@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from caco_ext.datasets import StrongAugment, apply_op
-from caco_ext.datasets.transforms import strong_fast
+from caco_ext.datasets.transforms import strong_fast, strong_ops
 from caco_ext.datasets.transforms.strong_ops import OPS, SIGNED_OPS
 
 (REFERENCE, ) = (Path(__file__).parents[2] / 'data' /
@@ -28,6 +29,21 @@ def test_every_operation_is_in_the_reference():
     assert {name.split('_')[0] for name in NAMES} == set(OPS)
     assert {n.split('_')[0] for n in NAMES if n.endswith('neg')} == SIGNED_OPS
     assert len(OPS) == 14
+
+
+def test_tables_of_the_original(monkeypatch):
+    strengths = range(1, 10)
+    assert [strong_ops.posterize_bits(v)
+            for v in strengths] == [4, 4, 5, 5, 6, 6, 6, 7, 7]
+    assert [strong_ops.solarize_threshold(v)
+            for v in strengths] == [231, 205, 180, 154, 128, 103, 77, 52, 26]
+    degrees = []
+    monkeypatch.setattr(
+        Image.Image, 'rotate',
+        lambda picture, angle: degrees.append(angle) or picture)
+    for v in strengths:
+        apply_op('Rotate', NUMBERS['image'], v, v % 2 == 0)
+    assert degrees == [3, -6, 9, -12, 15, -18, 21, -24, 27]
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -1,14 +1,13 @@
 # 0.3 for each 256 pictures of the global batch of 1024.
-lr = 1.2
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='CaCoLARS', lr=lr, momentum=0.9, weight_decay=1.5e-6))
+    optimizer=dict(type='CaCoLARS', lr=1.2, momentum=0.9, weight_decay=1.5e-6))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, end=10),
     dict(
         type='CosineAnnealingLR',
         T_max=190,
-        eta_min=lr / 100,
+        eta_min_ratio=0.01,
         begin=10,
         end=200)
 ]
