@@ -5,8 +5,9 @@ Format, version 1 (single file, no pickle anywhere):
 ==============  ==============================================================
 key             value
 ==============  ==============================================================
-``__header__``  JSON: format, version, length, classes; digest of the source,
-                written and complete tell how far the conversion is
+``__header__``  JSON: format, version, length, classes; for the writer digest
+                (of paths, labels, classes), stamps (a digest of sizes and
+                dates), written and complete: how far the conversion is
 ``__labels__``  little-endian int32, one per picture (-1: none)
 ``__paths__``   JSON list of paths relative to the source
 ``0``, ``1``..  little-endian uint32 CRC-32 of the rest, then the file's bytes
@@ -77,11 +78,26 @@ def unpack_record(record, name):
     return data
 
 
-def open_for_reading(path):
+def fits_memory(path):
+    """Whether the page cache can hold a file beside a training.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        bool: True up to half of the machine's memory.
+    """
+    memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    return osp.getsize(path) <= memory // 2
+
+
+def open_for_reading(path, readahead=True):
     """Open an LMDB file without locks, safely.
 
     Args:
         path (str): The file.
+        readahead (bool): Let the kernel read more than is asked for. Defaults
+            to True.
 
     Returns:
         lmdb.Environment: Opened read-only.
@@ -95,9 +111,8 @@ def open_for_reading(path):
         raise FileNotFoundError(f'there is no LMDB file {path!r}; set '
                                 'data_root to an existing one')
     try:
-        # With readahead: without it the kernel fetches each page of a record
-        # by itself, which took three times as long from a cold cache.
-        env = lmdb.open(path, subdir=False, readonly=True, lock=False)
+        env = lmdb.open(
+            path, subdir=False, readonly=True, lock=False, readahead=readahead)
     except lmdb.Error as error:
         raise ValueError(f'{path!r} is no LMDB file ({error}); make one with '
                          'tools/dataset_converters/folder2lmdb.py') from error
@@ -137,6 +152,33 @@ def read_header(txn, path):
     return header
 
 
+def read_tables(txn, header, path):
+    """Read and check labels and paths.
+
+    Args:
+        txn (lmdb.Transaction): Of the open file.
+        header (dict): Its header.
+        path (str): Its name, for error messages.
+
+    Returns:
+        tuple[list[int], list[str]]: Labels (-1: none) and paths.
+
+    Raises:
+        ValueError: If they are missing or do not fit the header.
+    """
+    try:
+        labels = np.frombuffer(txn.get(LABELS) or b'', '<i4').tolist()
+        names = json.loads(txn.get(PATHS) or b'')
+    except ValueError:
+        labels = names = []
+    if not (len(labels) == len(names) == header['length'] and min(labels) >= -1
+            and max(labels) < len(header['classes'])):
+        raise ValueError(
+            f'the list of paths or labels of {path!r} is damaged; remove it '
+            'and run folder2lmdb.py again')
+    return labels, names
+
+
 # LMDB allows a file to be opened once per process, and several data sets may
 # read the same one (training, and its share for kNN).
 _OPENED = {}
@@ -168,7 +210,11 @@ class LMDBSource:
 
     def _transaction(self):
         if self.path not in _OPENED:
-            _OPENED[self.path] = open_for_reading(self.path)
+            # Readahead fetches megabytes for a picture: good where they stay
+            # until they are asked for. Without it each page of a record is
+            # fetched by itself. See docs/own_data.md for both.
+            readahead = osp.isfile(self.path) and fits_memory(self.path)
+            _OPENED[self.path] = open_for_reading(self.path, readahead)
         return _OPENED[self.path].begin()
 
     def read(self, with_labels=None, classes=None):
@@ -185,8 +231,8 @@ class LMDBSource:
             and class names.
 
         Raises:
-            ValueError: If the conversion did not end, or the file does not
-                have the labels asked for.
+            ValueError: If the conversion did not end, the file is damaged or
+                does not have the labels asked for.
         """
         with self._transaction() as txn:
             header = read_header(txn, self.path)
@@ -194,8 +240,7 @@ class LMDBSource:
                 raise ValueError(
                     f'the conversion to {self.path!r} did not end; run '
                     'folder2lmdb.py with the same arguments again to resume')
-            labels = np.frombuffer(txn.get(LABELS), '<i4').tolist()
-            paths = json.loads(txn.get(PATHS))
+            labels, paths = read_tables(txn, header, self.path)
         paths = [osp.join(self.path, path) for path in paths]
         names = header['classes']
         if with_labels is False:

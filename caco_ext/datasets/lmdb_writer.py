@@ -1,11 +1,13 @@
 """Writing the LMDB files that :mod:`lmdb_source` reads."""
 import hashlib
 import json
+import logging
 import os
 import os.path as osp
 from contextlib import contextmanager
 
 import numpy as np
+from mmengine.logging import print_log
 from tqdm import tqdm
 
 from .lmdb_source import (FORMAT, HEADER, LABELS, PATHS, VERSION, close_all,
@@ -19,12 +21,33 @@ _CHUNK = 1000
 _FIRST_MAP_SIZE = 1 << 30
 
 
+def _digest(content):
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _stamp(path):
+    """By what a picture that was replaced is told, without reading it.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        tuple[int, int]: Its size, and when its content changed last, in ns.
+
+    Raises:
+        OSError: If there is no such file.
+    """
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
+
+
 class LMDBWriter:
     """Copies the picture files of a folder or a list into one LMDB file.
 
     The files are copied as they are, neither decoded nor compressed again.
     An interrupted conversion is resumed by the same call: pictures and
-    progress are committed together.
+    progress are committed together. Where a picture of the source has changed
+    in between (by size or date), it begins anew and says so.
 
     Args:
         source (str): A folder or a text list, see :class:`ImageFolder`.
@@ -34,7 +57,9 @@ class LMDBWriter:
         extensions (Sequence[str]): Endings of picture files.
 
     Raises:
-        ValueError: If no pictures are found, or the target holds others.
+        OSError: If a picture is missing.
+        ValueError: If no pictures are found, or the target is not named
+            ``.lmdb``.
     """
 
     def __init__(self,
@@ -56,11 +81,12 @@ class LMDBWriter:
         if not target.endswith('.lmdb'):
             raise ValueError(f'the target {target!r} must end in .lmdb, by '
                              'which data_root tells it from a text list')
+        self.source = source
         self.target = target
         close_all()  # the target must not be open in this process
         self.names = [osp.relpath(path, folder) for path in self.paths]
-        content = json.dumps([self.names, self.labels, self.classes])
-        self.digest = hashlib.sha256(content.encode()).hexdigest()
+        self.digest = _digest([self.names, self.labels, self.classes])
+        self.stamps = _digest([_stamp(path) for path in self.paths])
 
     def _header(self, written, complete=False):
         return json.dumps(
@@ -70,11 +96,16 @@ class LMDBWriter:
                 length=len(self.paths),
                 classes=self.classes,
                 digest=self.digest,
+                stamps=self.stamps,
                 written=written,
                 complete=complete)).encode()
 
     def _progress(self):
-        """How much of the target is there.
+        """How much of the target is there, and can stay.
+
+        An unfinished target with pictures that have changed is removed: which
+        of them are stale is not known, and copying is cheap. A finished one
+        is for the user to remove, as trainings may depend on it.
 
         Returns:
             tuple[int, bool]: Pictures written, and whether it is complete.
@@ -96,7 +127,31 @@ class LMDBWriter:
             raise ValueError(
                 f'{self.target!r} holds other pictures (or the source has '
                 'changed since); remove it or choose another target')
+        # where stamps are missing, from before they were kept: unknown
+        if header.get('stamps') != self.stamps:
+            changed = f'pictures in {self.source!r} have changed since'
+            if header['complete']:
+                raise ValueError(
+                    f'{self.target!r} is complete, but {changed} (by size or '
+                    'date); remove it to convert them again, or choose '
+                    'another target')
+            print_log(
+                f'{changed} the conversion to {self.target!r} was '
+                'interrupted; it begins anew', 'current', logging.WARNING)
+            os.remove(self.target)
+            return 0, False
         return header['written'], header['complete']
+
+    def _tables(self):
+        """What is stored beside pictures and header.
+
+        Returns:
+            dict[bytes, bytes]: Value by key.
+        """
+        return {
+            LABELS: np.asarray(self.labels, '<i4').tobytes(),
+            PATHS: json.dumps(self.names).encode(),
+        }
 
     def _read(self, index):
         path = self.paths[index]
@@ -116,7 +171,7 @@ class LMDBWriter:
                 env.set_mapsize(2 * env.info()['map_size'])
 
     def write(self, quiet=False):
-        """Copy what is missing, then read everything back.
+        """Copy what is missing, then read everything back and check it.
 
         Args:
             quiet (bool): Show no progress bar. Defaults to False.
@@ -126,7 +181,8 @@ class LMDBWriter:
 
         Raises:
             OSError: If a picture cannot be read or the disk is full.
-            ValueError: If what is read back is not what was written.
+            ValueError: If what is read back is not what was written, or the
+                target holds other pictures.
         """
         written, complete = self._progress()
         if not complete:
@@ -180,19 +236,17 @@ class LMDBWriter:
                 items.append((HEADER, self._header(stop)))
                 self._put(env, items)
                 bar.update(stop - start)
-        self._put(env, [
-            (LABELS, np.asarray(self.labels, '<i4').tobytes()),
-            (PATHS, json.dumps(self.names).encode()),
-        ])
+        self._put(env, list(self._tables().items()))
 
     def check(self, quiet=False):
-        """Read every picture back and compare its checksum.
+        """Read everything back: pictures by checksum, the rest as it is.
 
         Args:
             quiet (bool): Show no progress bar. Defaults to False.
 
         Raises:
-            ValueError: If a record is missing or damaged.
+            ValueError: If a record, the paths or the labels are missing or
+                damaged.
         """
         env = open_for_reading(self.target)
         names = tqdm(
@@ -201,11 +255,14 @@ class LMDBWriter:
             with env.begin() as txn:
                 for index, name in enumerate(names):
                     unpack_record(txn.get(str(index).encode()), name)
-                if json.loads(txn.get(PATHS)) != self.names:
-                    raise ValueError('its list of paths is damaged')
+                for key, value in self._tables().items():
+                    if txn.get(key) != value:
+                        raise ValueError(
+                            f'its record {key.decode()} is missing or is not '
+                            'what was written')
         except (BrokenPictureError, ValueError) as error:
             raise ValueError(
-                f'{self.target!r} is damaged, {error}; remove it and convert '
+                f'{self.target!r} is damaged: {error}; remove it and convert '
                 'again') from error
         finally:
             env.close()

@@ -40,7 +40,10 @@ def put(target, key, value):
     lmdb = source.import_lmdb()
     with lmdb.open(str(target), subdir=False) as env:
         with env.begin(write=True) as txn:
-            txn.put(key, value)
+            if value is None:
+                txn.delete(key)
+            else:
+                txn.put(key, value)
 
 
 def test_same_as_the_folder(labelled, converted):
@@ -153,6 +156,110 @@ def test_source_that_changed(labelled, converted):
     os.remove(labelled / 'ant' / '03.png')
     with pytest.raises(ValueError, match='holds other pictures'):
         LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+
+
+def replace_same_size(path):
+    stat = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+
+
+def replace_same_date(path):
+    stat = path.stat()
+    path.write_bytes(path.read_bytes() + b'more')
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize('replace', [replace_same_size, replace_same_date])
+def test_picture_replaced_before_resuming(labelled, tmp_path, monkeypatch,
+                                          replace):
+    monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
+    target = str(tmp_path / 'set.lmdb')
+    with monkeypatch.context() as patch:
+        read = LMDBWriter._read
+
+        def stop_at_20(self, index):
+            if index == 20:
+                raise KeyboardInterrupt
+            return read(self, index)
+
+        patch.setattr(LMDBWriter, '_read', stop_at_20)
+        with pytest.raises(KeyboardInterrupt):
+            LMDBWriter(str(labelled), target).write(quiet=True)
+    changed = labelled / 'ant' / '03.png'
+    replace(changed)
+    messages = []
+    monkeypatch.setattr(lmdb_writer, 'print_log',
+                        lambda text, *args: messages.append(text))
+    LMDBWriter(str(labelled), target).write(quiet=True)
+    assert len(messages) == 1 and 'begins anew' in messages[0]
+    stored = source.LMDBSource(target)
+    assert stored.get(3, 'ant/03.png') == changed.read_bytes()
+    assert len(stored.read()[0]) == 30
+
+
+def test_picture_replaced_after_the_end(labelled, converted):
+    before = converted.read_bytes()
+    replace_same_size(labelled / 'ant' / '03.png')
+    with pytest.raises(ValueError, match='have changed since.*remove it'):
+        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+    assert converted.read_bytes() == before
+
+
+def test_file_without_stamps(labelled, converted):
+    edit_header(converted, stamps=None)
+    assert len(ImageFolder(str(converted))) == 30
+    with pytest.raises(ValueError, match='is complete, but'):
+        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+
+
+def test_picture_that_is_missing(labelled, tmp_path):
+    (labelled / 'ant' / 'link.png').symlink_to(tmp_path / 'nowhere.png')
+    with pytest.raises(FileNotFoundError, match='link.png'):
+        LMDBWriter(str(labelled), str(tmp_path / 'set.lmdb'))
+
+
+@pytest.mark.parametrize('value', [
+    None,
+    b'',
+    b'\xff',
+    b'not as long as it was',
+    b'[]',
+    json.dumps(['a.png'] * 30).encode(),
+    np.full(30, 3, '<i4').tobytes(),
+    np.full(30, -2, '<i4').tobytes(),
+])
+@pytest.mark.parametrize('key', [source.LABELS, source.PATHS])
+def test_damaged_tables(labelled, converted, key, value):
+    put(converted, key, value)
+    with pytest.raises(ValueError, match=f'damaged: .*{key.decode()}'):
+        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+    # other names of equal number are names; everything else does not fit
+    if key == source.PATHS and value and value.startswith(b'["a.png"'):
+        return
+    with pytest.raises(ValueError, match='paths or labels.*damaged'):
+        ImageFolder(str(converted))
+
+
+def is_read_ahead(path):
+    """Whether the kernel reads more of a mapped file than is asked for."""
+    with open('/proc/self/smaps') as file:
+        lines = file.read().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.endswith(str(path)))
+    flags = next(line for line in lines[start:] if line.startswith('VmFlags'))
+    return 'rr' not in flags.split()  # 'random read advise'
+
+
+@pytest.mark.parametrize('fits', [True, False])
+def test_no_readahead_beyond_memory(converted, monkeypatch, fits):
+    pages = os.path.getsize(converted) // os.sysconf('SC_PAGE_SIZE')
+    sysconf = os.sysconf
+    monkeypatch.setattr(
+        os, 'sysconf', lambda name:
+        (2 * pages - 1 + fits if name == 'SC_PHYS_PAGES' else sysconf(name)))
+    data = ImageFolder(str(converted), pipeline=LOAD)
+    assert data[7]['img'].shape == (20, 24, 3)
+    assert is_read_ahead(converted) == fits
 
 
 def test_damaged_record(labelled, converted):

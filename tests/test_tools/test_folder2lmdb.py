@@ -1,6 +1,7 @@
 """tools/dataset_converters/folder2lmdb.py as a user calls it."""
 import os
 import os.path as osp
+import re
 import subprocess
 import sys
 
@@ -42,10 +43,42 @@ def test_convert_and_measure(pictures, tmp_path):
     assert '8 pictures, 2 classes, read back and checked' in done.stdout
     assert 'copying: 100%' in done.stderr and 'checking' in done.stderr
     assert len(ImageFolder(str(target))) == 8
-    done = run_tool('benchmarks/measure_loading.py', pictures, target,
-                    '--workers', 1, '--repeat', 1, '--cold')
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count('8 pictures, opened in') == 2
+    for options in (('--workers', 1, '--cold'), ('--workers', 0, '--raw')):
+        done = run_tool('benchmarks/measure_loading.py', pictures, target,
+                        '--repeat', 2, *options)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        assert len(lines) == 2
+        for line, root in zip(lines, (pictures, target)):
+            rates = re.fullmatch(
+                rf'{re.escape(str(root))}: 8 pictures, opened in [\d.]+ s, '
+                r'(\d+) pictures/s \((\d+) to (\d+)\)', line)
+            median, low, high = map(int, rates.groups())
+            assert 0 < low <= median <= high
+
+
+def test_files_are_dropped_from_the_cache(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(osp.join(TOOLS, 'benchmarks'))
+    import measure_loading
+    path = tmp_path / 'file'
+    path.write_bytes(os.urandom(1 << 20))
+
+    def cached():
+        with open(path, 'rb') as file:
+            # RWF_NOWAIT reads from the cache, or not at all
+            try:
+                return os.preadv(file.fileno(), [bytearray(1 << 20)], 0,
+                                 os.RWF_NOWAIT)
+            except BlockingIOError:
+                return 0
+            except OSError:
+                pytest.skip('the file system cannot tell what is cached')
+
+    measure_loading.remember([path])
+    if cached() < 1 << 20:
+        pytest.skip('the file system keeps nothing in the page cache')
+    measure_loading.forget([path])
+    assert cached() < 1 << 20
 
 
 def test_errors_are_one_line(pictures, tmp_path):

@@ -1,27 +1,69 @@
 """Measure how many pictures per second a folder, list or LMDB file yields.
 
---cold asks the kernel to forget the files' contents first, as far as it lets
-a user do that; a disk's or a host's own cache stays warm.
+Sources take turns, in random order of the pictures, which were read once
+before. --cold has the kernel forget the files' contents before each round,
+--drop-caches everything it keeps, folders and inodes too, for all programs
+(needs root). A disk's or a host's own cache stays warm.
 """
 import argparse
 import os
-import os.path as osp
+import statistics
 import time
 
 from torch.utils.data import DataLoader
 
 import caco_ext  # noqa: F401
 from caco_ext.datasets import EpochSeededSampler, ImageFolder
+from caco_ext.datasets.lmdb_source import close_all
 
 
-def forget(path):
-    """Drop a file from the page cache.
+def files_of(root, data):
+    """The files behind a data set.
 
     Args:
-        path (str): The file.
+        root (str): Its data_root.
+        data (ImageFolder): The data set.
+
+    Returns:
+        list[str]: Paths.
     """
-    with open(path, 'rb') as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if data.lmdb:
+        return [root]
+    return [data.get_data_info(i)['img_path'] for i in range(len(data))]
+
+
+def remember(paths):
+    """Bring files into the page cache.
+
+    Args:
+        paths (list[str]): The files.
+    """
+    for path in paths:
+        with open(path, 'rb') as file:
+            while file.read(1 << 20):
+                pass
+
+
+def forget(paths, everything=False):
+    """Drop files from the page cache.
+
+    Args:
+        paths (list[str]): The files.
+        everything (bool): Empty all of the kernel's caches instead. Defaults
+            to False.
+
+    Raises:
+        PermissionError: If ``everything`` is for root only.
+    """
+    close_all()  # what is mapped would stay
+    os.sync()  # what is not written yet would stay
+    if everything:
+        with open('/proc/sys/vm/drop_caches', 'w') as file:
+            file.write('3')
+        return
+    for path in paths:
+        with open(path, 'rb') as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def count(batch):
@@ -44,9 +86,11 @@ def get_parser():
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data_root', nargs='+', help='what to read')
-    parser.add_argument('--workers', type=int, default=2)
-    parser.add_argument('--repeat', type=int, default=3)
+    parser.add_argument(
+        '--workers', type=int, default=2, help='0: read in this process')
+    parser.add_argument('--repeat', type=int, default=3, help='rounds')
     parser.add_argument('--cold', action='store_true')
+    parser.add_argument('--drop-caches', action='store_true')
     parser.add_argument(
         '--raw', action='store_true', help='read the bytes, do not decode')
     return parser
@@ -67,38 +111,49 @@ def read_bytes(results):
     return results
 
 
+def measure(loader):
+    """Read all pictures once.
+
+    Args:
+        loader (DataLoader): Its batches are their numbers of pictures.
+
+    Returns:
+        float: Pictures per second; workers start in that time.
+    """
+    start = time.perf_counter()
+    total = sum(loader)
+    return total / (time.perf_counter() - start)
+
+
 def main():
     """Measure and print a line per source."""
     args = get_parser().parse_args()
     pipeline = [read_bytes] if args.raw else [dict(type='LoadImage')]
+    sources = []
     for root in args.data_root:
         start = time.perf_counter()
         data = ImageFolder(root, pipeline=pipeline)
         opened = time.perf_counter() - start
-        sampler = EpochSeededSampler(data, seed=0)
         loader = DataLoader(
             data,
             64,
-            sampler=sampler,
+            sampler=EpochSeededSampler(data, seed=0),
             num_workers=args.workers,
             collate_fn=count)
-        rates = []
-        for epoch in range(args.repeat):
-            sampler.set_epoch(epoch)
-            if args.cold:
-                paths = [root] if osp.isfile(root) and data.lmdb else [
-                    data.get_data_info(i)['img_path']
-                    for i in range(len(data))
-                ]
-                os.sync()
-                for path in paths:
-                    forget(path)
-            start = time.perf_counter()
-            total = sum(loader)
-            rates.append(total / (time.perf_counter() - start))
-        print(f'{root}: {len(data)} pictures, opened in {opened:.2f} s, '
-              f'{max(rates):.0f} pictures/s (' +
-              ', '.join(f'{rate:.0f}' for rate in rates) + ')')
+        paths = files_of(root, data)
+        remember(paths)
+        sources.append((root, opened, loader, paths, []))
+    for epoch in range(args.repeat):
+        # the other way round every second time, against drifts
+        for _, _, loader, paths, rates in sources[::(-1)**epoch]:
+            loader.sampler.set_epoch(epoch)
+            if args.cold or args.drop_caches:
+                forget(paths, args.drop_caches)
+            rates.append(measure(loader))
+    for root, opened, loader, _, rates in sources:
+        print(f'{root}: {len(loader.dataset)} pictures, opened in '
+              f'{opened:.2f} s, {statistics.median(rates):.0f} pictures/s '
+              f'({min(rates):.0f} to {max(rates):.0f})')
 
 
 if __name__ == '__main__':

@@ -1,7 +1,8 @@
 """Copy the pictures of a folder or a list into one LMDB file.
 
 The file serves as data_root of ImageFolder and PhotoPatches. Interrupted, the
-same command resumes; at the end everything is read back and checked.
+same command resumes, or begins anew where a picture has changed meanwhile; at
+the end everything is read back and checked.
 """
 
 from caco_ext.datasets.lmdb_writer import LMDBWriter
