@@ -9,7 +9,7 @@ ROOT = osp.dirname(osp.abspath(__file__))
 # What openmim and mmengine look for in `.mim` of an installed package.
 MIM_EXTENSION = ('configs', 'tools', 'model-index.yml')
 # These work on a clone, not on an installed package.
-CLONE_ONLY = ('setup_env.sh', 'run_tests.sh', 'quickstart.sh')
+CLONE_ONLY = ('setup_env.sh', 'build_mmcv.sh', 'run_tests.sh', 'quickstart.sh')
 
 
 def read(*path: str) -> str:

@@ -12,6 +12,14 @@ from .compat.versions import PACKAGES, installed_version
 from .version import __version__
 
 ROOT = osp.dirname(osp.abspath(__file__))
+# What training does without, and what it is for.
+OPTIONAL = {
+    'plotly': 'reports as a page',
+    'umap-learn': 'embeddings by UMAP',
+    'onnx': 'export to ONNX',
+    'onnxruntime': 'its check',
+    'safetensors': 'files that end in .safetensors',
+}
 
 
 class Finding(NamedTuple):
@@ -40,8 +48,11 @@ def _hosts() -> Finding:
         version = installed_version(host)
         if version is not None:
             return Finding('ok', f'host: {host} {version}')
-    return Finding('wrong', 'no host is installed: no config can train',
-                   'pip install mmselfsup==1.0.0 mmcls==1.0.0rc6')
+    return Finding(
+        'wrong', 'no host is installed: no config can train',
+        'pip install mmselfsup==1.0.0 mmcls==1.0.0rc6, or mmpretrain==1.2.0, '
+        'or onedl-mmpretrain==1.3.6; in a clone: bash tools/setup_env.sh '
+        '--host mmselfsup, mmpretrain or onedl')
 
 
 def _configs() -> Finding:
@@ -133,10 +144,21 @@ def _cache() -> Finding:
     return Finding('ok', f'cache: {folder}')
 
 
+def _optional() -> Finding:
+    versions = {name: installed_version(name) for name in OPTIONAL}
+    text = 'optional: ' + ', '.join(
+        f'{name} {version or "is not installed"} ({OPTIONAL[name]})'
+        for name, version in versions.items())
+    missing = [name for name, version in versions.items() if version is None]
+    if missing:
+        return Finding('note', text, f'pip install {" ".join(missing)}')
+    return Finding('ok', text)
+
+
 # In this order: the later ones import what the earlier ones look at.
 CHECKS: List[Callable[[], Finding]] = [
     _versions, _hosts, _configs, _bases, _registered, _operators, _device,
-    _cache
+    _cache, _optional
 ]
 
 

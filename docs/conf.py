@@ -4,6 +4,10 @@ import os.path as osp
 import re
 import sys
 
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.util import logging
+
 HERE = osp.dirname(osp.abspath(__file__))
 ROOT = osp.dirname(HERE)
 sys.path.insert(0, ROOT)
@@ -16,6 +20,8 @@ release = __version__
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 exclude_patterns = ['_build', 'README.md']
 html_theme = 'furo'
+# Sphinx' own way asks a network for a script in every page.
+html_math_renderer = 'mathml'
 myst_enable_extensions = ['dollarmath', 'colon_fence']
 myst_heading_anchors = 3
 # Docstrings name types of other packages, which have their own sites.
@@ -59,6 +65,39 @@ def copy_method_pages():
         if not osp.isfile(page) or open(page, encoding='utf-8').read() != text:
             with open(page, 'w', encoding='utf-8') as file:
                 file.write(text)
+
+
+def mathml(node, display):
+    """Formula of a page as MathML, which browsers draw without a script."""
+    # The converter does not know this one.
+    tex = re.sub(r'\\arg(?![a-zA-Z])', r'\\operatorname{arg}', node.astext())
+    drawn = convert(tex, display=display)
+    for unknown in re.findall(r'>(\\[a-zA-Z]+)<', drawn):
+        logging.getLogger('docs').warning(
+            'latex2mathml does not know %s', unknown, location=node)
+    return drawn
+
+
+def visit_math(self, node):
+    self.body.append(mathml(node, 'inline'))
+    raise nodes.SkipNode
+
+
+def visit_displaymath(self, node):
+    # The theme lets it scroll where it is too wide; never up and down.
+    self.body.append(
+        self.starttag(
+            node,
+            'div',
+            CLASS='math notranslate',
+            STYLE='overflow-y: hidden; padding: 0.4em 0'))
+    self.body.append(mathml(node, 'block') + '</div>\n')
+    raise nodes.SkipNode
+
+
+def setup(app):
+    app.add_html_math_renderer('mathml', (visit_math, None),
+                               (visit_displaymath, None))
 
 
 copy_method_pages()

@@ -1,9 +1,24 @@
 """What every test needs."""
+import importlib.util
 import signal
+from pathlib import Path
 
 import pytest
 from mmengine.visualization import Visualizer
 
+from .visualization.browser import CHROMIUM
+
+ROOT = Path(__file__).parents[1]
+# Files that are left out, and what of: a browser is no Python package, and
+# umap-learn is optional. The last lines of a run name them.
+LEFT_OUT = {
+    ROOT / 'tests/visualization' / name: need
+    for name, there, need in (
+        ('test_in_browser.py', CHROMIUM, 'Chromium: apt-get install chromium'),
+        ('test_umap.py', importlib.util.find_spec('umap'),
+         'umap-learn: pip install -r requirements/look.txt'),
+    ) if not there
+}
 # Files that take minutes, with few tests: were they the last, one worker would
 # wait for the other.
 LONG = ('test_benchmarks.py', 'test_commands.py', 'test_compare_methods.py',
@@ -14,6 +29,16 @@ LONG = ('test_benchmarks.py', 'test_commands.py', 'test_compare_methods.py',
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    asked = [(config.invocation_params.dir / arg.partition('::')[0]).resolve()
+             for arg in config.args]
+    for path, need in LEFT_OUT.items():
+        # Who names the file itself gets it, and its errors.
+        if any(place in path.parents for place in asked):
+            terminalreporter.write_line(
+                f'not run: {path.relative_to(ROOT)} needs {need}')
 
 
 def with_subclasses(cls):

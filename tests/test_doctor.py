@@ -1,8 +1,12 @@
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from caco_ext import doctor
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_missing_configs(monkeypatch, tmp_path):
@@ -33,7 +37,29 @@ def test_start_up_file_of_another_installation(monkeypatch, tmp_path):
 
 def test_missing_host(monkeypatch):
     monkeypatch.setattr(doctor, 'installed_version', lambda name: None)
-    assert 'mmselfsup==1.0.0' in doctor._hosts().fix
+    fix = doctor._hosts().fix
+    for host in ('mmselfsup', 'mmpretrain', 'onedl'):
+        assert host in fix
+    # the versions that tools/setup_env.sh installs
+    lines = [
+        line for path in (ROOT / 'requirements').rglob('*.txt')
+        for line in path.read_text().splitlines()
+    ]
+    pins = re.findall(r'[\w-]+==[\w.]+', fix)
+    assert len(pins) == 4 and set(pins) <= set(lines)
+
+
+@pytest.mark.parametrize('absent', [(), ('umap-learn', ), ('plotly', 'onnx')])
+def test_optional_packages(monkeypatch, absent):
+    there = {name: '1.2' for name in doctor.OPTIONAL if name not in absent}
+    monkeypatch.setattr(doctor, 'installed_version', there.get)
+    finding = doctor._optional()
+    assert finding.state == ('note' if absent else 'ok')
+    for name, use in doctor.OPTIONAL.items():
+        version = 'is not installed' if name in absent else '1.2'
+        assert f'{name} {version} ({use})' in finding.what
+    fix = ' '.join(['pip install', *absent])
+    assert finding.fix == (fix if absent else None)
 
 
 def test_foreign_class_of_the_same_name(monkeypatch):

@@ -18,6 +18,14 @@ from .test_tools.conftest import write_config
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 QUICK_START = 'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py'
+# What the source distribution has at its top, and nothing else.
+SOURCES = {
+    'LICENSE', 'MANIFEST.in', 'PKG-INFO', 'README.md', 'caco_ext',
+    'caco_ext.egg-info', 'configs', 'docs', 'model-index.yml',
+    'pyproject.toml', 'requirements', 'setup.cfg', 'setup.py', 'tests', 'tools'
+}
+# Scripts that need the rest of a clone.
+CLONE_ONLY = {'build_mmcv.sh', 'quickstart.sh', 'run_tests.sh', 'setup_env.sh'}
 PIP = (sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q')
 OFFLINE = ('--no-deps', '--no-index', '--no-build-isolation')
 
@@ -94,6 +102,10 @@ def wheel(clone, tmp_path_factory):
     with tarfile.open(archive) as f:
         names = f.getnames()
     assert not [n for n in names if '/.mim' in n or '__pycache__' in n]
+    assert {n.split('/')[1] for n in names if '/' in n} == SOURCES
+    assert not [
+        n for n in names if '/docs/_build' in n or '/docs/methods' in n
+    ]
     run(*PIP, 'wheel', *OFFLINE, '-w', folder, archive, cwd=folder)
     return next(folder.glob('*.whl'))
 
@@ -114,22 +126,31 @@ def editable(clone, tmp_path_factory):
     return python, site
 
 
-def test_wheel_carries_what_openmim_needs(wheel):
+def test_wheel_carries_what_openmim_needs_and_nothing_else(wheel, clone):
     with zipfile.ZipFile(wheel) as f:
         names = set(f.namelist())
         metadata = f.read('caco_ext-0.1.0.dist-info/METADATA').decode()
-    configs = [
-        osp.relpath(osp.join(folder, name), ROOT)
-        for folder, _, files in os.walk(osp.join(ROOT, 'configs'))
-        for name in files if not name.endswith('.pyc')
-    ]
-    assert len(configs) > 5
-    for name in [*configs, 'tools/train.py', 'model-index.yml']:
-        assert f'caco_ext/.mim/{name}' in names
-    # It works on a clone only.
-    assert 'caco_ext/.mim/tools/setup_env.sh' not in names
-    assert {'caco_ext_startup.py', 'caco_ext_startup.pth'} <= names
-    assert not [n for n in names if n.startswith(('tests', 'configs'))]
+    files = {
+        folder: {
+            str(path.relative_to(clone))
+            for path in (clone / folder).rglob('*')
+            if path.is_file() and path.suffix != '.pyc'
+        }
+        for folder in ('caco_ext', 'configs', 'tools')
+    }
+    scripts = {n for n in files['tools'] if osp.basename(n) not in CLONE_ONLY}
+    assert len(files['tools']) == len(scripts) + len(CLONE_ONLY)
+    # The build leaves links of an editable installation in the clone.
+    package = {n for n in files['caco_ext'] if '/.mim/' not in n}
+    for_mim = {*files['configs'], *scripts, 'model-index.yml'}
+    assert len(package) > 50 and len(for_mim) > 50
+    parts = ('METADATA', 'RECORD', 'WHEEL', 'top_level.txt',
+             'licenses/LICENSE')
+    assert names == {
+        *package, *(f'caco_ext/.mim/{name}' for name in for_mim),
+        'caco_ext_startup.py', 'caco_ext_startup.pth',
+        *(f'caco_ext-0.1.0.dist-info/{part}' for part in parts)
+    }
     required = [
         x.partition(': ')[2] for x in metadata.splitlines()
         if x.startswith('Requires-Dist')

@@ -5,13 +5,17 @@ A comment directly before a block says how it is kept right:
     <!-- run by tests/a.py::test_b, tests/c.py::test_d -->
     <!-- not run: why -->
 
-Without one ``test_commands.py`` executes the block.
+Without one ``test_commands.py`` executes the block. A command in the running
+text or a table is one that a block has, one that a test of such a comment
+starts, or one of which a comment on some page says
+
+    <!-- not run (its first words): why -->
 """
 import ast
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import Dict, List, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 # docs/methods is made of the pages beside the configs.
@@ -26,8 +30,13 @@ SHELL = ('sh', 'bash', 'shell', 'console')
 BLOCK = re.compile(
     r'(?:^ *<!--((?:(?!-->).)*)-->\n)?'
     r'^( *)(`{3,}|~{3,})(\w+)[^\n]*\n(.*?)^ *\3 *$', re.M | re.S)
+# All of them, also without a language, and comments.
+FENCED = re.compile(r'^( *)(`{3,}|~{3,}).*?^ *\2 *$|^ *<!--.*?-->',
+                    re.M | re.S)
 MARKER = re.compile(r'^ *<!--\s*(run by|not run)\b(.*?)-->', re.M | re.S)
-INLINE = re.compile(r'`((?:\w+=\S+ )*(?:python|bash|mim) [^`]+)`')
+REASON = re.compile(r'^ *<!--\s*not run \((.*?)\):(.*?)-->', re.M | re.S)
+# Any word that could be a program, and more words; not `lr = 1` or `a is ...`.
+INLINE = re.compile(r'(?:\w+=\S+ )*[a-z][\w./-]* (?!=)(?!.*\.\.\.).+')
 PROGRAM = re.compile(r'(?:^|\s)(?:(?:\S*/)?python(?: -m)?|bash|(?=mim ))'
                      r' ?([^\s-]\S*)')
 
@@ -102,14 +111,38 @@ def commands(block: Block) -> List[str]:
 
 
 def program(command: str) -> str:
-    """What a command starts: a script's path, a module, or 'mim'."""
+    """What a command starts: a script's path, a module, or 'mim'. For other
+    programs, which do many things, it is the whole command."""
     match = PROGRAM.search(command)
-    return match[1] if match else command.split()[0]
+    if match:
+        return match[1]
+    first = command.split()[0]
+    return first if first.endswith(('.py', '.sh')) else command
+
+
+def same_program(a: str, b: str) -> bool:
+    """Whether two programs are one; the text may leave out the folder."""
+    return a == b or ('/' not in b and Path(a).name == b)
+
+
+def options(command: str) -> set:
+    """Names of the options of a command."""
+    return set(re.findall(r'(?<= )--[a-z][\w-]*', command))
 
 
 def inline_commands(page: Path) -> List[str]:
     """Commands in the running text and the tables of a page."""
-    return INLINE.findall(BLOCK.sub('', page.read_text()))
+    text = FENCED.sub('', page.read_text())
+    spans = [' '.join(one.split()) for one in re.findall('`([^`]+)`', text)]
+    return [one for one in spans if INLINE.fullmatch(one)]
+
+
+def reasons(page: Path) -> Dict[str, str]:
+    """{first words: why} of the commands in the text that nothing runs."""
+    return {
+        ' '.join(start.split()): ' '.join(why.split())
+        for start, why in REASON.findall(page.read_text())
+    }
 
 
 def marked_tests(page: Path) -> List[str]:
@@ -179,12 +212,20 @@ def source_of(test: str) -> str:
     return '\n'.join(known[one] for one in sorted(used))
 
 
+def names(source: str, word: str) -> bool:
+    """Whether a source has a word or an option."""
+    return bool(re.search(rf'(?<![\w-]){re.escape(word)}(?![\w-])', source))
+
+
 def runs(test: str, program: str) -> bool:
     """Whether a test starts a program: its source names it, and the host
     whose program it is."""
     source = source_of(test)
-    if re.search(r'\bmark\.skip|\bskip\(|importorskip', source):
+    if re.search(r'\bmark\.skip|\bskip\(|importorskip\(', source):
         return False
+    if ' ' in program:  # all words of a command, in any order
+        words = [word for word in program.split() if re.search(r'\w', word)]
+        return all(names(source, word) for word in words)
     words = re.findall(r'site-packages/(\w+)/', program)
     name = Path(program).name
     # Each task of the benchmarks has a run.sh.

@@ -83,7 +83,7 @@ def clone(tmp_path_factory):
         path.write_text(text)
 
     as_user(
-        clone, f'python tools/train.py {QUICK_START} --work-dir '
+        clone, f'python tools/train.py {QUICK_START} --harvest --work-dir '
         'work_dirs/quickstart --cfg-options train_cfg.max_epochs=15 '
         'default_hooks.checkpoint.interval=15 '
         'default_hooks.setup_check.allow_cut_schedule=False')

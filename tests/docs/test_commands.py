@@ -1,19 +1,29 @@
 """Every command and snippet of the documentation is executed, here or by the
 test that it names, or says why not."""
 import ast
+import json
 import re
 import runpy
 import shlex
+import subprocess
 import sys
+import time
+from urllib.request import urlopen
 
 import pytest
 import torch
 
 from .blocks import (PAGES, ROOT, SHELL, commands, inline_commands,
-                     marked_tests, program, read_blocks, runs)
+                     marked_tests, names, options, program, read_blocks,
+                     reasons, runs, same_program, source_of)
 from .conftest import METHODS, QUICK_START, as_user
 
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
+REASONS = {
+    start: why
+    for page in PAGES
+    for start, why in reasons(page).items()
+}
 PRESET = f'{METHODS}/caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py'
 # What stands for a file of the reader's. Other such words (SRC.pth.tar,
 # CHECKPOINT, FOLDER, ...) are names of files in the clone of the tests.
@@ -68,6 +78,44 @@ def test_shell(block, clone, in_clone):
             path = clone / words[words.index(option) + 1]
             assert path.stat().st_size > 1000, path
             assert path.stat().st_mtime_ns != before.get(path), path
+
+
+def test_trainer_draws_at_its_end(clone):
+    """The run of the clone was made with --harvest."""
+    folder = clone / 'work_dirs/quickstart'
+    for name in ('report.html', 'curves.png', 'neighbours.png',
+                 'backbone_epoch_15.pth'):
+        assert (folder / name).stat().st_size > 10000, name
+
+
+def test_tensorboard_shows_the_run(clone, tmp_path):
+    with open(tmp_path / 'said', 'w') as said:
+        process = subprocess.Popen([
+            sys.executable, '-m', 'tensorboard.main', '--logdir', 'work_dirs',
+            '--port', '0', '--load_fast', 'false'
+        ],
+                                   cwd=clone,
+                                   stdout=said,
+                                   stderr=said)
+    try:
+        for _ in range(200):
+            time.sleep(0.3)
+            text = (tmp_path / 'said').read_text()
+            assert process.poll() is None, text
+            address = re.search(r'at (http://\S+)', text)
+            if address is None:
+                continue
+            with urlopen(f'{address[1]}data/plugin/scalars/tags') as answer:
+                tags = json.load(answer)
+            if any(run.startswith('quickstart/') for run in tags):
+                break
+        else:
+            raise AssertionError(text)
+    finally:
+        process.kill()
+        process.wait()
+    run, = (run for run in tags if run.startswith('quickstart/'))
+    assert {'loss', 'knn/top1'} <= tags[run].keys()
 
 
 def is_config(block):
@@ -145,17 +193,43 @@ def test_wrong_comments_are_found():
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_commands_in_the_text_are_run_somewhere(page):
-    settled = {
-        program(command)
-        for block in BLOCKS
+    settled = [
+        command for block in BLOCKS
         if block.language in SHELL and (block.executed or block.reason)
         for command in commands(block)
-    }
+    ]
     tests = {test for each in PAGES for test in marked_tests(each)}
     for command in inline_commands(page):
-        name = program(command)
-        assert name in settled or any(runs(test, name) for test in tests), \
-            f'{command}: nothing that a page names runs {name}'
+        name, wanted = program(command), options(command)
+        assert any(
+            same_program(program(other), name) and wanted <= options(other)
+            for other in settled) or any(
+                runs(test, name) and all(
+                    names(source_of(test), option) for option in wanted)
+                for test in tests) or any(
+                    f'{command} '.startswith(f'{start} ')
+                    for start in REASONS), \
+            f'nothing that a page names runs {command}'
+
+
+def test_reasons_are_for_commands_of_the_text():
+    there = [command for page in PAGES for command in inline_commands(page)]
+    for start, why in REASONS.items():
+        assert len(why.split()) > 2, start
+        assert any(f'{command} '.startswith(f'{start} ')
+                   for command in there), f'no page has {start}'
+
+
+def test_commands_in_the_text_are_seen(tmp_path):
+    page = tmp_path / 'page.md'
+    page.write_text('`pip install .`, or `A=1 tool x`, not `lr = 1`, `pip`, '
+                    '`--flag 3`, `(0, 1)` and `that is ...`; `plot.py\n--all`.'
+                    '\n\n<!-- not run (tool x): nobody has it -->\n')
+    assert inline_commands(page) == [
+        'pip install .', 'A=1 tool x', 'plot.py --all'
+    ]
+    assert reasons(page) == {'tool x': 'nobody has it'}
+    assert same_program('tools/plot.py', program('plot.py --all'))
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
@@ -171,10 +245,14 @@ def test_tools_options_and_configs_exist(page):
         for config in re.findall(r'(?<=\s)configs/\S+\.py', command):
             assert (ROOT / config).is_file(), config
         script = program(command)
-        if not script.endswith(('.py', '.sh')) or 'site-packages' in script:
+        if ' ' in script or 'site-packages' in script or \
+                not script.endswith(('.py', '.sh')):
             continue
         # TASK stands for each of several folders.
-        tools = list(ROOT.glob(script.replace('TASK', '*')))
+        script = script.replace('TASK', '*')
+        tools = list(ROOT.glob(script))
+        if '/' not in script:
+            tools += (ROOT / 'tools').rglob(script)
         assert tools, command
         # compare_methods.sh hands its options on to compare_methods.py.
         tools += [tool.with_suffix('.py') for tool in tools]

@@ -26,10 +26,14 @@ addEventListener('load', async () => {
   const plots = {}, thumbs = {};
   for (const plot of document.querySelectorAll('.plot')) {
     const title = plot.parentElement.querySelector('h3').textContent;
-    plots[title] = plot.querySelectorAll('.js-line, .point').length;
-    if (!plot.dataset.sheet) continue;
+    // a legend has the same marks, also where nothing is drawn
+    const marks = [...plot.querySelectorAll('.cartesianlayer .js-line,' +
+                                            '.cartesianlayer .point')];
+    // charts of two runs may have the same title: the emptier one counts
+    plots[title] = Math.min(marks.length, plots[title] ?? Infinity);
+    if (!plot.dataset.sheet || !marks.length) continue;
     // a call of Plotly.Fx.hover would tell nobody
-    const box = plot.querySelector('.point').getBoundingClientRect();
+    const box = marks[0].getBoundingClientRect();
     plot.querySelector('.nsewdrag').dispatchEvent(
       new MouseEvent('mousemove', {bubbles: true,
         clientX: box.x + box.width / 2, clientY: box.y + box.height / 2}));
@@ -73,6 +77,7 @@ def visit(page, folder, widths=(400, 1600), timeout=240):
         'plots'' titles, 'thumbs' after a hover, 'empty' pictures, 'least'
         width of a picture or plot, 'whole' width, addresses 'asked' for.
     """
+    assert CHROMIUM, 'there is no Chromium: apt-get install chromium'
     text = page.read_text(encoding='utf-8')
     text = text.replace('<head>', '<head>' + BEFORE, 1)
     head, _, tail = text.rpartition('</body>')

@@ -1,8 +1,11 @@
-"""Fixtures of other folders."""
+"""Fixtures of other folders, and files that need what may be absent."""
+from pathlib import Path
+
+from tests.conftest import LEFT_OUT
 from tests.datasets.conftest import labelled
-from tests.visualization.browser import CHROMIUM
+from tests.test_tools.conftest import call_tool, trained
 
-__all__ = ['labelled']
+__all__ = ['call_tool', 'labelled', 'trained']
 
-# A browser is no Python package, so it cannot be a requirement of the tests.
-collect_ignore = [] if CHROMIUM else ['test_in_browser.py']
+HERE = Path(__file__).parent
+collect_ignore = [str(path) for path in LEFT_OUT if path.parent == HERE]
