@@ -5,6 +5,7 @@ from .embedding import embed, embedding_chart
 from .loading import load_model
 from .looking import look
 from .neighbours import find_neighbours, neighbours_gallery
+from .open_run import open_features
 from .report import write_report
 from .run_features import RunFeatures
 from .run_logs import RunLog, read_run
@@ -14,6 +15,6 @@ from .views import make_views, views_gallery
 __all__ = [
     'RunFeatures', 'RunLog', 'draw_charts', 'draw_gallery', 'draw_run',
     'embed', 'embedding_chart', 'find_neighbours', 'knn_chart', 'load_model',
-    'look', 'loss_chart', 'make_views', 'neighbours_gallery', 'read_run',
-    'scalar_charts', 'views_gallery', 'write_report'
+    'look', 'loss_chart', 'make_views', 'neighbours_gallery', 'open_features',
+    'read_run', 'scalar_charts', 'views_gallery', 'write_report'
 ]

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from caco_ext.ops.spread import effective_rank
+from .bank_reading import drift_chart, read_memory, serves_positives
 from .embedding import NAMES, embed
-from .loading import read_checkpoint
 from .panels import BLUE, GREEN, GREY, Chart, Note, Panel, Series, Table
 from .run_features import RunFeatures
 from .run_logs import RunLog
@@ -16,25 +16,6 @@ from .run_logs import RunLog
 # Columns that are drawn among the features, at most.
 DRAWN = 2000
 BINS = 40
-
-
-def read_memory(checkpoint: str) -> Dict[str, Tensor]:
-    """Read what a checkpoint keeps of the memory, and nothing else.
-
-    Args:
-        checkpoint (str): A checkpoint of a run.
-
-    Returns:
-        dict[str, Tensor]: Buffers by name: 'columns' (C, K), of a learnable
-        bank also 'positives' (K, ) and others; empty without a memory.
-    """
-    content = read_checkpoint(checkpoint)
-    prefix = 'memory.'
-    return {
-        name[len(prefix):]: value.clone()
-        for name, value in content.get('state_dict', content).items()
-        if name.startswith(prefix)
-    }
 
 
 def memory_panels(log: RunLog,
@@ -50,15 +31,18 @@ def memory_panels(log: RunLog,
     Returns:
         list[Panel]: Panels, or a note on why there is none.
     """
-    memory = read_memory(features.checkpoint)
+    memory = read_memory(features.content)
     if 'columns' not in memory:
-        return [Note('This method has no memory.')]
+        return [
+            Note('The checkpoint holds no memory: neither one of this '
+                 'package nor the queue of a MoCo.')
+        ]
     columns = memory['columns'].float()
     return [
         memory_table(memory),
-        positives_chart(memory),
+        positives_chart(memory, serves_positives(log, memory)),
         norms_chart(columns),
-        drift_chart(log),
+        *([drift_chart(log)] if 'velocity' in memory else []),
         among_features(features, columns, memory.get('positives'), method)
     ]
 
@@ -94,19 +78,30 @@ def memory_table(memory: Dict[str, Tensor]) -> Table:
     return Table('The memory in numbers', ('', ''), rows)
 
 
-def positives_chart(memory: Dict[str, Tensor]) -> Panel:
+def positives_chart(memory: Dict[str, Tensor],
+                    serves: Optional[bool] = None) -> Panel:
     """How often each column was a positive, the busiest first.
 
     Args:
         memory (dict[str, Tensor]): Of :func:`read_memory`.
+        serves (bool, optional): Of :func:`serves_positives`. Defaults to
+            None: not known.
 
     Returns:
-        Chart | Note: A note where columns are negatives only.
+        Chart | Note: A note where none was counted.
     """
     counts = memory.get('positives')
     if counts is None or not counts.any():
-        return Note('Columns of this memory serve as negatives only; none is '
-                    'ever a positive.')
+        negatives = ('columns of this memory serve as negatives only; none is '
+                     'ever a positive')
+        begun = ('the counts begin anew with each epoch, and this checkpoint '
+                 'has none yet')
+        text = {
+            False: negatives,
+            True: begun,
+            None: f'either {negatives}, or {begun}'
+        }[serves]
+        return Note(f'No positives are counted: {text}.')
     ordered = counts.sort(descending=True).values.double()
     # a point for each of 65536 columns would only make the page slow
     places = np.unique(np.linspace(0, len(ordered) - 1, 500).astype(int))
@@ -137,40 +132,6 @@ def norms_chart(columns: Tensor) -> Chart:
     centres = (edges[1:] + edges[:-1]) / 2
     return Chart('Norms of the columns', 'norm', 'columns',
                  [Series(centres.tolist(), counts.tolist(), kind='bars')])
-
-
-def drift_chart(log: RunLog) -> Panel:
-    """How far the columns turned in an epoch, between checkpoints.
-
-    Args:
-        log (RunLog): The run; its ``epoch_*.pth`` are compared.
-
-    Returns:
-        Chart | Note: A note where fewer than two are left.
-    """
-    before: Optional[Tensor] = None
-    last, x, mean, most = 0, [], [], []
-    for epoch, path in log.checkpoints().items():
-        columns = read_memory(path).get('columns')
-        if columns is None:
-            continue
-        now = F.normalize(columns.float(), dim=0)
-        if before is not None and before.shape == now.shape:
-            cosines = (before * now).sum(0).clamp(-1, 1)
-            angles = cosines.arccos().rad2deg() / (epoch - last)
-            x.append((epoch + last) / 2)
-            mean.append(float(angles.mean()))
-            most.append(float(angles.quantile(0.95)))
-        before, last = now, epoch
-    if not x:
-        return Note('The drift of the columns takes two checkpoints of the '
-                    'run, and fewer are left; default_hooks.checkpoint has '
-                    'interval and max_keep_ckpts.')
-    return Chart('Drift of the columns', 'epochs',
-                 'degrees per epoch, between checkpoints', [
-                     Series(x, mean, 'mean of the columns'),
-                     Series(x, most, '95 % of the columns are below')
-                 ])
 
 
 def among_features(features: RunFeatures,
@@ -227,5 +188,6 @@ def among_features(features: RunFeatures,
         series,
         wide=True,
         note=f'Features behind the projector and normalised columns; '
-        f'{NAMES[method]}. The pointer shows the picture.',
+        f'{NAMES[method]}.',
+        hint='The pointer shows the picture.',
         thumbs=features.thumbs)

@@ -1,4 +1,6 @@
 """Charts of what runs logged: loss, accuracy, rates, speed, memory."""
+import os
+import os.path as osp
 from typing import Dict, List, Sequence, Tuple
 
 from .panels import BLUE, GREEN, GREY, PALETTE, Chart, Series
@@ -8,11 +10,12 @@ EPOCHS = 'epochs'
 # Charts by what their numbers are called; the rest gets one for each number.
 # Title, unit, names.
 GROUPS: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = (
-    ('Learning rates', '', ('lr', 'bank_lr')),
+    ('Learning rate of the network', '', ('lr', )),
+    ('Learning rate of the bank', '', ('bank_lr', )),
     ('Average of the key encoder', 'coefficient', ('ema_momentum', )),
     ('Speed', 'images per second', ('images_per_second', )),
     ('Time of a step', 'seconds', ('time', 'data_time')),
-    ('Memory', 'MiB', ('memory', 'host_memory')),
+    ('Memory of the process', 'MiB', ('memory', 'host_memory')),
     ('Probability of the positive', '', ('positive_probability', )),
     ('Spread of the features', 'standard deviation, 1 at most',
      ('feature_std', )),
@@ -21,8 +24,15 @@ GROUPS: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = (
     ('Norm of the bank', 'mean norm of a column', ('bank_norm', )),
     ('Columns used as positives', 'share in the epoch so far',
      ('columns_used', )),
+    ('Sent for the memory', 'MiB per step and process', ('memory_sent_mib', )),
     ('Gradient', 'norm', ('grad_norm', )),
 )
+# What several numbers of a chart are called in its legend.
+READABLE = dict(
+    time='whole step',
+    data_time='waiting for data',
+    memory='GPU',
+    host_memory='host')
 # Places in the run, and what other charts show.
 NO_SCALARS = ('epoch', 'iter', 'step', 'loss', 'base_lr', 'eta')
 
@@ -34,14 +44,18 @@ def labels(logs: Sequence[RunLog]) -> List[str]:
         logs (Sequence[RunLog]): The runs.
 
     Returns:
-        list[str]: '' for a single run, else the folder's name, or the whole
-        path where names are shared.
+        list[str]: '' for a single run, else as many of the last folders of
+        each path as tell all apart.
     """
     if len(logs) == 1:
         return ['']
-    names = [log.name for log in logs]
-    return names if len(
-        set(names)) == len(names) else [log.work_dir for log in logs]
+    paths = [osp.abspath(log.work_dir).split(os.sep) for log in logs]
+    for depth in range(1, max(map(len, paths)) + 1):
+        names = ['/'.join(path[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    # a folder that is named twice
+    return [f'{log.name} ({i})' for i, log in enumerate(logs, 1)]
 
 
 def _colour(i: int, count: int, alone: str) -> str:
@@ -84,11 +98,10 @@ def knn_chart(logs: Sequence[RunLog]) -> Chart:
         Chart: The chart.
     """
     series = []
-    suffix = ''
+    ks = sorted({log.knn_k for log in logs if log.knn and log.knn_k})
     for i, (log, label) in enumerate(zip(logs, labels(logs))):
         if not log.knn:
             continue
-        suffix = log.knn_name.partition('_k')[2] or suffix
         epochs, accuracies = log.knn_by_epoch()
         if log.untrained_knn is not None:
             series.append(
@@ -104,7 +117,9 @@ def knn_chart(logs: Sequence[RunLog]) -> Chart:
                     accuracies,
                     f'{label or "this run"}: {accuracies[-1]:.1f} %',
                     colour=_colour(i, len(logs), GREEN)))
-    title = f'kNN accuracy (k = {suffix})' if suffix else 'kNN accuracy'
+    title = 'kNN accuracy'
+    if ks:
+        title += f' (k = {", ".join(map(str, ks))})'
     return Chart(title, EPOCHS, 'top-1 accuracy [%]', series)
 
 
@@ -122,15 +137,25 @@ def _names(logs: Sequence[RunLog]) -> Dict[str, None]:
 def _group_chart(logs: Sequence[RunLog], title: str, unit: str,
                  names: Sequence[str]) -> Chart:
     series = []
-    for log, label in zip(logs, labels(logs)):
-        for name in names:
+    for i, (log, label) in enumerate(zip(logs, labels(logs))):
+        for n, name in enumerate(names):
             x, y = log.scalar(name)
-            if x:
-                what = name if len(names) > 1 or not label else ''
-                series.append(Series(x, y, f'{label} {what}'.strip()))
-    values = [y for one in series for y in one.y]
-    # rates of network and bank lie far apart, and a warm-up starts near zero
-    log = min(values) > 0 and max(values) > 30 * min(values)
+            if not x:
+                continue
+            what = READABLE.get(name, name) if len(names) > 1 else ''
+            # the colour tells the run, in all charts, whatever others lack
+            series.append(
+                Series(
+                    x,
+                    y,
+                    ' '.join(filter(None, (label, what))),
+                    colour=PALETTE[(i if label else n) % len(PALETTE)],
+                    dashed=bool(label) and n % 2 == 1))
+    # curves that would hide each other; one of them that falls to nearly
+    # zero, as a rate does, is read on a linear axis
+    tops = [max(one.y) for one in series]
+    log = min(y for one in series for y in one.y) > 0 and \
+        max(tops) > 30 * min(tops)
     return Chart(title, EPOCHS, unit, series, log)
 
 

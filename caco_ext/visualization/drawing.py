@@ -4,8 +4,8 @@ from typing import List, Optional
 
 from .curves import knn_chart, loss_chart
 from .neighbours import find_neighbours, neighbours_gallery
+from .open_run import open_features
 from .report import write_report
-from .run_features import RunFeatures
 from .run_logs import RunLog, read_run
 from .static import draw_charts, draw_gallery
 
@@ -61,17 +61,16 @@ def draw_run(work_dir: str,
     log = read_run(work_dir)
     charts = [loss_chart([log])] + ([knn_chart([log])] if log.knn else [])
     curves = draw_charts(charts, osp.join(work_dir, 'curves.png'))
-    checkpoint = checkpoint or log.checkpoint
-    if not checkpoint or not osp.isfile(checkpoint):
+    if not (osp.isfile(checkpoint) if checkpoint else log.checkpoint):
         raise FileNotFoundError(
             f'no checkpoint {checkpoint or "in " + work_dir}; name one with '
             f'--checkpoint ({curves} was drawn)')
     if log.config is None:
         raise FileNotFoundError('no config.py beside the scalars of '
                                 f'{work_dir} ({curves} was drawn)')
-    features = RunFeatures(log.cfg, checkpoint)
+    features = open_features(log, checkpoint)
     rows = find_neighbours(features, queries)
-    title = f'Nearest training pictures by {osp.basename(checkpoint)}'
+    title = f'Nearest training pictures by {osp.basename(features.checkpoint)}'
     neighbours = draw_gallery(
         neighbours_gallery(rows, title), osp.join(work_dir, 'neighbours.png'))
     right = sum(sum(row.right) for row in rows)

@@ -129,6 +129,7 @@ def embedding_chart(features: RunFeatures,
         '',
         class_series(points, test.labels, names),
         wide=True,
-        note=f'Features of the backbone; {NAMES[method]}. The pointer shows '
-        'the picture; a click on a class in the legend hides it.',
+        note=f'Features of the backbone; {NAMES[method]}.',
+        hint='The pointer shows the picture; a click on a class in the '
+        'legend hides it.',
         thumbs=features.thumbs)

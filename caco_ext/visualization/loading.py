@@ -1,4 +1,5 @@
 """From a config and a checkpoint to a model and its data sets."""
+import os.path as osp
 import pickle
 import zipfile
 from typing import Any, Dict, Optional
@@ -9,6 +10,24 @@ from mmengine.registry import HOOKS, MODELS, init_default_scope
 from torch import nn
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
+
+
+def knn_options(cfg: Config) -> Optional[Dict[str, Any]]:
+    """Find the KNNHook that a config names.
+
+    Args:
+        cfg (Config): Config of a run.
+
+    Returns:
+        dict | None: Its options with its type; None without one.
+    """
+    hooks = list((cfg.get('default_hooks') or {}).values())
+    hooks += cfg.get('custom_hooks') or []
+    for hook in hooks:
+        kind = hook['type'] if hook else None
+        if kind is KNNHook or str(kind).split('.')[-1] == 'KNNHook':
+            return hook
+    return None
 
 
 def build_knn_hook(cfg: Config) -> KNNHook:
@@ -23,12 +42,9 @@ def build_knn_hook(cfg: Config) -> KNNHook:
     Raises:
         ValueError: The config has none.
     """
-    hooks = list((cfg.get('default_hooks') or {}).values())
-    hooks += cfg.get('custom_hooks') or []
-    for hook in hooks:
-        kind = hook['type'] if hook else None
-        if kind is KNNHook or str(kind).split('.')[-1] == 'KNNHook':
-            return HOOKS.build(hook)
+    options = knn_options(cfg)
+    if options is not None:
+        return HOOKS.build(options)
     raise ValueError('the config of this run has no KNNHook, whose data sets '
                      'the pictures are taken from')
 
@@ -52,16 +68,22 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
             weights_only=True,
             mmap=zipfile.is_zipfile(path))
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        if not osp.isfile(path):  # removed while it was being opened
+            raise FileNotFoundError(f'no checkpoint {path}') from error
         raise ValueError(f'{path} cannot be read as a checkpoint: '
                          f'{str(error).splitlines()[0]}') from error
 
 
-def load_model(cfg: Config, checkpoint: str) -> nn.Module:
+def load_model(cfg: Config,
+               checkpoint: str,
+               content: Optional[Dict[str, Any]] = None) -> nn.Module:
     """Build the model of a config with the weights of a checkpoint.
 
     Args:
         cfg (Config): Config of a run.
         checkpoint (str): A checkpoint of it, whole or backbone only.
+        content (dict, optional): What it holds, where it is open already.
+            Defaults to None.
 
     Returns:
         nn.Module: The model in evaluation mode, on the GPU where there is
@@ -73,7 +95,7 @@ def load_model(cfg: Config, checkpoint: str) -> nn.Module:
             cannot be read.
     """
     init_default_scope(cfg.get('default_scope') or 'mmengine')
-    content = read_checkpoint(checkpoint)
+    content = read_checkpoint(checkpoint) if content is None else content
     state = content.get('state_dict', content)
     prefix = 'backbone.'
     weights = {

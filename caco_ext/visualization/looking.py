@@ -77,8 +77,10 @@ def look(model: nn.Module,
             where = _place(active[i], grid, place)
             row += _heads(large, weights[i].cpu().numpy(), grid, where)
         rows.append(row)
-    note = ('activation: share of each place in the averaged feature, of no '
-            'class; all stages: product of the activations of all stages')
+    note = ('bright: much, dark: little, from the least to the largest value '
+            'of each map; activation: share of each place in the averaged '
+            'feature, of no class; all stages: how strong a place is in every '
+            'stage, as the geometric mean of their energies')
     if weights is not None:
         note += (f'; heads: what the framed place attends to in block '
                  f'{block} of the attention stack; attended: what all places '

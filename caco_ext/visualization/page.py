@@ -1,6 +1,6 @@
 """A report as one HTML file that needs no network; plotly draws."""
 from html import escape
-from typing import Dict, Sequence
+from typing import Dict, Iterable, Sequence
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -8,9 +8,11 @@ from plotly.offline import get_plotlyjs
 from caco_ext.utils.files import write_whole
 from .page_style import CSS, JS
 from .panels import (Chart, Code, Gallery, Note, Panel, Section, Series, Table,
-                     Tile, colours)
+                     Tile, colours, flat_range)
 from .tiles import COLUMNS, data_uri, sheet
 
+# Letters of a word that may be broken.
+LONG = 24
 AXIS = dict(
     automargin=True,
     gridcolor='#e6e6e6',
@@ -46,7 +48,10 @@ def _trace(one: Series, colour: str, span: Sequence[float]):
         x=one.x,
         y=one.y,
         mode='lines' if one.faint or len(one.x) > 50 else 'lines+markers',
-        line=dict(color=colour, width=1 if one.faint else 2),
+        line=dict(
+            color=colour,
+            width=1 if one.faint else 2,
+            dash='dash' if one.dashed else 'solid'),
         opacity=0.4 if one.faint else 1,
         **common)
 
@@ -83,6 +88,9 @@ def figure(chart: Chart) -> go.Figure:
                 AXIS,
                 title_text=chart.ylabel,
                 showticklabels=not plain,
+                range=None if chart.log else flat_range(chart),
+                # of 0.02 a logarithmic axis would else show the 2 alone
+                tickformat='~g' if chart.log else None,
                 type='log' if chart.log else 'linear')))
 
 
@@ -106,7 +114,8 @@ class _Page:
                      f'"{chart.thumbs.shape[1]}" data-columns="{COLUMNS}"')
         # '<' would end the script where a class is called '</script>'
         spec = figure(chart).to_json().replace('<', '\\u003c')
-        note = f'<p>{escape(chart.note)}</p>' if chart.note else ''
+        note = ' '.join(filter(None, (chart.note, chart.hint)))
+        note = f'<p>{escape(note)}</p>' if note else ''
         wide = ' wide' if chart.wide else ''
         return (f'<div class="panel chart{wide}"><h3>{escape(chart.title)}'
                 f'</h3>{note}<div class="plot" id="{name}"{extra}></div>'
@@ -121,8 +130,12 @@ class _Page:
     def gallery(self, gallery: Gallery) -> str:
         rows = ''.join('<div class="row">' + ''.join(map(self.tile, row)) +
                        '</div>' for row in gallery.rows)
+        tiles = max(map(len, gallery.rows), default=1)
+        words = _words(tile.caption for row in gallery.rows for tile in row)
         return (f'<div class="panel gallery wide">{_head(gallery)}'
-                f'<div class="scroll">{rows}</div></div>')
+                f'<div class="scroll"><div class="rows" style="--tiles: '
+                f'{tiles}; --word: {min(words, LONG)}">{rows}</div></div>'
+                '</div>')
 
     @staticmethod
     def tile(tile: Tile) -> str:
@@ -135,8 +148,7 @@ class _Page:
 
     @staticmethod
     def table(table: Table) -> str:
-        rows = ''.join('<tr>' + ''.join(f'<td>{escape(str(cell))}</td>'
-                                        for cell in row) + '</tr>'
+        rows = ''.join('<tr>' + ''.join(map(_cell, row)) + '</tr>'
                        for row in table.rows)
         head = ''.join(f'<th>{escape(name)}</th>' for name in table.header)
         head = f'<tr>{head}</tr>' if any(table.header) else ''
@@ -152,6 +164,19 @@ class _Page:
                     f'{escape(panel.text)}</pre></details>')
         kinds = {Chart: self.chart, Gallery: self.gallery, Table: self.table}
         return kinds[type(panel)](panel)
+
+
+def _words(texts: Iterable[str]) -> int:
+    """Letters of the longest word."""
+    return max((len(word) for text in texts for word in text.split()),
+               default=0)
+
+
+def _cell(value: object) -> str:
+    text = str(value)
+    # only what no screen can hold is broken inside a word
+    kind = ' class="long"' if _words([text]) > LONG else ''
+    return f'<td{kind}>{escape(text)}</td>'
 
 
 def _head(panel) -> str:
@@ -174,7 +199,7 @@ def write_page(title: str, sections: Sequence[Section], path: str) -> str:
     for number, section in enumerate(sections, 1):
         name = f'section{number}'
         kind = ' class="chapter"' if section.chapter else ''
-        links.append(f'<a href="#{name}">{escape(section.title)}</a>')
+        links.append(f'<a{kind} href="#{name}">{escape(section.title)}</a>')
         panels = '\n'.join(map(page.panel, section.panels))
         body.append(f'<section id="{name}"><h2{kind}>{escape(section.title)}'
                     f'</h2><div class="panels">{panels}</div></section>')

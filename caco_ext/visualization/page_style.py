@@ -9,12 +9,14 @@ body { margin: 0 auto; padding: 0 16px 48px; max-width: 1560px;
 h1 { font-size: 1.5rem; margin: 20px 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 36px 0 10px; padding-top: 8px;
   border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+section { scroll-margin-top: 48px; }
 h2.chapter { font-size: 1.4rem; border-top: 3px solid var(--ink); }
 h3 { font-size: 1rem; margin: 0 0 4px; }
 p { margin: 4px 0 8px; color: var(--soft); }
 nav { position: sticky; top: 0; z-index: 5; background: #fff; padding: 8px 0;
   border-bottom: 1px solid var(--line); display: flex; gap: 4px 16px;
   overflow-x: auto; white-space: nowrap; }
+nav .chapter { font-weight: 600; }
 a { color: #1f5fa8; text-decoration: none; }
 a:hover { text-decoration: underline; }
 .panels { display: grid; gap: 24px;
@@ -26,15 +28,27 @@ a:hover { text-decoration: underline; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.88rem; }
 th, td { text-align: left; vertical-align: top; padding: 4px 14px 4px 0;
-  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+  border-bottom: 1px solid var(--line); }
 td { min-width: 5em; }
-.row { display: flex; gap: 8px; margin-bottom: 12px; }
-figure { margin: 0; flex: 1 1 0; min-width: 52px; max-width: 150px; }
+td.long { min-width: 14em; overflow-wrap: anywhere; }
+.rows { --row: min(100%, calc(120px * var(--tiles) + 4px));
+  display: grid; gap: 12px 36px;
+  grid-template-columns: repeat(auto-fill, minmax(var(--row), 1fr)); }
+.row { display: flex; gap: 8px; }
+figure { margin: 0; flex: 1 1 0; font-size: 0.72rem; max-width: 150px;
+  min-width: max(52px, min(150px, calc(0.9ch * var(--word)))); }
 figure:first-child { margin-right: 12px; }
 figure img { display: block; width: 100%; }
 figure.framed img { border: 3px solid var(--frame); }
-figcaption { font-size: 0.72rem; line-height: 1.35; white-space: pre-line;
-  overflow-wrap: anywhere; color: var(--frame, var(--soft)); }
+figcaption { line-height: 1.35; white-space: pre-line;
+  overflow-wrap: break-word; color: var(--frame, var(--soft)); }
+@media (min-width: 900px) {
+  nav { flex-wrap: wrap; max-height: 30vh; overflow-y: auto; }
+  nav .chapter { margin-left: 12px; }
+  section { scroll-margin-top: 84px; }
+  td:first-child { white-space: nowrap; }
+  td.long { white-space: normal; }
+}
 pre { background: #f6f6f6; padding: 12px; overflow-x: auto; }
 summary { cursor: pointer; }
 #thumb { position: fixed; display: none; z-index: 10; pointer-events: none;

@@ -4,7 +4,7 @@ A panel is data. :mod:`.page` draws it for a browser, :mod:`.static` as PNG, so
 that both show the same.
 """
 from dataclasses import dataclass, field
-from typing import List, Optional, Sequence, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class Series:
         kind (str): 'line', 'points', 'bars' or 'level' (a dashed horizontal).
         colour (str): '' takes the next of the palette.
         faint (bool): Drawn light and thin, behind the others.
+        dashed (bool): A dashed line, such as a second number of a run whose
+            colour is taken.
         labels (Sequence[str]): What the pointer shows of each point.
         thumbs (Sequence[int]): Numbers of the points' pictures in the
             chart's ``thumbs``.
@@ -37,6 +39,7 @@ class Series:
     kind: str = 'line'
     colour: str = ''
     faint: bool = False
+    dashed: bool = False
     labels: Sequence[str] = ()
     thumbs: Sequence[int] = ()
 
@@ -53,6 +56,7 @@ class Chart:
         log (bool): Logarithmic values.
         wide (bool): Takes the whole width of a page.
         note (str): A sentence below it.
+        hint (str): What one can do with it on a page; a PNG file has none.
         thumbs (np.ndarray, optional): Pictures that appear under the pointer,
             (N, H, W, 3) uint8 RGB.
     """
@@ -63,6 +67,7 @@ class Chart:
     log: bool = False
     wide: bool = False
     note: str = ''
+    hint: str = ''
     thumbs: Optional[np.ndarray] = None
 
 
@@ -147,6 +152,29 @@ class Section:
     title: str
     panels: List[Panel] = field(default_factory=list)
     chapter: bool = False
+
+
+def flat_range(chart: Chart) -> Optional[Tuple[float, float]]:
+    """The range of values that are all one.
+
+    What draws would choose its own, and 0.99 between 0 and 1.5 reads as
+    something near one.
+
+    Args:
+        chart (Chart): The chart.
+
+    Returns:
+        tuple[float, float] | None: Least and largest value to show; None
+        where values differ or are bars, which begin at zero.
+    """
+    values = [y for one in chart.series for y in one.y]
+    if not values or any(one.kind == 'bars' for one in chart.series):
+        return None
+    low, high = min(values), max(values)
+    if high - low > 1e-6 * max(abs(low), abs(high)):
+        return None
+    room = 0.05 * abs(high) or 1.
+    return low - room, high + room
 
 
 def colours(series: Sequence[Series]) -> List[str]:

@@ -78,29 +78,45 @@ def _text(settings: Dict[str, Any], name: str) -> str:
 
 
 def find_base(log: RunLog, cfg: Config) -> Optional[str]:
-    """Find the config of this package that a run comes from.
+    """Find the config that a run comes from.
 
     Args:
         log (RunLog): The run.
         cfg (Config): Its config.
 
     Returns:
-        str | None: The one that the run was started with, where the run
-        noted it or left a copy under its name; else the nearest of the same
-        method; None of a method that the package does not have.
+        str | None: That of the package which the run noted or left a copy
+        of under its name; else the nearest of the package's of the same
+        method; else what the run was started with; None where that is gone.
     """
-    method = str(cfg.model.get('type', '')).split('.')[-1].lower()
+    noted = log.record.get('config') or ''
     try:
-        folder = osp.dirname(config_path(f'{method}/metafile.yml'))
+        caco = osp.dirname(config_path('caco/metafile.yml'))
+        found = sorted(glob(osp.join(osp.dirname(caco), '[!_]*', '*.py')))
     except FileNotFoundError:
-        return None
-    found = sorted(glob(osp.join(folder, '*.py')))
+        found = []
     for path in found:
-        if osp.isfile(osp.join(log.work_dir, osp.basename(path))):
+        name = osp.basename(path)
+        if name == osp.basename(noted) or osp.isfile(
+                osp.join(log.work_dir, name)):
             return path
-    counts = [(len(differences(cfg, Config.fromfile(path))), path)
-              for path in found]
-    return min(counts)[1] if counts else None
+    kind = _kind(cfg)
+    # to read all of them takes seconds, and most methods name their files
+    named = [
+        path for path in found
+        if osp.basename(path).lower().startswith(kind.lower())
+    ]
+    bases = [(Config.fromfile(path), path) for path in named or found]
+    counts = [(len(differences(cfg, base)), path) for base, path in bases
+              if _kind(base) == kind]
+    if counts:
+        return min(counts)[1]
+    return noted if osp.isfile(noted) else None
+
+
+def _kind(cfg: Config) -> str:
+    """The method of a config, without the scope that it is found in."""
+    return str((cfg.get('model') or {}).get('type', '')).split('.')[-1]
 
 
 def config_panels(log: RunLog, base: Optional[str] = None) -> List[Panel]:

@@ -1,6 +1,9 @@
 """A report of one run or several, from what they left behind."""
+import os
 import os.path as osp
 from typing import Callable, List, Optional, Sequence
+
+import numpy as np
 
 from .bank_health import memory_panels
 from .curves import labels, scalar_charts
@@ -38,32 +41,64 @@ def progress(log: RunLog) -> str:
     return text if done >= total else text + ', unfinished'
 
 
-def overview(logs: Sequence[RunLog]) -> Table:
+def made_from(log: RunLog, features: RunFeatures) -> str:
+    """Say which checkpoint is shown, and how far it was trained.
+
+    Args:
+        log (RunLog): The run.
+        features (RunFeatures): Of the checkpoint.
+
+    Returns:
+        str: As 'epoch_6.pth, after 6 epochs'; '' without one.
+    """
+    if features.checkpoint is None:
+        return ''
+    text = osp.basename(features.checkpoint)
+    try:
+        iteration = features.content.get('meta', {}).get('iter')
+    except (ValueError, FileNotFoundError):
+        return text
+    if iteration is None:
+        return text
+    epochs = round(iteration / log.epoch_length, 2)
+    return f'{text}, after {epochs:g} epoch{"" if epochs == 1 else "s"}'
+
+
+def overview(logs: Sequence[RunLog],
+             features: Sequence[RunFeatures],
+             names: Optional[Sequence[str]] = None) -> Table:
     """The numbers that one asks for first.
 
     Args:
         logs (Sequence[RunLog]): The runs.
+        features (Sequence[RunFeatures]): Of the checkpoints that are shown.
+        names (Sequence[str], optional): What the runs are called. Defaults
+            to None: as their folders.
 
     Returns:
         Table: A row for each run.
     """
     rows = []
-    for log in logs:
-        epochs, losses = log.loss_by_epoch()
-        _, accuracies = log.knn_by_epoch()
+    names = names or [log.name for log in logs]
+    for log, shown, name in zip(logs, features, names):
+        _, losses = log.loss_by_epoch()
+        epochs, accuracies = log.knn_by_epoch()
         speeds = log.scalar('images_per_second')[1]
         knn = ['', '', '']
         if accuracies:
-            knn[1:] = f'{accuracies[-1]:.2f} %', f'{max(accuracies):.2f} %'
+            last, best = len(epochs) - 1, int(np.argmax(accuracies))
+            knn[1:] = [
+                f'{accuracies[i]:.2f} % (epoch {epochs[i]})'
+                for i in (last, best)
+            ]
         if log.untrained_knn is not None:
             knn[0] = f'{log.untrained_knn:.2f} %'
         speed = f'{sorted(speeds)[len(speeds) // 2]:.1f}' if speeds else ''
-        checkpoint = osp.basename(log.checkpoint) if log.checkpoint else 'none'
         rows.append(
-            (log.name, progress(log), f'{losses[0]:.3f} to {losses[-1]:.3f}',
-             *knn, speed, checkpoint))
+            (name, progress(log), f'{losses[0]:.3f} to {losses[-1]:.3f}', *knn,
+             speed, made_from(log, shown) or 'none'))
     return Table('', ('run', 'progress', 'loss', 'kNN untrained', 'kNN last',
-                      'kNN best', 'images/s (median)', 'last checkpoint'),
+                      'kNN best', 'images/s (median)', 'checkpoint shown'),
                  rows)
 
 
@@ -120,6 +155,9 @@ def run_sections(log: RunLog,
             panels = [Note('The run has saved no checkpoint yet.')]
         else:
             panels = _or_note(make)
+            if title != 'Views':
+                note = f'Made from {made_from(log, features)}.'
+                panels = [Note(note), *panels]
         sections.append(Section(title, panels))
     folders = [log.work_dir, *(results or ())]
     sections.append(
@@ -154,16 +192,21 @@ def write_report(logs: Sequence[RunLog],
     if form not in FORMATS:
         raise ValueError(f'format {form!r} of a report is unknown; use one of '
                          f'{", ".join(FORMATS)}')
+    names = [label or log.name for log, label in zip(logs, labels(logs))]
     sections = [
-        Section('Overview', [overview(logs)]),
+        Section('Overview', [overview(logs, features, names)]),
         Section('Curves', scalar_charts(logs))
     ]
     for log, extracted, label in zip(logs, features, labels(logs)):
         if label:
-            sections.append(Section(label, [overview([log])], chapter=True))
+            row = overview([log], [extracted], [label])
+            sections.append(Section(label, [row], chapter=True))
         sections += run_sections(log, extracted, **options)
-    names = ', '.join(log.name for log in logs)
-    title = f'Report of {names}'
+    if len(logs) == 1:  # seed_0 alone would name no run
+        folders = osp.abspath(logs[0].work_dir).split(os.sep)
+        title = f'Report of {"/".join(folders[-2:])}'
+    else:
+        title = f'Report of {", ".join(names)}'
     if form == 'md':
         return write_markdown(title, sections, path)
     # here, so that Markdown does without plotly

@@ -5,7 +5,7 @@ import os
 import os.path as osp
 from dataclasses import dataclass
 from functools import cached_property
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -100,9 +100,21 @@ class RunFeatures:
             self.hook = hook
 
     @cached_property
+    def content(self) -> Dict[str, Any]:
+        """dict: The open checkpoint. A training that goes on may remove the
+        file; what was opened can be read all the same."""
+        self.file  # noted now: later it may be gone
+        return read_checkpoint(self.checkpoint)
+
+    @cached_property
+    def file(self) -> os.stat_result:
+        """os.stat_result: Of the checkpoint when it was opened."""
+        return os.stat(self.checkpoint)
+
+    @cached_property
     def model(self) -> nn.Module:
         """nn.Module: See :func:`load_model`."""
-        return load_model(self.cfg, self.checkpoint)
+        return load_model(self.cfg, self.checkpoint, self.content)
 
     @cached_property
     def hook(self) -> KNNHook:
@@ -145,8 +157,7 @@ class RunFeatures:
         features of both data sets."""
         if self.checkpoint is None:
             return None
-        iteration = read_checkpoint(self.checkpoint).get('meta',
-                                                         {}).get('iter')
+        iteration = self.content.get('meta', {}).get('iter')
         found = KNNFeatures.load(osp.dirname(self.checkpoint), iteration)
         return found and ((found.train_index.numpy(), found.train),
                           (found.test_index.numpy(), found.test))
@@ -156,7 +167,7 @@ class RunFeatures:
         another preprocessing have another name."""
         if self.cache is None:
             return None
-        file = os.stat(self.checkpoint)
+        file = self.file
         data = (self.hook.train_cfg, self.hook.test_cfg)[which]
         what = (file.st_size, file.st_mtime_ns, indices.tolist(), str(data),
                 str(self.cfg.model))

@@ -5,10 +5,14 @@ import os.path as osp
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from inspect import signature
 from math import ceil
 from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
+
+from caco_ext.engine.hooks.knn_hook import KNNHook
+from .loading import knn_options
 
 RECORD = 'run.json'
 
@@ -23,6 +27,8 @@ class RunLog:
             ``iter`` and ``loss``.
         knn (dict[int, dict]): kNN results by epoch; 0 is the untrained
             network.
+        drift (dict[int, float]): Degrees that the bank's columns turned in
+            an epoch, by epoch; empty where that was not logged.
         config (str, optional): The config file of the last part.
         checkpoint (str, optional): The last checkpoint.
         record (dict): What :class:`RunRecordHook` noted of the last part;
@@ -31,6 +37,7 @@ class RunLog:
     work_dir: str
     train: List[dict] = field(default_factory=list)
     knn: Dict[int, dict] = field(default_factory=dict)
+    drift: Dict[int, float] = field(default_factory=dict)
     config: Optional[str] = None
     checkpoint: Optional[str] = None
     record: Dict[str, Any] = field(default_factory=dict)
@@ -88,6 +95,18 @@ class RunLog:
         names = [n for row in self.knn.values() for n in row if 'top1' in n]
         return names[0] if names else None
 
+    @property
+    def knn_k(self) -> Optional[int]:
+        """int | None: Neighbours that vote in it; None where not known."""
+        named = (self.knn_name or '').partition('_k')[2]
+        if named:
+            return int(named)
+        options = knn_options(self.cfg) if self.cfg is not None else None
+        if options is None:
+            return None
+        k = options.get('k', signature(KNNHook).parameters['k'].default)
+        return k if isinstance(k, int) else k[0]
+
     def knn_by_epoch(self) -> Tuple[List[int], List[float]]:
         """Top-1 accuracies after training, without the untrained network.
 
@@ -132,19 +151,20 @@ def _add_part(log: RunLog, rows: List[dict]) -> None:
     """Append a part; what it does again replaces what came before."""
     train = [r for r in rows if 'loss' in r and 'iter' in r]
     knn = {r['step']: r for r in rows if any(n.startswith('knn/') for n in r)}
+    drift = {r['step']: r['bank/drift'] for r in rows if 'bank/drift' in r}
     if train:
         first_iter = min(r['iter'] for r in train)
         first_epoch = min(r['epoch'] for r in train)
         log.train = [r for r in log.train if r['iter'] < first_iter]
         # a part that begins with epoch 1 is a new run in an old folder
         resumed = first_epoch > 1
-        log.knn = {
-            epoch: row
-            for epoch, row in log.knn.items()
-            if resumed and epoch < first_epoch
-        }
+        for earlier in (log.knn, log.drift):
+            for epoch in [*earlier]:
+                if not resumed or epoch >= first_epoch:
+                    del earlier[epoch]
     log.train += train
     log.knn.update(knn)
+    log.drift.update(drift)
 
 
 def find_last_checkpoint(work_dir: str) -> Optional[str]:
@@ -154,7 +174,8 @@ def find_last_checkpoint(work_dir: str) -> Optional[str]:
         work_dir (str): Folder of the run.
 
     Returns:
-        str | None: Its path, also when the folder was moved since.
+        str | None: Its path, also when the folder was moved since; that of
+        the newest epoch where a training has just removed the noted one.
     """
     note = osp.join(work_dir, 'last_checkpoint')
     if not osp.isfile(note):
@@ -163,7 +184,10 @@ def find_last_checkpoint(work_dir: str) -> Optional[str]:
         path = file.read().strip()
     moved = osp.join(work_dir, osp.basename(path))
     # a copied folder's own, as a run that is resumed there would find it
-    return next((p for p in (moved, path) if osp.isfile(p)), None)
+    newest = RunLog(work_dir).checkpoints().values()
+    return next(
+        (p for p in (moved, path, *reversed([*newest])) if osp.isfile(p)),
+        None)
 
 
 def read_run(work_dir: str) -> RunLog:

@@ -6,9 +6,9 @@ from typing import Sequence
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from .panels import DARK, Chart, Gallery, colours
+from .panels import DARK, Chart, Gallery, colours, flat_range
 
 # Points that still get a mark of their own on a line.
 MARKED = 50
@@ -46,6 +46,7 @@ def _draw_chart(axes, chart: Chart) -> None:
                 label=name,
                 alpha=0.3 if one.faint else 1,
                 linewidth=1 if one.faint else 1.5,
+                linestyle='--' if one.dashed else '-',
                 marker='o' if len(one.x) <= MARKED and not one.faint else None,
                 markersize=4)
     axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
@@ -54,11 +55,16 @@ def _draw_chart(axes, chart: Chart) -> None:
     axes.grid(alpha=0.25)
     if chart.log:
         axes.set_yscale('log')
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter('{x:g}')
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    elif flat_range(chart):
+        axes.set_ylim(flat_range(chart))
     if chart.xlabel == 'epochs':
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    named = sum(bool(one.name) for one in chart.series)
-    if named > 8:
+    named = [one.name for one in chart.series if one.name]
+    if len(named) > 8:
         axes.legend(
             frameon=False,
             fontsize=7,
@@ -66,7 +72,13 @@ def _draw_chart(axes, chart: Chart) -> None:
             loc='center left',
             bbox_to_anchor=(1, 0.5))
     elif named:
-        axes.legend(frameon=False, fontsize=9)
+        # below the axes, where no curve can be
+        axes.legend(
+            frameon=False,
+            fontsize=8,
+            loc='upper center',
+            bbox_to_anchor=(0.5, -0.17),
+            ncol=max(1, 72 // (max(map(len, named)) + 8)))
 
 
 def draw_charts(charts: Sequence[Chart], path: str, columns: int = 2) -> str:
@@ -85,10 +97,10 @@ def draw_charts(charts: Sequence[Chart], path: str, columns: int = 2) -> str:
     width, height = (7, 5) if charts[0].wide else (5, 3.6)
     figure = Figure(
         figsize=(width * columns, height * rows), layout='constrained')
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, chart in zip(grid, charts):
         _draw_chart(axes, chart)
-    for axes in list(grid)[len(charts):]:
+    for axes in grid[len(charts):]:
         axes.set_axis_off()
     save_figure(figure, path)
     return path

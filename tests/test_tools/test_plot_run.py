@@ -116,7 +116,7 @@ def test_report_of_an_unknown_method(run):
     assert done.stdout.endswith(f'report: {work_dir}/report.html\n')
     with open(osp.join(work_dir, 'report.html'), encoding='utf-8') as file:
         text = file.read()
-    assert 'This method has no memory.' in text
+    assert 'The checkpoint holds no memory' in text
     assert 'Not shown: the config has no train_dataloader' in text
     assert text.count('Not shown: ') == 1
     assert text.count('<figure') > 8 * 6

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from caco_ext.evaluation import KNNFeatures
+from caco_ext.visualization import open_features, read_run, write_report
 from .conftest import run_tool
 
 TOOLS = 'analysis_tools/'
@@ -53,7 +54,19 @@ def test_report(run, call_tool, tmp_path, capsys):
     # what the run noted, and the two options that it was started with
     assert 'epoch length' in text
     assert '<td>model.memory.num_columns</td><td>1024</td><td>32' in text
-    assert '1 of 1 epochs' in text and 'epoch_1.pth' in text
+    assert '1 of 1 epochs' in text
+    assert text.count('Made from epoch_1.pth, after 1 epoch.') == 4
+    assert '% (epoch 1)</td>' in text
+
+
+def test_training_removes_the_checkpoint_meanwhile(run, tmp_path):
+    log = read_run(str(run))
+    features = open_features(log)
+    for path in run.glob('*.pth'):
+        path.unlink()
+    path = write_report([log], [features], str(tmp_path / 'r.html'))
+    with open(path) as file:
+        assert 'Not shown: ' not in file.read()
 
 
 def test_several_runs_as_markdown(run, call_tool, tmp_path):

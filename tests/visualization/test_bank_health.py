@@ -1,4 +1,5 @@
 """Health of a memory, and embeddings, with known answers."""
+import re
 import sys
 
 import numpy as np
@@ -7,10 +8,12 @@ import torch
 from torch.nn import functional as F
 
 from caco_ext.visualization import embed
-from caco_ext.visualization.bank_health import (among_features, drift_chart,
-                                                memory_table, norms_chart,
-                                                positives_chart, read_memory)
+from caco_ext.visualization.bank_health import (among_features, memory_table,
+                                                norms_chart, positives_chart)
+from caco_ext.visualization.bank_reading import (drift_chart, read_memory,
+                                                 serves_positives)
 from caco_ext.visualization.embedding import check_method, class_series
+from caco_ext.visualization.loading import read_checkpoint
 from caco_ext.visualization.panels import Note
 from caco_ext.visualization.run_features import Extracted
 from caco_ext.visualization.run_logs import RunLog
@@ -26,9 +29,18 @@ def save(path, **memory):
 
 def test_only_the_memory_is_read(tmp_path):
     path = save(tmp_path / 'a.pth', columns=torch.eye(3))
-    memory = read_memory(path)
+    memory = read_memory(read_checkpoint(path))
     assert list(memory) == ['columns']
     assert torch.equal(memory['columns'], torch.eye(3))
+    assert read_memory(dict(state_dict=dict(queue_ptr=torch.ones(1)))) == {}
+
+
+def test_queue_of_the_hosts_moco(tmp_path):
+    state = dict(queue=torch.eye(3), queue_ptr=torch.zeros(1))
+    memory = read_memory(dict(state_dict=state))
+    assert torch.equal(memory['columns'], torch.eye(3))
+    assert dict(memory_table(memory).rows)['columns'] == '3'
+    assert serves_positives(RunLog(str(tmp_path)), memory) is False
 
 
 def test_positives_come_the_busiest_first():
@@ -36,8 +48,24 @@ def test_positives_come_the_busiest_first():
     chart = positives_chart(dict(positives=counts))
     assert chart.series[0].y == [7, 2, 1, 0, 0]
     assert chart.series[1].y == [2.]
-    for memory in ({}, dict(positives=counts * 0)):
-        assert 'negatives only' in positives_chart(memory).text
+
+
+@pytest.mark.parametrize('kind, buffers, logged, wanted', [
+    ('AdCo', dict(positives=torch.zeros(2)), {}, 'columns .* negatives only'),
+    ('CaCo', dict(positives=torch.zeros(2)), {}, 'the counts begin anew'),
+    ('Mine', dict(positives=torch.zeros(2)), {}, 'either .*, or the counts'),
+    ('Mine', dict(positives=torch.zeros(2)), dict(columns_used=.1),
+     'the counts begin anew'),
+    ('CLSA', {}, {}, 'columns .* negatives only'),
+])
+def test_why_no_positives_are_counted(tmp_path, kind, buffers, logged, wanted):
+    """A checkpoint of CaCo at the end of an epoch has none either."""
+    (tmp_path / 'config.py').write_text(f'model = dict(type="x.{kind}")')
+    log = RunLog(
+        str(tmp_path), [dict(iter=1, epoch=1, **logged)],
+        config=str(tmp_path / 'config.py'))
+    note = positives_chart(buffers, serves_positives(log, buffers))
+    assert re.fullmatch(f'No positives are counted: {wanted}.*', note.text)
 
 
 def test_numbers_of_the_memory():
@@ -80,6 +108,9 @@ def test_drift_is_the_angle_of_an_epoch(tmp_path):
     assert mean.x == [7.5, 11.]
     assert mean.y == pytest.approx([5., 5.], abs=0.02)
     assert most.y == pytest.approx([9.5, 9.5], abs=0.02)
+    logged = drift_chart(RunLog(str(tmp_path), drift={3: .7, 4: .8}))
+    assert [s.x for s in logged.series] == [[2.5, 3.5]]
+    assert logged.series[0].y == [.7, .8]
     (tmp_path / 'epoch_5.pth').unlink()
     (tmp_path / 'epoch_10.pth').unlink()
     assert 'takes two checkpoints' in drift_chart(RunLog(str(tmp_path))).text

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caco_ext.visualization import draw_gallery, neighbours_gallery
+from caco_ext.visualization import (draw_charts, draw_gallery,
+                                    neighbours_gallery, static)
 from caco_ext.visualization.markdown import write_markdown
 from caco_ext.visualization.neighbours import Neighbourhood
-from caco_ext.visualization.page import write_page
+from caco_ext.visualization.page import figure, write_page
 from caco_ext.visualization.panels import (Chart, Code, Gallery, Note, Section,
-                                           Series, Table, Tile, colours)
+                                           Series, Table, Tile, colours,
+                                           flat_range)
 from caco_ext.visualization.static import gallery_picture
 from caco_ext.visualization.tiles import (COLUMNS, fit, heat, overlay, sheet,
                                           thumbnails)
@@ -172,6 +174,64 @@ def test_neighbours_are_drawn(tmp_path):
         for colour in ((42, 138, 62), (198, 47, 47), (51, 51, 51))
     }
     assert all(n > 1000 for n in count.values()), count  # three frames
+
+
+def test_no_axes_without_a_chart(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(static, 'save_figure',
+                        lambda figure, path: drawn.append(figure))
+    draw_charts([Chart('c', 'x', 'y', [Series([1], [1])])] * 4, 'no.png', 3)
+    shown = [axes.axison for axes in drawn[0].axes]
+    assert shown == [True] * 4 + [False] * 2
+
+
+def test_equal_values_are_not_drawn_far_from_their_own(tmp_path):
+    chart = Chart('c', 'epochs', 'y', [Series([1, 2], [.99, .99])])
+    low, high = flat_range(chart)
+    assert .9 < low < .99 < high < 1.1
+    assert tuple(figure(chart).layout.yaxis.range) == (low, high)
+    zero = Chart('c', '', '', [Series([1, 2], [0., 0.])])
+    assert flat_range(zero) == (-1, 1)
+    for y, kind in (([1, 2], 'line'), ([], 'line'), ([1, 1], 'bars')):
+        series = Series([1, 2], y, kind=kind)
+        assert flat_range(Chart('c', '', '', [series])) is None
+
+
+def test_logarithmic_axes_have_whole_numbers(monkeypatch):
+    """'2 5 0.1 2 5' says of none of the twos what it is."""
+    chart = Chart('c', '', '', [Series([1, 2], [.03, 6.])], log=True)
+    assert figure(chart).layout.yaxis.tickformat == '~g'
+    drawn = []
+    monkeypatch.setattr(static, 'save_figure',
+                        lambda figure, path: drawn.append(figure))
+    draw_charts([chart], 'no.png')
+    axis = drawn[0].axes[0].yaxis
+    names = dict(
+        zip(axis.get_majorticklocs(),
+            [text.get_text() for text in axis.get_majorticklabels()]))
+    near = {f'{place:g}': name for place, name in names.items()}
+    assert {near[n] for n in ('0.05', '0.1', '2')} == {'0.05', '0.1', '2'}
+    assert not any(t.get_text() for t in axis.get_minorticklabels())
+
+
+def test_what_a_pointer_does_is_said_on_pages_only(tmp_path):
+    chart = Chart(
+        'c', '', '', [Series([1], [1])], note='Features.', hint='Click!')
+    text, _ = read(
+        write_page('r', [Section('s', [chart])], str(tmp_path / 'r.html')))
+    assert '<p>Features. Click!</p>' in text
+    path = write_markdown('r', [Section('s', [chart])], str(tmp_path / 'r.md'))
+    text = open(path).read()
+    assert 'Features.' in text and 'Click' not in text
+
+
+def test_words_of_a_table_stay_whole(tmp_path):
+    rows = [('progress', '15 of 15 epochs'), ('command', '/a' * 40)]
+    text, _ = read(
+        write_page('r', [Section('s', [Table('t', ('a', 'b'), rows)])],
+                   str(tmp_path / 'r.html')))
+    assert '<td>progress</td><td>15 of 15 epochs</td>' in text
+    assert '<td class="long">/a/a' in text
 
 
 def test_colours_skip_what_is_given():

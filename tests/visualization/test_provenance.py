@@ -69,8 +69,27 @@ def test_a_named_base_and_none(run, tmp_path):
     table, _ = config_panels(run, config_path(QUICK))
     assert QUICK.split('/')[1] in table.title
     foreign = Config(dict(model=dict(type='Foreign')))
-    assert find_base(run, foreign) is None
+    assert find_base(RunLog(str(tmp_path / 'x')), foreign) is None
     assert 'no config.py' in config_panels(RunLog('.'))[0].text
+
+
+@pytest.mark.parametrize('name', [
+    'hosts/mocov2_resnet18_1xb64-2view-cosine-15e_photopatches.py',
+    'clsa/clsa-byol_resnet50_16xb256-single-cosine-200e_in1k.py'
+])
+def test_the_config_that_the_run_noted(tmp_path, name):
+    path = config_path(name)
+    cfg = Config.fromfile(path)
+    # noted on another machine
+    log = RunLog(str(tmp_path), record=dict(config=f'/gone/{name}'))
+    assert find_base(log, cfg) == path
+    # a config of the user's own: what that changes is to be seen as well
+    mine = tmp_path / 'mine.py'
+    mine.touch()
+    log = RunLog(str(tmp_path), record=dict(config=str(mine)))
+    # the nearest of the method, in whichever folder it is
+    assert find_base(log, cfg) == path
+    assert find_base(log, Config(dict(model=dict(type='Mine')))) == str(mine)
 
 
 def test_results_of_benchmarks(tmp_path):

@@ -3,12 +3,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from caco_ext.visualization import (draw_charts, knn_chart, loss_chart,
-                                    read_run, scalar_charts)
+                                    open_features, read_run, scalar_charts)
 from caco_ext.visualization.curves import labels
-from caco_ext.visualization.report import progress
+from caco_ext.visualization.report import made_from, progress
 
 
 def write_part(work_dir,
@@ -120,34 +121,90 @@ def test_progress(tmp_path):
 
 
 def test_every_logged_number_has_a_chart(tmp_path):
-    numbers = dict(lr=.1, bank_lr=9., time=1., data_time=.1, unheard_of=2.)
+    numbers = dict(lr=.1, bank_lr=9., time=30., data_time=.1, unheard_of=2.)
     write_part(tmp_path, 'a', [1, 2], 4., 50., **numbers)
     charts = {c.title: c for c in scalar_charts([read_run(str(tmp_path))])}
     assert list(charts) == [
-        'Training loss', 'kNN accuracy', 'Learning rates', 'Time of a step',
-        'unheard_of'
+        'Training loss', 'kNN accuracy', 'Learning rate of the network',
+        'Learning rate of the bank', 'Time of a step', 'unheard_of'
     ]
-    rates = charts['Learning rates']
-    # 0.1 and 9 would hide each other on one linear axis
-    assert rates.log and [s.name for s in rates.series] == ['lr', 'bank_lr']
-    assert not charts['Time of a step'].log
+    times = charts['Time of a step']
+    # 30 and 0.1 would hide each other on one linear axis
+    assert times.log and not charts['Learning rate of the network'].log
+    assert [s.name for s in times.series] == ['whole step', 'waiting for data']
+    # the title says what it is
+    assert [s.name for s in charts['unheard_of'].series] == ['']
     assert charts['unheard_of'].series[0].y == [2.] * 6
 
 
 def test_several_runs_are_told_apart(tmp_path):
     logs = []
     for name in ('x/run', 'y/run', 'other'):
-        write_part(tmp_path / name, 'a', [1], 4., 50., lr=.1)
+        more = {} if name == 'x/run' else dict(lr=.1, time=2., data_time=.1)
+        write_part(tmp_path / name, 'a', [1], 4., 50., **more)
         logs.append(read_run(str(tmp_path / name)))
     assert labels(logs[1:]) == ['run', 'other'] and labels(logs[:1]) == ['']
-    assert labels(
-        logs[:2]) == [str(tmp_path / 'x/run'),
-                      str(tmp_path / 'y/run')]
+    assert labels(logs[:2]) == ['x/run', 'y/run']
+    assert labels([logs[0], logs[0]]) == ['run (1)', 'run (2)']
     charts = scalar_charts(logs[1:])
     means = [s for s in charts[0].series if not s.faint]
     assert [s.name for s in means] == ['run', 'other']
     assert len({s.colour for s in means}) == 2
     assert [s.name for s in charts[2].series] == ['run', 'other']
+
+
+def test_a_run_has_one_colour_in_all_charts(tmp_path):
+    logs = []
+    for name in ('without', 'with'):
+        more = dict(time=2., data_time=.1, bank_lr=3.)
+        more = {} if name == 'without' else more
+        write_part(tmp_path / name, 'a', [1], 4., 50., **more)
+        logs.append(read_run(str(tmp_path / name)))
+    charts = {chart.title: chart.series for chart in scalar_charts(logs)}
+    colour = charts['Training loss'][-1].colour
+    rate, = charts['Learning rate of the bank']
+    step, data = charts['Time of a step']
+    assert rate.colour == step.colour == data.colour == colour
+    assert not step.dashed and data.dashed
+    assert data.name == 'with waiting for data'
+
+
+def test_neighbours_of_knn_are_named(tmp_path):
+    hook = 'default_hooks = dict(knn=dict(type="KNNHook"{}))'
+    for more, k in (('', 20), (', k=7', 7), (', k=[3, 9]', 3)):
+        folder = tmp_path / str(k)
+        write_part(folder, 'a', [1], 4., 50., config=hook.format(more))
+        log = read_run(str(folder))
+        assert log.knn_k == k
+        assert knn_chart([log]).title == f'kNN accuracy (k = {k})'
+
+
+def test_drift_of_a_resumed_run(tmp_path):
+    for stamp, epochs in (('a', [1, 2, 3]), ('b', [3, 4])):
+        folder = write_part(tmp_path, stamp, epochs, 4., 50.)
+        with open(folder / 'scalars.json', 'a') as file:
+            for epoch in epochs[stamp == 'b':]:  # resumed in epoch 3
+                row = {'bank/drift': len(epochs) + epoch / 8, 'step': epoch}
+                file.write(json.dumps(row) + '\n')
+    assert read_run(str(tmp_path)).drift == {1: 3.125, 2: 3.25, 4: 2.5}
+
+
+def test_checkpoint_that_training_has_just_replaced(tmp_path):
+    write_part(tmp_path, 'a', [1], 4., 50.)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    torch.save(dict(meta=dict(iter=30)), tmp_path / 'epoch_1.pth')
+    log = read_run(str(tmp_path))
+    # the note is written last
+    torch.save(dict(meta=dict(iter=60)), tmp_path / 'epoch_2.pth')
+    (tmp_path / 'epoch_1.pth').unlink()
+    features = open_features(log)
+    assert features.checkpoint == str(tmp_path / 'epoch_2.pth')
+    assert made_from(log, features) == 'epoch_2.pth, after 2 epochs'
+    (tmp_path / 'epoch_2.pth').unlink()
+    assert features.content['meta']['iter'] == 60  # open all the same
+    assert open_features(log).checkpoint is None
+    with pytest.raises(FileNotFoundError):
+        open_features(log, str(tmp_path / 'epoch_1.pth'))
 
 
 def test_curves_are_drawn(tmp_path):

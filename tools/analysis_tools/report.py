@@ -11,7 +11,7 @@ import os.path as osp
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import UsageError, make_parser, run_tool
-from caco_ext.visualization import RunFeatures, read_run, write_report
+from caco_ext.visualization import open_features, read_run, write_report
 from caco_ext.visualization.embedding import METHODS, check_method
 from caco_ext.visualization.report import FORMATS
 
@@ -79,10 +79,7 @@ def main(args: argparse.Namespace) -> None:
     try:
         check_method(args.embedding)
         logs = [read_run(folder) for folder in args.work_dirs]
-        features = [
-            RunFeatures(log.cfg, args.checkpoint or log.checkpoint)
-            for log in logs
-        ]
+        features = [open_features(log, args.checkpoint) for log in logs]
         write_report(
             logs,
             features,

@@ -19,7 +19,7 @@ default_hooks = dict(
     bank_fill=dict(type='BankFillHook'),
     divided_memory=dict(type='DividedMemoryHook'),
     record=dict(type='RunRecordHook'),
-    signals=dict(type='TrainSignalsHook', interval=50),
+    signals=dict(type='TrainSignalsHook', interval=50, bank_drift=True),
     broken_pictures=dict(type='BrokenPicturesHook'))
 
 env_cfg = dict(
