@@ -59,7 +59,7 @@ else
     if [ -f "$work_dir/last_checkpoint" ]; then
         echo "[quickstart] $work_dir holds an unfinished run: continuing"
     else
-        echo "[quickstart] training into $work_dir (about six minutes on two cores)"
+        echo "[quickstart] training into $work_dir (four to six minutes on two cores)"
     fi
     printf '%s\n' "$given" >"$begun"
     "$python" tools/train.py "$config" --work-dir "$work_dir" --resume \
@@ -67,7 +67,7 @@ else
     date >"$finished"
 fi
 
-checkpoint=$(cat "$work_dir/last_checkpoint")
+checkpoint=$work_dir/$(basename "$(cat "$work_dir/last_checkpoint")")
 backbone=$work_dir/backbone_$(basename "$checkpoint")
 if ! [ -f "$backbone" ] || ! [ -f "$work_dir/report.html" ]; then
     # The log of the training says why they were not made at its end.
