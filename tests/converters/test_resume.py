@@ -165,7 +165,8 @@ def _rate(cfg, method):
     lr = cfg.optim_wrapper.optimizer.lr
     turn = (1 + cos(pi * EPOCH / 15)) / 2
     warmed = (1 + cos(pi * (EPOCH - 1) / 14)) / 2
-    floor = cfg.param_scheduler[-1].get('eta_min', 0)
+    cosine = cfg.param_scheduler[-1]
+    floor = cosine.get('eta_min', lr * cosine.get('eta_min_ratio', 0))
     return floor + (lr - floor) * dict(
         adco=turn, clsa=turn, caco=warmed, care=warmed)[method]
 

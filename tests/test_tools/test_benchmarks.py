@@ -190,7 +190,7 @@ def test_launchers_and_options(tmp_path):
     for name in ('python', 'srun'):
         script = tmp_path / name
         script.write_text('#!/bin/sh\n'
-                          f'[ "$1" = -c ] && exec {sys.executable} "$@"\n'
+                          f'[ "$1" = -c ] && exec {sys.executable!r} "$@"\n'
                           f'echo {name} "$@"\n')
         script.chmod(0o755)
     (tmp_path / 'c.py').write_text('')

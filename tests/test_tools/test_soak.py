@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import ROOT, run
 
-TRAINER = '''#!{python} -S
+TRAINER = '''
 import os, sys, time
 open('arguments', 'w').write('\\n'.join(sys.argv))
 open('pid', 'w').write(str(os.getpid()))
@@ -26,9 +26,11 @@ def soak(call_tool, monkeypatch, tmp_path):
     monkeypatch.setenv('PORT', '1234')
 
     def call(leak, *arguments, steps=30):
-        trainer = tmp_path / 'python'
-        trainer.write_text(
-            TRAINER.format(python=sys.executable, steps=steps, leak=leak))
+        script, trainer = tmp_path / 'trainer.py', tmp_path / 'python'
+        script.write_text(TRAINER.format(steps=steps, leak=leak))
+        # Not the script's own first line: a path may hold a space.
+        trainer.write_text(f'#!/bin/sh\nexec {sys.executable!r} -S '
+                           f'{str(script)!r} "$@"\n')
         trainer.chmod(0o755)
         call_tool('benchmarks/soak', 'c.py', '--out', 'run', '--seconds',
                   '.03', *arguments)
