@@ -1,13 +1,5 @@
 _base_ = './caco_resnet50_32xb128-sym-warmcos-200e_in1k.py'
 
 # The authors give a result of this length and no command.
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, end=10),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=790,
-        eta_min_ratio=0.01,
-        begin=10,
-        end=800)
-]
+param_scheduler = _base_.schedule_800e
 train_cfg = dict(max_epochs=800)
