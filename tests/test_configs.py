@@ -13,7 +13,8 @@ from mmengine.runner import Runner
 import caco_ext  # noqa: F401
 from tests.dist_utils import run_distributed
 
-ROOT = Path(__file__).parents[1] / 'configs/selfsup'
+ALL_CONFIGS = Path(__file__).parents[1] / 'configs'
+ROOT = ALL_CONFIGS / 'selfsup'
 CONFIGS = sorted(
     str(path.relative_to(ROOT)) for path in ROOT.glob('*/*.py')
     if path.parent.name != '_base_')
@@ -33,6 +34,12 @@ def test_names_follow_the_pattern():
         name = Path(config).name
         assert pattern.fullmatch(name), name
         assert f'-{load(config).train_cfg.max_epochs}e_' in name
+
+
+def test_leaves_say_what_differs():
+    for path in ALL_CONFIGS.rglob('*.py'):
+        if '_base_' not in path.parts:
+            assert len(path.read_text().splitlines()) <= 20, path
 
 
 @pytest.mark.parametrize('config', CONFIGS)

@@ -1,8 +1,6 @@
 _base_ = [
-    '../_base_/models/byol.py',
-    '../_base_/schedules/hosts_lars_200e.py',
-    '../_base_/datasets/imagenet.py',
-    '../_base_/views/clsa.py',
+    '../_base_/models/byol.py', '../_base_/schedules/hosts_lars_200e.py',
+    '../_base_/datasets/imagenet.py', '../_base_/views/clsa.py'
 ]
 
 # BYOL with a strong view; the target network's projections are the keys.

@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/byol.py',
     '../_base_/datasets/photopatches_weak.py',
-    '../_base_/schedules/hosts_15e.py',
+    '../_base_/schedules/sgd_15e.py',
 ]
 
 # Projector and predictor are as wide as those of CARE's small run. Its own

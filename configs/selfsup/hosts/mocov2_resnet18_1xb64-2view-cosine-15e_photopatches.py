@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/mocov2.py',
     '../_base_/datasets/photopatches_weak.py',
-    '../_base_/schedules/hosts_15e.py',
+    '../_base_/schedules/sgd_15e.py',
 ]
 
 # The baseline of the small runs. Queue and momentum fit 585 steps.

@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/simclr.py',
     '../_base_/datasets/photopatches_weak.py',
-    '../_base_/schedules/hosts_15e.py',
+    '../_base_/schedules/sgd_15e.py',
 ]
 
 # Its own LARS is meant for batches of thousands. The loss is a cross-entropy

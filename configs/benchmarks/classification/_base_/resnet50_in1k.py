@@ -6,8 +6,6 @@ _base_ = [
     'mmcls::_base_/schedules/imagenet_bs256.py',
     'mmcls::_base_/default_runtime.py', '../../_base_/transfer.py'
 ]
-custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
-
 loader = dict(collate_fn=dict(type='default_collate'), persistent_workers=True)
 train_dataloader = dict(**loader)
 val_dataloader = dict(**loader)

@@ -1,67 +1,4 @@
-_base_ = [
-    'mmcls::_base_/schedules/imagenet_bs256.py',
-    'mmcls::_base_/default_runtime.py', '../_base_/places205.py',
-    '../../_base_/transfer.py'
-]
-# The host's benchmark. Its own file is one of an older engine: schedule,
-# optimizer, packing and metric are not read or do not fit. They stand here as
-# it means them.
-custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
-
-data_preprocessor = dict(
-    num_classes=205,
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    to_rgb=True)
-# Five maps, of the stem and each stage, as mmselfsup's ResNet numbers them.
-model = dict(
-    type='ImageClassifier',
-    data_preprocessor=data_preprocessor,
-    backbone=dict(
-        type='mmselfsup.ResNet',
-        depth=50,
-        out_indices=[0, 1, 2, 3, 4],
-        norm_cfg=dict(type='BN'),
-        frozen_stages=4),
-    head=dict(
-        type='mmselfsup.MultiClsHead',
-        pool_type='specified',
-        in_indices=[0, 1, 2, 3, 4],
-        with_last_layer_unpool=False,
-        backbone='resnet50',
-        norm_cfg=dict(type='SyncBN', momentum=0.1, affine=False),
-        num_classes=205))
-
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=256),
-    dict(type='CenterCrop', crop_size=256),
-    dict(type='RandomCrop', crop_size=224),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackClsInputs')
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=256),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='PackClsInputs')
-]
-loader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    collate_fn=dict(type='default_collate'))
-train_dataloader = dict(
-    **loader,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(**_base_.places_train, pipeline=train_pipeline))
-val_dataloader = dict(
-    **loader,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(**_base_.places_val, pipeline=test_pipeline))
-test_dataloader = val_dataloader
-val_evaluator = dict(type='MultiHeadAccuracy', topk=(1, 5))
-test_evaluator = val_evaluator
+_base_ = '../_base_/places205_mhead.py'
 
 optim_wrapper = dict(
     optimizer=dict(
@@ -69,8 +6,6 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0.))
 param_scheduler = dict(milestones=[7, 14, 21])
 train_cfg = dict(max_epochs=28)
-
-randomness = dict(seed=0)
 default_hooks = dict(
     checkpoint=dict(save_best='top1', rule='greater'),
     **_base_.transfer_hooks,

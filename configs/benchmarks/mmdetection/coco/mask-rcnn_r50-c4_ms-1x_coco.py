@@ -2,8 +2,6 @@ _base_ = [
     'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py',
     '../../_base_/multi_scale.py', '../../_base_/transfer.py'
 ]
-# It also lends mmdet its operators where mmcv has none.
-custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 
 # The hook loads backbone and shared head.
 model = dict(data_preprocessor=_base_.rgb, **_base_.trained_c4)

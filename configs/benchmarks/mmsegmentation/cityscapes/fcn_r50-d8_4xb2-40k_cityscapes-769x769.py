@@ -2,9 +2,8 @@ _base_ = [
     'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-769x769.py',
     '../../_base_/transfer.py'
 ]
-# It also lends mmseg its operators where mmcv has none.
-custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 
+# It also lends mmseg its operators where mmcv has none.
 # The host's config has ResNetV1c, whose stem of three convolutions no
 # checkpoint of these methods has: it would stay random. The hook loads the
 # backbone instead of `pretrained`.

@@ -1,10 +1,6 @@
 _base_ = ['./photopatches.py', '../views/adco.py']
 
 # Two weak views of 48 pixels: what AdCo sees, for the hosts' own methods.
-crop = dict(type='ViewCrop', size=48, scale=(0.2, 1.0))
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='MultiCrop', num_views=[2], transforms=[[crop, _base_.weak]]),
-    dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].transforms[0][0].update(size=48)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

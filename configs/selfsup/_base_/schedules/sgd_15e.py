@@ -1,5 +1,6 @@
-# Of the size at which MoCo v2 does well here: twice the learning rate of its
-# own config, for a quarter of that batch and a hundredth of its steps.
+# For the small runs, of the size at which MoCo v2 does well in them: twice the
+# learning rate of its own config, for a quarter of that batch and a hundredth
+# of its steps. The originals of AdCo and CLSA were measured at it too.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.06, momentum=0.9, weight_decay=1e-4))
