@@ -1,13 +1,5 @@
 _base_ = './care_resnet50_8xb128-2view-warmcos-100e_in1k.py'
 
-param_scheduler = [
-    _base_.warmup,
-    dict(
-        type='CosineAnnealingLR',
-        T_max=390,
-        eta_min=0,
-        begin=10,
-        end=400,
-        convert_to_iter_based=True)
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].update(T_max=390, end=400)
 train_cfg = dict(max_epochs=400)

@@ -3,7 +3,6 @@ _base_ = [
     '../../_base_/transfer.py'
 ]
 
-# It also lends mmseg its operators where mmcv has none.
 # The host's config has ResNetV1c, whose stem of three convolutions no
 # checkpoint of these methods has: it would stay random. The hook loads the
 # backbone instead of `pretrained`.

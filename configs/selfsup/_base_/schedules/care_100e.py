@@ -5,13 +5,12 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',
     loss_scale='dynamic',
     optimizer=dict(type='SGD', lr=lr, momentum=0.9, weight_decay=1e-4))
-warmup = dict(
-    type='InclusiveLinearLR',
-    start_factor=1e-6 / lr,
-    end=10,
-    convert_to_iter_based=True)
 param_scheduler = [
-    warmup,
+    dict(
+        type='InclusiveLinearLR',
+        start_factor=1e-6 / lr,
+        end=10,
+        convert_to_iter_based=True),
     dict(
         type='CosineAnnealingLR',
         T_max=90,
