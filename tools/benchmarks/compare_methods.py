@@ -30,9 +30,13 @@ ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 METHODS = {
     'adco-asym': 'adco/adco_resnet18_1xb64-asym-cosine-15e_photopatches.py',
     'adco-sym': 'adco/adco_resnet18_1xb64-sym-cosine-15e_photopatches.py',
+    'adco-sym-lars':
+    'adco/adco_resnet18_1xb64-symlars-warmcos-15e_photopatches.py',
     'caco': 'caco/caco_resnet18_1xb64-sym48px-warmcos-15e_photopatches.py',
     'caco-32px': 'caco/caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py',
     'clsa': 'clsa/clsa_resnet18_1xb64-single-cosine-15e_photopatches.py',
+    'clsa-lars':
+    'clsa/clsa_resnet18_1xb64-singlelars-warmcos-15e_photopatches.py',
     'care-32px': 'care/care_resnet18_1xb64-2view-warmcos-15e_photopatches.py',
     'mocov2': 'hosts/mocov2_resnet18_1xb64-2view-cosine-15e_photopatches.py',
     'simclr': 'hosts/simclr_resnet18_1xb64-2view-cosine-15e_photopatches.py',

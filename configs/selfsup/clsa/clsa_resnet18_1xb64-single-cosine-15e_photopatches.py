@@ -1,14 +1,10 @@
 _base_ = [
-    '../_base_/models/clsa.py', '../_base_/datasets/photopatches.py',
+    '../_base_/models/clsa_resnet18.py', '../_base_/datasets/photopatches.py',
     '../_base_/views/clsa.py', '../_base_/schedules/sgd_15e.py'
 ]
 
 # The settings at which the original's own loop was measured.
-model = dict(
-    backbone=_base_.small_backbone,
-    neck=dict(in_channels=512, hid_channels=512),
-    memory=dict(num_columns=1024),
-    momentum=0.99)
+model = dict(backbone=_base_.small_backbone)
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].transforms[0][0].update(size=48)
 train_pipeline[1].transforms[1][0].update(size=32)
