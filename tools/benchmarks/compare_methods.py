@@ -33,7 +33,6 @@ METHODS = {
     'adco-sym-lars':
     'adco/adco_resnet18_1xb64-symlars-warmcos-15e_photopatches.py',
     'caco': 'caco/caco_resnet18_1xb64-sym48px-warmcos-15e_photopatches.py',
-    'caco-32px': 'caco/caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py',
     'clsa': 'clsa/clsa_resnet18_1xb64-single-cosine-15e_photopatches.py',
     'clsa-lars':
     'clsa/clsa_resnet18_1xb64-singlelars-warmcos-15e_photopatches.py',
