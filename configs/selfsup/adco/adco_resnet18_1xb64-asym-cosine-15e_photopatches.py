@@ -1,13 +1,11 @@
 _base_ = [
     '../_base_/models/adco_resnet18.py', '../_base_/datasets/photopatches.py',
-    '../_base_/views/adco.py', '../_base_/schedules/sgd_15e.py'
+    '../_base_/views/adco_48px.py', '../_base_/schedules/sgd_15e.py'
 ]
 
 # The settings at which the original's own loop was measured.
 model = dict(backbone=_base_.small_backbone)
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].transforms[0][0].update(size=48)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
 # The floor is a fiftieth, as in the presets.
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(eta_min=0.0012)

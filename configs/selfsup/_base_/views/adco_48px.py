@@ -1,0 +1,4 @@
+_base_ = './adco.py'
+
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].transforms[0][0].update(size=48)
