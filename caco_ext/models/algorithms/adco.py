@@ -3,7 +3,7 @@ from typing import List, Sequence
 
 from mmengine.registry import MODELS
 
-from ..heads import Pair
+from ..utils import Pair
 from .bank_contrast import BankContrast
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from caco_ext.ops import gather
-from ..heads import AdCoHead, Pair
-from ..utils import Schedule, check_temperature
+from ..heads import BankFillHead
+from ..utils import Schedule
 from .base import MomentumContrast
 
 
@@ -51,10 +51,8 @@ class BankContrast(MomentumContrast):
             Schedule.build(fill_momentum))
         if fill_temperature is None:
             fill_temperature = self.head.temperature
-        check_temperature(fill_temperature, 'the fill',
-                          'AdCo uses 0.12, CaCo 0.2', 'fill_temperature')
         self.fill_reset = fill_reset
-        self._fill_head = AdCoHead(fill_temperature, in_batch_negatives=False)
+        self._fill_head = BankFillHead(fill_temperature)
         self._filled: Optional[bool] = None
 
     def loss(self, inputs: List[Tensor], data_samples=None) -> dict:
@@ -91,9 +89,7 @@ class BankContrast(MomentumContrast):
         self.key_encoder.update(self, self.fill_momentum())
         keys = self.keys(inputs, [key_view])
         with torch.autocast(inputs[0].device.type, enabled=False):
-            losses = self._fill_head(queries, keys, [Pair(0, 0, 1.)],
-                                     self.memory)
-            self.memory.discard()  # the bank does not learn yet
+            losses = self._fill_head(queries[0], keys[0], self.memory)
             self.memory.write(gather(keys[0]))
         return losses
 

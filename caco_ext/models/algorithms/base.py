@@ -9,12 +9,11 @@ from torch.nn import functional as F
 
 from caco_ext.ops import gather, shuffle, unshuffle
 from caco_ext.ops.spread import effective_rank, feature_std
-from ..heads import Pair
-from ..utils import (MomentumEncoder, Schedule, call_after_step,
-                     check_memory_width, check_view_count, gradients_wait)
+from ..utils import MomentumEncoder, Pair, Schedule, check_memory_width
+from .memory_mixin import MemoryMixin
 
 
-class MomentumContrast(BaseModel):
+class MomentumContrast(MemoryMixin, BaseModel):
     """The idea that the four methods vary.
 
     Some views of a picture pass a query encoder, some a key encoder that is
@@ -114,13 +113,10 @@ class MomentumContrast(BaseModel):
             # In place: names of weights, hooks and wrappers stay.
             self.backbone.compile(**compile_backbones)
             self.key_encoder.backbone.compile(**compile_backbones)
-        self._ranks_agree = False
         self.last_queries: Optional[Tensor] = None
         if move not in ('step', 'pass'):
             raise ValueError(f"move={move!r} is unknown; use 'step' or 'pass'")
         self.move = move
-        if move == 'step':
-            call_after_step(self)
 
     def check_widths(self) -> None:
         """Refuse features that cannot be compared.
@@ -249,27 +245,6 @@ class MomentumContrast(BaseModel):
         """The head's losses; a method with more views adds them here."""
         return self.head(queries, keys, self.pairs, self.memory)
 
-    def begin(self, inputs: List[Tensor]) -> None:
-        """What goes before every training pass.
-
-        The first one gives all ranks the memory of rank 0: without it the
-        seed of each would decide, as DDP leaves buffers alone when
-        ``broadcast_buffers`` is off, mmengine's default.
-
-        Args:
-            inputs (list[Tensor]): The views.
-
-        Raises:
-            ValueError: If they are not as many as the model uses.
-        """
-        if self.memory is not None and not gradients_wait(self):
-            self.memory.discard()
-        if not self._ranks_agree:
-            if self.memory is not None:
-                self.memory.agree()
-            self._ranks_agree = True
-        check_view_count(len(inputs), self.num_views)
-
     def forward(self,
                 inputs: List[Tensor],
                 data_samples: Optional[list] = None,
@@ -299,8 +274,7 @@ class MomentumContrast(BaseModel):
 
     def after_step(self) -> None:
         """Move the memory, let the key encoder move before its next pass."""
-        if self.memory is not None:
-            self.memory.step()
+        super().after_step()
         self.key_encoder.due = True
 
     def signals(self) -> Dict[str, float]:

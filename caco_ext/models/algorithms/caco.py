@@ -3,7 +3,7 @@ from typing import List, Optional, Sequence, Union
 
 from mmengine.registry import MODELS
 
-from ..heads import Pair
+from ..utils import Pair
 from .bank_contrast import BankContrast
 
 

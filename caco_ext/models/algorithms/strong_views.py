@@ -1,4 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
+from functools import lru_cache
 from operator import attrgetter
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -8,23 +9,32 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caco_ext.ops import gather
-from ..utils import (call_after_step, check_memory_width, check_view_count,
-                     gradients_wait)
+from ..utils import check_memory_width
+from .memory_mixin import MemoryMixin
 
 
-class _StrongViews:
-    """What :func:`StrongViews` puts in front of another algorithm's class."""
+class StrongViewsMixin(MemoryMixin):
+    """CLSA's distribution matching in front of another algorithm's class.
 
-    def add_strong_views(self, memory: dict, matching: dict, alpha: float,
-                         strong_views: Sequence[int],
-                         key_encoder: Optional[str]) -> None:
-        """Build what the matching needs; see :func:`StrongViews`."""
+    The distribution of view 0 over the keys of view 1 and a queue of earlier
+    keys supervises the strong views. See :class:`StrongViews` for the
+    arguments.
+    """
+
+    def __init__(self,
+                 *,
+                 memory: dict,
+                 strong_views: Sequence[int] = (2, ),
+                 key_encoder: Optional[str] = None,
+                 alpha: float = 1.0,
+                 matching: dict = dict(type='DistributionMatchingHead'),
+                 **options) -> None:
+        super().__init__(**options)
         self.memory = MODELS.build(memory)
         self.matching = MODELS.build(matching)
         self.alpha = alpha
         self.strong_views = tuple(strong_views)
         self.key_encoder_name = key_encoder
-        self._ranks_agree = False
         if min(self.strong_views, default=0) < 2:
             raise ValueError(
                 f'strong_views={strong_views} of StrongViews must name views '
@@ -38,7 +48,6 @@ class _StrongViews:
             raise ValueError(
                 f'key_encoder={key_encoder!r} of StrongViews is no part of '
                 f'the algorithm, which has {parts}') from error
-        call_after_step(self)
 
     def _query_encoder(self, images: Tensor) -> Tuple[Tensor]:
         return self.neck(self.backbone(images))
@@ -58,12 +67,7 @@ class _StrongViews:
              data_samples=None,
              **kwargs) -> Dict[str, Tensor]:
         """The algorithm's losses of the first views and the matching."""
-        check_view_count(len(inputs), self.num_views)
-        if not self._ranks_agree:  # as in MomentumContrast.begin
-            self.memory.agree()
-            self._ranks_agree = True
-        if not gradients_wait(self):
-            self.memory.discard()
+        self.begin(inputs)
         losses = super().loss(inputs[:min(self.strong_views)], data_samples,
                               **kwargs)
 
@@ -86,24 +90,38 @@ class _StrongViews:
             self.memory.stage(keys)
         return losses
 
-    def after_step(self) -> None:
-        """The optimizer has moved the model: the keys enter the queue."""
-        self.memory.step()
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        """Copy and pickle by the base's class: no module holds this one."""
+        return _empty, (type(self).__bases__[1], ), self.__dict__
+
+
+@lru_cache(maxsize=None)
+def with_strong_views(algorithm: type) -> type:
+    """Put :class:`StrongViewsMixin` in front of a class.
+
+    Args:
+        algorithm (type): A contrastive algorithm with a ``backbone`` and a
+            ``neck``.
+
+    Returns:
+        type: The subclass; the same one for the same algorithm.
+    """
+    return type(f'StrongViews{algorithm.__name__}',
+                (StrongViewsMixin, algorithm), {})
+
+
+def _empty(algorithm: type) -> nn.Module:
+    """An instance without content, which unpickling fills."""
+    cls = with_strong_views(algorithm)
+    return cls.__new__(cls)
 
 
 @MODELS.register_module()
-def StrongViews(base: str,
-                memory: dict,
-                strong_views: Sequence[int] = (2, ),
-                key_encoder: Optional[str] = None,
-                alpha: float = 1.0,
-                matching: dict = dict(type='DistributionMatchingHead'),
-                **options) -> nn.Module:
+class StrongViews:
     """Another algorithm with CLSA's distribution matching added.
 
-    The distribution of view 0 over the keys of view 1 and a queue of earlier
-    keys supervises the strong views. The result is an instance of a subclass
-    of ``base``, so its checkpoints have the same keys, and the memory's.
+    What is built is an instance of a subclass of ``base``, so its checkpoints
+    have the same keys, and the memory's.
 
     Args:
         base (str): Registered type of a contrastive algorithm with a
@@ -115,22 +133,19 @@ def StrongViews(base: str,
         key_encoder (str, optional): Attribute of ``base`` that encodes keys,
             as 'target_net' of BYOL. Defaults to backbone and neck.
         alpha (float): Weight of the matching. Defaults to 1.0.
-        matching (dict): Config of the matching's head.
+        matching (dict): Config of the matching's head. Defaults to
+            ``dict(type='DistributionMatchingHead')``.
         **options: Of ``base``.
-
-    Returns:
-        nn.Module: The algorithm.
 
     Raises:
         KeyError: If ``base`` is not registered.
         ValueError: If views, widths or ``key_encoder`` do not fit.
     """
-    algorithm = MODELS.get(base)
-    if algorithm is None:
-        raise KeyError(f'base={base!r} of StrongViews is not registered; name '
-                       "a contrastive algorithm, as 'mmselfsup.BYOL'")
-    joined = type(f'StrongViews{algorithm.__name__}',
-                  (_StrongViews, algorithm), {})
-    model = joined(**options)
-    model.add_strong_views(memory, matching, alpha, strong_views, key_encoder)
-    return model
+
+    def __new__(cls, base: str, **options) -> nn.Module:
+        algorithm = MODELS.get(base)
+        if algorithm is None:
+            raise KeyError(
+                f'base={base!r} of StrongViews is not registered; name a '
+                "contrastive algorithm, as 'mmselfsup.BYOL'")
+        return with_strong_views(algorithm)(**options)

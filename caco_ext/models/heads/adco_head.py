@@ -7,7 +7,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from caco_ext.ops import gather, own_rows
-from .bank_head import BankHead, Pair
+from ..utils import Pair
+from .bank_head import BankHead
 
 
 @MODELS.register_module()

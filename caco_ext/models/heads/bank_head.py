@@ -1,19 +1,12 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from abc import abstractmethod
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..utils import check_temperature
-
-
-class Pair(NamedTuple):
-    """One term of a loss: a query's view, a key's view, its weight."""
-    query: int
-    key: int
-    weight: float
+from ..utils import Pair, check_temperature
 
 
 class BankHead(BaseModule):

@@ -6,7 +6,8 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from .bank_head import BankHead, Pair
+from ..utils import Pair
+from .bank_head import BankHead
 
 
 @MODELS.register_module()

@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
-from .bank_head import Pair
+from ..utils import Pair
 
 
 @MODELS.register_module()

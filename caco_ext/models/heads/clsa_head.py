@@ -7,8 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from caco_ext.ops import gather, own_rows
-from ..utils import check_temperature
-from .bank_head import Pair
+from ..utils import Pair, check_temperature
 
 Attended = Tuple[Tensor, Tensor]
 

@@ -2,13 +2,14 @@
 from .checks import (check_memory_width, check_temperature, check_view_count,
                      gradients_wait, output_width)
 from .momentum_encoder import MomentumEncoder
+from .pair import Pair
 from .schedules import Schedule
 from .small_map_conv import SmallMapConv2d
 from .step_listener import call_after_step
 from .view_preprocessor import ViewPreprocessor
 
 __all__ = [
-    'MomentumEncoder', 'Schedule', 'SmallMapConv2d', 'ViewPreprocessor',
-    'call_after_step', 'check_memory_width', 'check_temperature',
-    'check_view_count', 'gradients_wait', 'output_width'
+    'MomentumEncoder', 'Pair', 'Schedule', 'SmallMapConv2d',
+    'ViewPreprocessor', 'call_after_step', 'check_memory_width',
+    'check_temperature', 'check_view_count', 'gradients_wait', 'output_width'
 ]

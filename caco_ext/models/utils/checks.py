@@ -78,6 +78,10 @@ def gradients_wait(module: nn.Module) -> bool:
 
     Args:
         module (nn.Module): What the optimizer moves.
+
+    Returns:
+        bool: Whether the first trained parameter has a gradient that is not
+        zero, as ``zero_grad(set_to_none=False)`` leaves it.
     """
     first = next(p for p in module.parameters() if p.requires_grad)
-    return first.grad is not None
+    return first.grad is not None and bool(first.grad.any())
