@@ -4,8 +4,6 @@ _base_ = [
 ]
 
 # The settings at which the original's own loop was measured.
-model = dict(backbone=_base_.small_backbone)
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
 # The floor is a fiftieth, as in the presets.
-param_scheduler = _base_.param_scheduler
-param_scheduler[0].update(eta_min=0.0012)
+param_scheduler = [dict(_base_.cosine, eta_min=0.0012)]

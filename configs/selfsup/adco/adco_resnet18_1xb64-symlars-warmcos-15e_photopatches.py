@@ -4,6 +4,5 @@ _base_ = [
 ]
 
 # The symmetric mode with CaCo's optimizer: the best of the search.
-model = dict(
-    backbone=_base_.small_backbone, query_views=(0, 1), key_views=(0, 1))
+model = dict(query_views=(0, 1), key_views=(0, 1))
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))

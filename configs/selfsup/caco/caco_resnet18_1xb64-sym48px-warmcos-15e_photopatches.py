@@ -1,8 +1,9 @@
-_base_ = './caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py'
+_base_ = [
+    '../_base_/models/caco_resnet18.py', '../_base_/datasets/photopatches.py',
+    '../_base_/views/caco_48px.py', '../_base_/schedules/caco_15e.py'
+]
 
 # The settings at which the original's own loop was measured.
-model = dict(fuse_views=False)
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].transforms[0][0].update(size=48, scale=(0.2, 1.0))
-train_pipeline[1].transforms[1][0].update(size=48, scale=(0.2, 1.0))
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(memory=dict(lr=dict(warmup=_base_.warmup_epochs)))
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
+default_hooks = dict(knn=dict(interval=8))

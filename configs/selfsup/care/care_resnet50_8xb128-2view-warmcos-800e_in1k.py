@@ -1,5 +1,6 @@
 _base_ = './care_resnet50_8xb128-2view-warmcos-100e_in1k.py'
 
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(T_max=790, end=800)
-train_cfg = dict(max_epochs=800)
+epochs = 800
+cosine = dict(_base_.cosine, T_max=epochs - _base_.warmup_epochs, end=epochs)
+param_scheduler = [_base_.warmup, cosine]
+train_cfg = dict(max_epochs=epochs)

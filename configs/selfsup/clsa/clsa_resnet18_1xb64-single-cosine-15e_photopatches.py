@@ -4,5 +4,4 @@ _base_ = [
 ]
 
 # The settings at which the original's own loop was measured.
-model = dict(backbone=_base_.small_backbone)
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))

@@ -4,5 +4,4 @@ _base_ = [
 ]
 
 # CaCo's optimizer: the best of the search.
-model = dict(backbone=_base_.small_backbone)
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))

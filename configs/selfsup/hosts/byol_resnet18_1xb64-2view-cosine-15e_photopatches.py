@@ -9,6 +9,6 @@ _base_ = [
 # because its gradient is four times SimSiam's: the sum of both losses, twice,
 # where SimSiam takes their mean.
 model = dict(
-    backbone=_base_.small_backbone,
+    backbone=_base_.resnet18,
     neck=dict(in_channels=512, hid_channels=512),
     head=dict(predictor=dict(hid_channels=512)))

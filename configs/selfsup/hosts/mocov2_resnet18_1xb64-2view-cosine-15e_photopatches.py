@@ -8,5 +8,5 @@ _base_ = [
 model = dict(
     queue_len=1024,
     momentum=0.99,
-    backbone=_base_.small_backbone,
+    backbone=_base_.resnet18,
     neck=dict(in_channels=512, hid_channels=512))

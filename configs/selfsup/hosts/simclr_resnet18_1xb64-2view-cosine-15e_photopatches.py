@@ -7,5 +7,4 @@ _base_ = [
 # Its own LARS is meant for batches of thousands. The loss is a cross-entropy
 # over cosines like MoCo's, so SGD takes MoCo's learning rate.
 model = dict(
-    backbone=_base_.small_backbone,
-    neck=dict(in_channels=512, hid_channels=512))
+    backbone=_base_.resnet18, neck=dict(in_channels=512, hid_channels=512))

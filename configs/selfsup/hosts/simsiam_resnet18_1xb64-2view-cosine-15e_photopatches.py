@@ -7,7 +7,7 @@ _base_ = [
 neck = dict(in_channels=512, hid_channels=512, out_channels=512)
 predictor = dict(in_channels=512, hid_channels=128, out_channels=512)
 model = dict(
-    backbone=_base_.small_backbone, neck=neck, head=dict(predictor=predictor))
+    backbone=_base_.resnet18, neck=neck, head=dict(predictor=predictor))
 # The hosts' configs have 0.03 for MoCo and 0.05 for SimSiam at the same batch;
 # this is in that proportion to MoCo's 0.06. The predictor's does not fall.
 lr = 0.1

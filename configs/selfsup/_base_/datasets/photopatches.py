@@ -2,8 +2,6 @@ _base_ = '../default_runtime.py'
 
 # Crops of the photographs that scikit-image and scikit-learn ship, made on
 # first use. data_root=FOLDER puts a folder of pictures in their place.
-# Its crops become maps of 2 x 2 places or one.
-small_backbone = dict(depth=18, conv_cfg=dict(type='SmallMapConv2d'))
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,

@@ -1,11 +1,14 @@
 _base_ = './resnet50.py'
 
+width = 4096
+feature_dim = 256
+
 norm_cfg = dict(type='SyncBN')
 projector = dict(
     type='mmselfsup.NonLinearNeck',
     in_channels=2048,
-    hid_channels=4096,
-    out_channels=256,
+    hid_channels=width,
+    out_channels=feature_dim,
     num_layers=2,
     with_bias=True,
     with_last_bn=False,
@@ -13,9 +16,9 @@ projector = dict(
     norm_cfg=norm_cfg)
 predictor = dict(
     type='mmselfsup.NonLinearNeck',
-    in_channels=256,
-    hid_channels=4096,
-    out_channels=256,
+    in_channels=feature_dim,
+    hid_channels=width,
+    out_channels=feature_dim,
     num_layers=2,
     with_bias=True,
     with_last_bn=False,

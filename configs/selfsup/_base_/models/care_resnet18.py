@@ -1,9 +1,13 @@
 _base_ = './care.py'
 
-# All widths a quarter of ResNet-50's or an eighth, for crops of 32 pixels.
-projector = dict(in_channels=512, hid_channels=512)
-predictor = dict(hid_channels=512)
+width = 512
+
+# All widths a quarter of ResNet-50's or an eighth. Small pictures become maps
+# of 2 x 2 places or one in the last stages.
+projector = dict(in_channels=512, hid_channels=width)
+predictor = dict(hid_channels=width)
 model = dict(
+    backbone=dict(depth=18, conv_cfg=dict(type='SmallMapConv2d')),
     attention=dict(
         in_channels=256,
         out_channels=512,

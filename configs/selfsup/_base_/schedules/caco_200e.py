@@ -1,25 +1,20 @@
+epochs = 200
+# The learning rates of the encoder and of the bank rise for so long.
+warmup_epochs = 10
 # 0.3 for each 256 pictures of the global batch of 1024.
+lr = 1.2
+
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='CaCoLARS', lr=1.2, momentum=0.9, weight_decay=1.5e-6))
+    optimizer=dict(type='CaCoLARS', lr=lr, momentum=0.9, weight_decay=1.5e-6))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, end=10),
+    dict(type='LinearLR', start_factor=0.1, end=warmup_epochs),
     dict(
         type='CosineAnnealingLR',
-        T_max=190,
+        T_max=epochs - warmup_epochs,
         eta_min_ratio=0.01,
-        begin=10,
-        end=200)
+        begin=warmup_epochs,
+        end=epochs)
 ]
-# For the configs of that length.
-schedule_800e = [
-    dict(type='LinearLR', start_factor=0.1, end=10),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=790,
-        eta_min_ratio=0.01,
-        begin=10,
-        end=800)
-]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=200)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs)
 auto_scale_lr = dict(base_batch_size=1024, enable=False)

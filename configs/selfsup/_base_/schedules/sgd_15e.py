@@ -1,9 +1,13 @@
-# For the small runs, of the size at which MoCo v2 does well in them: twice the
-# learning rate of its own config, for a quarter of that batch and a hundredth
-# of its steps. The originals of AdCo and CLSA were measured at it too.
+epochs = 15
+# Twice MoCo v2's learning rate, for a quarter of that batch and a hundredth of
+# its steps: MoCo v2 does well at it in the small runs, and the originals of
+# AdCo and CLSA were measured at it too.
+lr = 0.06
+
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.06, momentum=0.9, weight_decay=1e-4))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=15, eta_min=0, end=15)]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=15)
+    optimizer=dict(type='SGD', lr=lr, momentum=0.9, weight_decay=1e-4))
+cosine = dict(type='CosineAnnealingLR', T_max=epochs, eta_min=0, end=epochs)
+param_scheduler = [cosine]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs)
 auto_scale_lr = dict(base_batch_size=64, enable=False)

@@ -1,3 +1,10 @@
+crop_size = 224
+# Share of the picture that a crop takes.
+crop_scale = (0.2, 1.0)
+
+load = dict(type='LoadImage')
+pack = dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path'])
+crop = dict(type='ViewCrop', size=crop_size, scale=crop_scale)
 # Behind the crop, every view of AdCo and every weak view of CLSA.
 weak = [
     dict(
@@ -11,12 +18,5 @@ weak = [
     dict(type='ViewBlur', sigma=(0.1, 2.0), prob=0.5),
     dict(type='ViewFlip', prob=0.5),
 ]
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(
-        type='MultiCrop',
-        num_views=[2],
-        transforms=[[dict(type='ViewCrop', size=224, scale=(0.2, 1.0)),
-                     weak]]),
-    dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
-]
+views = dict(type='MultiCrop', num_views=[2], transforms=[[crop, weak]])
+train_pipeline = [load, views, pack]

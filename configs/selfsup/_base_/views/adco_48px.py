@@ -1,4 +1,7 @@
 _base_ = './adco.py'
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].transforms[0][0].update(size=48)
+crop_size = 48
+views = dict(
+    _base_.views,
+    transforms=[[dict(_base_.crop, size=crop_size), _base_.weak]])
+train_pipeline = [_base_.load, views, _base_.pack]

@@ -1,24 +1,13 @@
 _base_ = './adco.py'
 
-crops = [
-    dict(type='ViewCrop', size=224, scale=(0.2, 1.0)),
-    dict(type='ViewCrop', size=192, scale=(0.172, 0.86)),
-    dict(type='ViewCrop', size=160, scale=(0.143, 0.715)),
-    dict(type='ViewCrop', size=128, scale=(0.114, 0.571)),
-    dict(type='ViewCrop', size=96, scale=(0.086, 0.429)),
-]
+crop_sizes = (224, 192, 160, 128, 96)
+crop_scales = ((0.2, 1.0), (0.172, 0.86), (0.143, 0.715), (0.114, 0.571),
+               (0.086, 0.429))
+
 # The key, then a query of each size.
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(
-        type='MultiCrop',
-        num_views=[2, 1, 1, 1, 1],
-        transforms=[
-            [crops[0], _base_.weak],
-            [crops[1], _base_.weak],
-            [crops[2], _base_.weak],
-            [crops[3], _base_.weak],
-            [crops[4], _base_.weak],
-        ]),
-    dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
-]
+views = dict(
+    type='MultiCrop',
+    num_views=[2, 1, 1, 1, 1],
+    transforms=[[dict(type='ViewCrop', size=size, scale=scale), _base_.weak]
+                for size, scale in zip(crop_sizes, crop_scales)])
+train_pipeline = [_base_.load, views, _base_.pack]

@@ -1,3 +1,10 @@
+crop_size = 224
+# Share of the picture that a crop takes.
+crop_scale = (0.2, 1.0)
+
+load = dict(type='LoadImage')
+pack = dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path'])
+crop = dict(type='ViewCrop', size=crop_size, scale=crop_scale)
 jitter = dict(
     type='ViewJitter',
     brightness=0.4,
@@ -14,12 +21,8 @@ second = [
     dict(type='ViewBlur', sigma=(0.1, 2.0), prob=0.1),
     dict(type='ViewSolarize', threshold=128, prob=0.2), flip
 ]
-crop = dict(type='ViewCrop', size=224, scale=(0.2, 1.0))
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(
-        type='MultiCrop',
-        num_views=[1, 1],
-        transforms=[[crop, first], [crop, second]]),
-    dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
-]
+views = dict(
+    type='MultiCrop',
+    num_views=[1, 1],
+    transforms=[[crop, first], [crop, second]])
+train_pipeline = [load, views, pack]

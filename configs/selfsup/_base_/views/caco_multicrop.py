@@ -1,15 +1,15 @@
 _base_ = './adco.py'
 
+large_size, large_scale = 224, (0.14, 1.0)
+small_size, small_scale = 96, (0.05, 0.14)
+
 # One recipe for all crops, AdCo's: it has more saturation than the two-view
 # one of CaCo.
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(
-        type='MultiCrop',
-        num_views=[2, 6],
-        transforms=[
-            [dict(type='ViewCrop', size=224, scale=(0.14, 1.0)), _base_.weak],
-            [dict(type='ViewCrop', size=96, scale=(0.05, 0.14)), _base_.weak],
-        ]),
-    dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
-]
+views = dict(
+    type='MultiCrop',
+    num_views=[2, 6],
+    transforms=[
+        [dict(_base_.crop, size=large_size, scale=large_scale), _base_.weak],
+        [dict(_base_.crop, size=small_size, scale=small_scale), _base_.weak],
+    ])
+train_pipeline = [_base_.load, views, _base_.pack]

@@ -1,7 +1,10 @@
 _base_ = './caco.py'
 
+crop_scale = (0.08, 1.0)
+
 # CaCo's steps in another order: blur before grey, flip late, solarisation
 # last; and smaller crops.
+crop = dict(_base_.crop, scale=crop_scale)
 first = [
     _base_.jitter,
     dict(type='ViewBlur', sigma=(0.1, 2.0), prob=1.0), _base_.grey, _base_.flip
@@ -12,12 +15,5 @@ second = [
     _base_.flip,
     dict(type='ViewSolarize', threshold=128, prob=0.2)
 ]
-crop = dict(type='ViewCrop', size=224, scale=(0.08, 1.0))
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(
-        type='MultiCrop',
-        num_views=[1, 1],
-        transforms=[[crop, first], [crop, second]]),
-    dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
-]
+views = dict(_base_.views, transforms=[[crop, first], [crop, second]])
+train_pipeline = [_base_.load, views, _base_.pack]

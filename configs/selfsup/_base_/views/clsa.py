@@ -1,14 +1,13 @@
 _base_ = './adco.py'
 
+# The crop of the strong view.
+small_size, small_scale = 96, (0.086, 0.429)
+
 strong = [_base_.weak, dict(type='StrongAugment')]
-large = dict(type='ViewCrop', size=224, scale=(0.2, 1.0))
-small = dict(type='ViewCrop', size=96, scale=(0.086, 0.429))
+small = dict(_base_.crop, size=small_size, scale=small_scale)
 # The key, the weak query, the strong query: it alone is small.
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(
-        type='MultiCrop',
-        num_views=[2, 1],
-        transforms=[[large, _base_.weak], [small, strong]]),
-    dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path']),
-]
+views = dict(
+    type='MultiCrop',
+    num_views=[2, 1],
+    transforms=[[_base_.crop, _base_.weak], [small, strong]])
+train_pipeline = [_base_.load, views, _base_.pack]

@@ -1,5 +1,10 @@
 _base_ = './clsa.py'
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].transforms[0][0].update(size=48)
-train_pipeline[1].transforms[1][0].update(size=32)
+crop_size = 48
+small_size = 32
+
+crop = dict(_base_.crop, size=crop_size)
+small = dict(_base_.small, size=small_size)
+views = dict(
+    _base_.views, transforms=[[crop, _base_.weak], [small, _base_.strong]])
+train_pipeline = [_base_.load, views, _base_.pack]

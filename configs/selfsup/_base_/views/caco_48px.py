@@ -1,0 +1,9 @@
+_base_ = './caco.py'
+
+crop_size = 48
+crop_scale = (0.2, 1.0)
+
+crop = dict(_base_.crop, size=crop_size, scale=crop_scale)
+views = dict(
+    _base_.views, transforms=[[crop, _base_.first], [crop, _base_.second]])
+train_pipeline = [_base_.load, views, _base_.pack]
