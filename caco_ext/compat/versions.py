@@ -51,6 +51,27 @@ def installed_version(name: str) -> Optional[str]:
         return None
 
 
+def missing_packages(extra: str) -> List[str]:
+    """Name the packages of an extra that are not installed.
+
+    Args:
+        extra (str): An extra of caco_ext.
+
+    Returns:
+        list[str]: Their names. None where caco_ext itself is not installed,
+        as in a clone on ``PYTHONPATH``: then nobody says what belongs to it.
+    """
+    from packaging.requirements import Requirement
+    if installed_version('caco_ext') is None:
+        return []
+    wanted = map(Requirement, metadata.requires('caco_ext') or [])
+    return [
+        req.name for req in wanted
+        if req.marker is not None and req.marker.evaluate({'extra': extra})
+        and installed_version(req.name) is None
+    ]
+
+
 def providers(module: str) -> Dict[str, str]:
     """Return {distribution: version} of all that provide ``module``."""
     found = {
