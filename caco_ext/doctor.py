@@ -8,17 +8,17 @@ import sys
 from typing import Callable, Iterator, List, NamedTuple, Optional
 
 from .compat import check_versions, remedies
-from .compat.versions import PACKAGES, installed_version
+from .compat.versions import PACKAGES, installed_version, missing_packages
+from .startup import SWITCH
 from .version import __version__
 
 ROOT = osp.dirname(osp.abspath(__file__))
-# What training does without, and what it is for.
-OPTIONAL = {
-    'plotly': 'reports as a page',
-    'umap-learn': 'embeddings by UMAP',
-    'onnx': 'export to ONNX',
-    'onnxruntime': 'its check',
-    'safetensors': 'files that end in .safetensors',
+# What training does without: extras of the package, and what they are for.
+EXTRAS = {
+    'report': 'reports and maps of features',
+    'lmdb': 'LMDB files',
+    'data': 'PhotoPatches, VOC07',
+    'export': 'ONNX, .safetensors',
 }
 
 
@@ -48,11 +48,12 @@ def _hosts() -> Finding:
         version = installed_version(host)
         if version is not None:
             return Finding('ok', f'host: {host} {version}')
+    # Here, because it imports mmengine, which may be what is missing.
+    from .utils.extras import HOST_FIX
     return Finding(
         'wrong', 'no host is installed: no config can train',
-        'pip install mmselfsup==1.0.0 mmcls==1.0.0rc6, or mmpretrain==1.2.0, '
-        'or onedl-mmpretrain==1.3.6; in a clone: bash tools/setup_env.sh '
-        '--host mmselfsup, mmpretrain or onedl')
+        f'{HOST_FIX} (or the extra mmpretrain, or onedl); in a clone: '
+        'bash tools/setup_env.sh --host mmselfsup, mmpretrain or onedl')
 
 
 def _configs() -> Finding:
@@ -69,6 +70,10 @@ def _configs() -> Finding:
 
 
 def _bases() -> Finding:
+    if os.environ.get(SWITCH):
+        return Finding(
+            'note', f'{SWITCH} is set, which switches the start-up file off: '
+            "_base_ = 'caco_ext::...' cannot be read", f'unset {SWITCH}')
     if 'caco_ext_startup' not in sys.modules:
         return Finding(
             'wrong', "_base_ = 'caco_ext::...' cannot be read: the start-up "
@@ -103,6 +108,9 @@ def _registered() -> Finding:
 
 
 def _operators() -> Finding:
+    if importlib.util.find_spec('mmcv') is None:
+        return Finding('note', 'mmcv, which the hosts need, is not installed',
+                       'pip install mmcv-lite==2.0.1')
     # What stands in for an extension that is not there has no loader.
     spec = importlib.util.find_spec('mmcv._ext')
     if spec is None or spec.loader is None:
@@ -133,7 +141,10 @@ def _device() -> Finding:
 
 def _cache() -> Finding:
     from .datasets.photo_patches import cache_folder
-    folder = cache_folder()
+    try:
+        folder = cache_folder()
+    except ImportError as error:
+        return Finding('note', f'cache: {error}')
     there = folder
     while not osp.exists(there):
         there = osp.dirname(there)
@@ -144,21 +155,23 @@ def _cache() -> Finding:
     return Finding('ok', f'cache: {folder}')
 
 
-def _optional() -> Finding:
-    versions = {name: installed_version(name) for name in OPTIONAL}
-    text = 'optional: ' + ', '.join(
-        f'{name} {version or "is not installed"} ({OPTIONAL[name]})'
-        for name, version in versions.items())
-    missing = [name for name, version in versions.items() if version is None]
-    if missing:
-        return Finding('note', text, f'pip install {" ".join(missing)}')
+def _extras() -> Finding:
+    missing = {extra: missing_packages(extra) for extra in EXTRAS}
+    text = 'extras: ' + ', '.join(
+        f'{extra} ({use}) ' +
+        (f'lacks {" and ".join(missing[extra])}' if missing[extra] else 'ok')
+        for extra, use in EXTRAS.items())
+    incomplete = [extra for extra in EXTRAS if missing[extra]]
+    if incomplete:
+        return Finding('note', text,
+                       f'pip install "caco_ext[{",".join(incomplete)}]"')
     return Finding('ok', text)
 
 
 # In this order: the later ones import what the earlier ones look at.
 CHECKS: List[Callable[[], Finding]] = [
     _versions, _hosts, _configs, _bases, _registered, _operators, _device,
-    _cache, _optional
+    _cache, _extras
 ]
 
 

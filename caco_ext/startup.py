@@ -6,23 +6,53 @@ So the entry has to be there without anybody importing ``caco_ext``. An
 installation puts this file beside the package as ``caco_ext_startup.py``,
 with a ``.pth`` file whose only line imports it when Python starts.
 
-It runs in every Python of the environment, therefore it imports nothing but
-``sys`` and only leaves a finder that waits for two modules:
+It runs in every Python of the environment. Therefore it imports only what
+Python has loaded by then, and leaves a finder that does nothing until mmengine
+or openmim is imported. From then on it acts after two imports:
 
 * ``mmengine.config.config``: adds the entry, and lets inherited dicts be
   built in the scope of the host, because this package registers in the root
-  registries and has no scope of its own. Where mmcls is not installed but
+  registries and has no scope of its own. That host is mmselfsup, and for a
+  benchmark the one that trains it. Where mmcls is not installed but
   its successor mmpretrain is, ``mmcls::`` leads there. Names of packages in
   the table that are those of maintained forks here are corrected: with
   onedl-mmsegmentation, ``mmseg::`` leads nowhere.
 * ``pkg_resources``, by which mmengine and openmim find an installed package:
   takes an editable installation to be in ``site-packages``, where only its
   metadata is; told the real folder here.
+
+The environment variable ``CACO_EXT_NO_STARTUP``, set to anything, switches
+all of this off.
 """
+import os
 import sys
 
 PACKAGE = 'caco_ext'
+SWITCH = 'CACO_EXT_NO_STARTUP'
+# Who finds other packages' configs, and so what the finder waits for.
+READERS = ('mmengine', 'mim')
+# Whose names a config means, by its folder below ``configs``.
+SCOPES = {
+    'benchmarks/classification/': 'mmcls',
+    'benchmarks/mmdetection/': 'mmdet',
+    'benchmarks/mmsegmentation/': 'mmseg',
+}
 HOST_SCOPE = 'mmselfsup'
+
+
+def scope_of(config: str) -> str:
+    """Name the scope that a config of this package is written for.
+
+    Args:
+        config (str): Its path below ``configs``.
+
+    Returns:
+        str: The scope of the host that trains it.
+    """
+    for folder, scope in SCOPES.items():
+        if config.startswith(folder):
+            return scope
+    return HOST_SCOPE
 
 
 def installed(package: str) -> bool:
@@ -78,7 +108,9 @@ def adopt_configs(module) -> None:
                 and installed('mmpretrain'):
             cfg_path = cfg_path.replace('mmcls', 'mmpretrain', 1)
         path, scope = find(cfg_path, filename)
-        return path, HOST_SCOPE if scope == PACKAGE else scope
+        if scope == PACKAGE:
+            scope = scope_of(cfg_path.partition('::')[2])
+        return path, scope
 
     module.Config._get_cfg_path = staticmethod(get_cfg_path)
 
@@ -105,10 +137,13 @@ class AfterImport:
     Args:
         actions (dict[str, Callable]): What to call with the module, by the
             module's full name.
+        readers (Sequence[str]): Nothing is done before one of these packages
+            is imported. Defaults to none: begin at once.
     """
 
-    def __init__(self, actions: dict):
+    def __init__(self, actions: dict, readers: tuple = ()):
         self.actions = actions
+        self.readers = readers
 
     def find_spec(self, name, path=None, target=None):
         """Let the other finders find ``name`` and add the action to it.
@@ -122,6 +157,10 @@ class AfterImport:
             ModuleSpec | None: The others' spec, None for any module that
             nothing waits for.
         """
+        if self.readers:
+            if name not in self.readers:
+                return None
+            self.readers = ()
         action = self.actions.get(name)
         if action is None:
             return None
@@ -150,12 +189,13 @@ def install() -> None:
     """Put the finder in front of the others."""
     sys.meta_path.insert(
         0,
-        AfterImport({
-            'mmengine.config.config': adopt_configs,
-            'pkg_resources': locate_editable
-        }))
+        AfterImport(
+            {
+                'mmengine.config.config': adopt_configs,
+                'pkg_resources': locate_editable
+            }, READERS))
 
 
-if __name__ == 'caco_ext_startup':
+if __name__ == 'caco_ext_startup' and not os.environ.get(SWITCH):
     # Not when tests or documentation tools import it from the package.
     install()

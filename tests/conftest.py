@@ -16,7 +16,7 @@ LEFT_OUT = {
     for name, there, need in (
         ('test_in_browser.py', CHROMIUM, 'Chromium: apt-get install chromium'),
         ('test_umap.py', importlib.util.find_spec('umap'),
-         'umap-learn: pip install -r requirements/look.txt'),
+         'umap-learn: pip install -r requirements/report.txt'),
     ) if not there
 }
 # Files that take minutes, with few tests: were they the last, one worker would

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from caco_ext import doctor
+from caco_ext.compat import versions
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,6 +22,13 @@ def test_missing_configs(monkeypatch, tmp_path):
 def test_missing_start_up_file(monkeypatch):
     monkeypatch.delitem(sys.modules, 'caco_ext_startup', raising=False)
     assert 'start-up file' in doctor._bases().what
+
+
+def test_start_up_file_switched_off(monkeypatch):
+    monkeypatch.setenv('CACO_EXT_NO_STARTUP', '1')
+    finding = doctor._bases()
+    assert finding.state == 'note'
+    assert finding.fix == 'unset CACO_EXT_NO_STARTUP'
 
 
 def test_start_up_file_of_another_installation(monkeypatch, tmp_path):
@@ -40,26 +48,34 @@ def test_missing_host(monkeypatch):
     fix = doctor._hosts().fix
     for host in ('mmselfsup', 'mmpretrain', 'onedl'):
         assert host in fix
-    # the versions that tools/setup_env.sh installs
-    lines = [
-        line for path in (ROOT / 'requirements').rglob('*.txt')
-        for line in path.read_text().splitlines()
+    assert fix.startswith('pip install "caco_ext[mmselfsup]" mmcv-lite==')
+    # the version that tools/setup_env.sh installs
+    lines = (ROOT / 'requirements/runtime.txt').read_text().splitlines()
+    assert set(re.findall(r'[\w-]+==[\w.]+', fix)) < set(lines)
+
+
+@pytest.mark.parametrize('absent, fix', [
+    ((), None),
+    (('umap-learn', ), 'pip install "caco_ext[report]"'),
+    (('lmdb', 'onnx'), 'pip install "caco_ext[lmdb,export]"'),
+])
+def test_extras(monkeypatch, absent, fix):
+    wanted = [
+        f'{line}; extra == "{extra}"' for extra in doctor.EXTRAS
+        for line in (ROOT /
+                     f'requirements/{extra}.txt').read_text().split('\n')
+        if line and line[0] != '#'
     ]
-    pins = re.findall(r'[\w-]+==[\w.]+', fix)
-    assert len(pins) == 4 and set(pins) <= set(lines)
-
-
-@pytest.mark.parametrize('absent', [(), ('umap-learn', ), ('plotly', 'onnx')])
-def test_optional_packages(monkeypatch, absent):
-    there = {name: '1.2' for name in doctor.OPTIONAL if name not in absent}
-    monkeypatch.setattr(doctor, 'installed_version', there.get)
-    finding = doctor._optional()
+    assert len(wanted) >= 9
+    monkeypatch.setattr(versions.metadata, 'requires', lambda name: wanted)
+    monkeypatch.setattr(versions, 'installed_version', lambda name: None
+                        if name in absent else '1.2')
+    finding = doctor._extras()
     assert finding.state == ('note' if absent else 'ok')
-    for name, use in doctor.OPTIONAL.items():
-        version = 'is not installed' if name in absent else '1.2'
-        assert f'{name} {version} ({use})' in finding.what
-    fix = ' '.join(['pip install', *absent])
-    assert finding.fix == (fix if absent else None)
+    assert finding.fix == fix and '\n' not in finding.what
+    assert finding.what.count('lacks') == len(absent)
+    for name in absent:
+        assert f'lacks {name}' in finding.what
 
 
 def test_foreign_class_of_the_same_name(monkeypatch):

@@ -3,6 +3,7 @@ import importlib
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,18 @@ def test_keeps_out_of_other_imports(monkeypatch):
         importlib.import_module('no_such_module')
 
 
+@pytest.mark.parametrize('reader', startup.READERS)
+def test_does_nothing_before_a_reader_is_imported(monkeypatch, reader):
+    calls = []
+    waiting = startup.AfterImport({'colorsys': calls.append}, startup.READERS)
+    monkeypatch.setattr(sys, 'meta_path', [waiting, *sys.meta_path])
+    for loaded in (0, 1):
+        monkeypatch.delitem(sys.modules, 'colorsys', raising=False)
+        importlib.import_module('colorsys')
+        assert len(calls) == loaded
+        assert waiting.find_spec(reader) is None
+
+
 def config_module(scope):
     """Something like mmengine.config.config."""
 
@@ -49,17 +62,33 @@ def config_module(scope):
     return types.SimpleNamespace(Config=Config)
 
 
-@pytest.mark.parametrize('scope, expected', [('caco_ext', 'mmselfsup'),
-                                             ('mmdet', 'mmdet'), (None, None)])
+@pytest.mark.parametrize('scope, config, expected', [
+    ('caco_ext', 'selfsup/caco/a.py', 'mmselfsup'),
+    ('caco_ext', 'benchmarks/classification/imagenet/a.py', 'mmcls'),
+    ('caco_ext', 'benchmarks/mmdetection/coco/a.py', 'mmdet'),
+    ('caco_ext', 'benchmarks/mmsegmentation/voc12aug/a.py', 'mmseg'),
+    ('mmdet', 'benchmarks/mmsegmentation/a.py', 'mmdet'),
+    (None, 'a.py', None),
+])
 def test_inherited_dicts_are_built_in_the_hosts_scope(monkeypatch, scope,
-                                                      expected):
+                                                      config, expected):
     table = {'mmdet': 'mmdet'}
     monkeypatch.setitem(sys.modules, 'mmengine.config.utils',
                         types.SimpleNamespace(MODULE2PACKAGE=table))
     module = config_module(scope)
     startup.adopt_configs(module)
     assert table == {'mmdet': 'mmdet', 'caco_ext': 'caco_ext'}
-    assert module.Config._get_cfg_path('a', 'b') == ('a', expected)
+    name = f'{scope}::{config}'
+    assert module.Config._get_cfg_path(name, 'b') == (name, expected)
+
+
+def test_every_folder_of_benchmarks_has_a_scope():
+    root = Path(__file__).parents[1] / 'configs'
+    folders = {
+        f'{path.relative_to(root)}/'
+        for path in (root / 'benchmarks').iterdir() if path.name != '_base_'
+    }
+    assert folders == set(startup.SCOPES)
 
 
 @pytest.mark.parametrize('there, path', [
@@ -99,15 +128,17 @@ def test_leaves_an_unknown_mmengine_alone(monkeypatch):
     assert module.Config._get_cfg_path('a', 'b') == ('a', 'caco_ext')
 
 
-def test_starting_python_imports_nothing_else():
+@pytest.mark.parametrize('switch, finders', [('', 1), ('1', 0)])
+def test_starting_python_imports_nothing_else(switch, finders):
     code = ('import sys, importlib.util as u;'
-            'before = set(sys.modules);'
+            'before, path = set(sys.modules), list(sys.meta_path);'
             's = u.spec_from_file_location("caco_ext_startup", sys.argv[1]);'
             'm = u.module_from_spec(s); s.loader.exec_module(m);'
             'print(sorted(set(sys.modules) - before),'
-            'type(sys.meta_path[0]).__name__)')
+            'len(sys.meta_path) - len(path))')
     done = subprocess.run([sys.executable, '-I', '-c', code, startup.__file__],
+                          env={startup.SWITCH: switch},
                           stdout=subprocess.PIPE,
                           text=True,
                           check=True)
-    assert done.stdout.strip() == '[] AfterImport'
+    assert done.stdout.strip() == f'[] {finders}'

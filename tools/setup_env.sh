@@ -274,9 +274,7 @@ for program in entry_points(group="console_scripts"):
 # One file a host says what it has in the place of what.
 requirements=$venv/requirements.txt
 of_host=$root/requirements/hosts/$host.txt
-replaced=()
-[ "$host" = mmselfsup ] ||
-    read -r -a replaced < <(sed -n 's/^# in place of: //p' "$of_host")
+read -r -a replaced < <(sed -n 's/^# in place of: //p' "$of_host") || true
 
 old_ops=$(field ops)
 [ "$ops" != keep ] || ops=${old_ops:-lite}
@@ -311,13 +309,11 @@ fi
 
 pattern='^$'
 lists=("$root"/requirements/*.txt)
-if [ "$host" != mmselfsup ]; then
+if [ ${#replaced[@]} -gt 0 ]; then
     pattern=$(printf '|^%s==' "${replaced[@]}")
     pattern=${pattern#|}
-    grep -v '^#' "$of_host" >"$requirements"
-else
-    : >"$requirements"
 fi
+grep -v '^#' "$of_host" >"$requirements"
 cat "${lists[@]}" | grep -Ev "$pattern" >>"$requirements"
 if [ "$ops" = full ]; then
     # The compiled one follows.

@@ -25,6 +25,8 @@ def operators_from_torchvision() -> Tuple[bool, str]:
     Returns:
         tuple[bool, str]: Whether it is in force, and why.
     """
+    if importlib.util.find_spec('mmcv') is None:
+        return False, 'mmcv is not installed'
     name = 'mmcv._ext'
     if isinstance(sys.modules.get(name), TorchvisionOperators):
         return True, 'done before'

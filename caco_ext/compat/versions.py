@@ -2,7 +2,7 @@
 """Refuse combinations of packages that cannot work."""
 import importlib.util
 from importlib import metadata
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 # Distributions that provide the same import name: one of each may be there.
 _PROVIDERS = {
@@ -33,6 +33,9 @@ _NEEDS = {
         'mmcv': '>=2.0.0,<2.4.0',
     },
 }
+# What imports mmcv. The package itself does not.
+_USERS_OF_MMCV = ('mmselfsup', 'mmcls', 'mmpretrain', 'mmdet',
+                  'mmsegmentation')
 _FIXES = {
     'mmengine': 'mmengine==0.10.7',
     'mmcv': 'mmcv-lite==2.0.1',
@@ -48,6 +51,27 @@ def installed_version(name: str) -> Optional[str]:
         return None
 
 
+def missing_packages(extra: str) -> List[str]:
+    """Name the packages of an extra that are not installed.
+
+    Args:
+        extra (str): An extra of caco_ext.
+
+    Returns:
+        list[str]: Their names. None where caco_ext itself is not installed,
+        as in a clone on ``PYTHONPATH``: then nobody says what belongs to it.
+    """
+    from packaging.requirements import Requirement
+    if installed_version('caco_ext') is None:
+        return []
+    wanted = map(Requirement, metadata.requires('caco_ext') or [])
+    return [
+        req.name for req in wanted
+        if req.marker is not None and req.marker.evaluate({'extra': extra})
+        and installed_version(req.name) is None
+    ]
+
+
 def providers(module: str) -> Dict[str, str]:
     """Return {distribution: version} of all that provide ``module``."""
     found = {
@@ -55,6 +79,11 @@ def providers(module: str) -> Dict[str, str]:
         for n in _PROVIDERS.get(module, (module, ))
     }
     return {name: ver for name, ver in found.items() if ver is not None}
+
+
+def _installed(names: Sequence[str]) -> List[str]:
+    """Return those of ``names`` that are installed."""
+    return [name for name in names if installed_version(name) is not None]
 
 
 def _wanted_by(name: str, dependency: str) -> str:
@@ -81,16 +110,20 @@ def _version_problems() -> List[Tuple[str, str]]:
         if installed_version(module) is None:
             problems.append(
                 (f'{module} is not installed', f'pip install {module}'))
-    for module in ('mmengine', 'mmcv'):
+    needed = dict(mmengine=['caco_ext'], mmcv=_installed(_USERS_OF_MMCV))
+    for module, users in needed.items():
         found = providers(module)
-        if not found:
-            problems.append((f'{module} is not installed',
-                             f'pip install {_FIXES[module]}'))
+        if not found and users:
+            problems.append(
+                (f'{module} is not installed, which {users[0]} needs',
+                 f'pip install {_FIXES[module]}'))
         elif len(found) > 1:
             names = ' and '.join(f'{n} {v}' for n, v in found.items())
             # pip removes the files that both own, so the one that is to stay
-            # has to be installed again.
+            # has to be installed again. Forks go with forks.
             keep = min(found, key=len)
+            if _installed(['onedl-mmpretrain']):
+                keep = f'onedl-{module}'
             problems.append(
                 (f'{names} are installed together and overwrite each other '
                  f'(both are `import {module}`)',

@@ -11,6 +11,8 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 import torch
 from torch import Tensor
 
+from caco_ext.utils.extras import MissingExtraError, import_extra
+
 
 class CheckpointError(ValueError):
     """A file cannot be read or is not what it should be; says what it is."""
@@ -113,14 +115,12 @@ def import_safetensors():
     Raises:
         CheckpointError: It is not installed.
     """
+    what = 'A file that ends in .safetensors'
     try:
-        import safetensors
-        import safetensors.torch
-    except ImportError as error:
-        raise CheckpointError(
-            'reading and writing .safetensors needs a package: pip install '
-            'safetensors') from error
-    return safetensors
+        import_extra('safetensors.torch', 'export', what)
+        return import_extra('safetensors', 'export', what)
+    except MissingExtraError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _read_safetensors(path: str) -> Dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Mapping
 import torch
 from torch import Tensor, nn
 
+from caco_ext.utils.extras import MissingExtraError, import_extra
 from .backbones import Backbone, build
 from .files import CheckpointError
 from .writing import write_atomically
@@ -50,11 +51,10 @@ def export_onnx(backbone: Backbone, path: str, meta: Mapping[str,
         CheckpointError: A package is missing, or the two differ.
     """
     try:
-        import onnx
-        import onnxruntime
-    except ImportError as error:
-        raise CheckpointError(f'--to onnx needs {error.name}: pip install -r '
-                              'requirements/export.txt') from error
+        onnx = import_extra('onnx', 'export', '--to onnx')
+        onnxruntime = import_extra('onnxruntime', 'export', '--to onnx')
+    except MissingExtraError as error:
+        raise CheckpointError(str(error)) from error
     model = _Pooled(build(backbone)).eval()
     errors = []
 

@@ -21,6 +21,7 @@ import zlib
 
 import numpy as np
 
+from caco_ext.utils.extras import import_extra
 from .transforms.loading import BrokenPictureError
 
 FORMAT = 'caco_ext-pictures'
@@ -37,12 +38,7 @@ def import_lmdb():
     Raises:
         ImportError: If it is not installed.
     """
-    try:
-        import lmdb
-    except ImportError as error:
-        raise ImportError('LMDB files need the package lmdb; '
-                          'install it: pip install lmdb') from error
-    return lmdb
+    return import_extra('lmdb', 'lmdb', 'An LMDB file')
 
 
 def pack_record(data):

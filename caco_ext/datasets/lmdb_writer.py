@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 from mmengine.logging import print_log
-from tqdm import tqdm
 
+from caco_ext.utils.extras import import_extra
 from .lmdb_source import (FORMAT, HEADER, LABELS, PATHS, VERSION, close_all,
                           import_lmdb, open_for_reading, pack_record,
                           read_header, unpack_record)
@@ -19,6 +19,11 @@ from .transforms.loading import BrokenPictureError
 # An interruption costs at most this many pictures.
 _CHUNK = 1000
 _FIRST_MAP_SIZE = 1 << 30
+
+
+def _bar(*args, **kwargs):
+    tqdm = import_extra('tqdm', 'lmdb', 'A progress bar')
+    return tqdm.tqdm(*args, **kwargs)
 
 
 def _digest(content):
@@ -223,7 +228,7 @@ class LMDBWriter:
 
     def _copy(self, env, written, quiet):
         total = len(self.paths)
-        with tqdm(
+        with _bar(
                 total=total,
                 initial=written,
                 unit='pictures',
@@ -249,7 +254,7 @@ class LMDBWriter:
                 damaged.
         """
         env = open_for_reading(self.target)
-        names = tqdm(
+        names = _bar(
             self.names, unit='pictures', desc='checking', disable=quiet)
         try:
             with env.begin() as txn:

@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.registry import DATASETS
 from PIL import Image
 
+from caco_ext.utils.extras import missing_extra
 from .image_folder import ImageFolder
 from .sources import find_pictures
 
@@ -34,11 +35,8 @@ def _package_folder(package, *below):
     """Folder inside an installed package, without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None:
-        pip_name = {'skimage': 'scikit-image', 'sklearn': 'scikit-learn'}
-        raise ImportError(
-            f'PhotoPatches takes photographs from {pip_name[package]}, which '
-            f'is not installed: pip install {pip_name[package]}, or set '
-            'data_root to a folder of your own')
+        raise missing_extra('PhotoPatches', package, 'data',
+                            ', or set data_root to a folder of your own')
     return osp.join(spec.submodule_search_locations[0], *below)
 
 

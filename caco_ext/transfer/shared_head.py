@@ -1,5 +1,4 @@
 """The last stage as a RoI head, of any width."""
-from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
@@ -27,6 +26,8 @@ class LastStageExtraNorm(BaseModule):
                  expansion: int = None,
                  norm_cfg: dict = dict(type='SyncBN', requires_grad=True),
                  init_cfg: dict = None) -> None:
+        # Here, because pre-training does without mmcv.
+        from mmcv.cnn import build_norm_layer
         super().__init__(init_cfg)
         resnet = MODELS.build(
             dict(

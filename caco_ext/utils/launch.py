@@ -7,6 +7,7 @@ from typing import Callable, Optional, Sequence
 
 from mmengine.config import Config, DictAction
 
+from .extras import MissingExtraError, check_host
 from .options import check_options
 
 
@@ -71,6 +72,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         UsageError: There is no such config or no such option.
+        MissingExtraError: The host that it names is not installed.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if not osp.isfile(args.config):
@@ -88,6 +90,7 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('work_dirs', name)
+    check_host(cfg.get('default_scope'))
     return cfg
 
 
@@ -110,5 +113,5 @@ def run_tool(parser: argparse.ArgumentParser,
         parser.error(f'--cfg-options wants KEY=VALUE: {error}')
     try:
         main(args)
-    except UsageError as error:
+    except (UsageError, MissingExtraError) as error:
         sys.exit(f'{parser.prog}: error: {error}')

@@ -5,6 +5,7 @@ from typing import List, Optional, Sequence
 import numpy as np
 from torch import Tensor
 
+from caco_ext.utils.extras import import_extra, missing_extra
 from .panels import Chart, Series
 from .run_features import RunFeatures
 
@@ -23,14 +24,14 @@ def check_method(method: str) -> None:
 
     Raises:
         ValueError: There is no such method.
-        ImportError: umap-learn is not installed.
+        ImportError: Its package is not installed.
     """
     if method not in METHODS:
         raise ValueError(f'embedding method {method!r} is unknown; use one of '
                          f'{", ".join(METHODS)}')
     if method == 'umap' and importlib.util.find_spec('umap') is None:
-        raise ImportError('UMAP needs the package umap-learn: pip install '
-                          "umap-learn, or use 'tsne'")
+        raise missing_extra('UMAP', 'umap-learn', 'report', ", or use 'tsne'")
+    import_extra('sklearn', 'report', f'The embedding {method!r}')
 
 
 def embed(features: Tensor, method: str = 'tsne', seed: int = 0) -> np.ndarray:
@@ -47,7 +48,7 @@ def embed(features: Tensor, method: str = 'tsne', seed: int = 0) -> np.ndarray:
 
     Raises:
         ValueError: There is no such method, or fewer than four pictures.
-        ImportError: umap-learn is not installed.
+        ImportError: Its package is not installed.
     """
     check_method(method)
     x = features.numpy()

@@ -2,14 +2,16 @@
 from html import escape
 from typing import Dict, Iterable, Sequence
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
+from caco_ext.utils.extras import import_extra
 from caco_ext.utils.files import write_whole
 from .page_style import CSS, JS
 from .panels import (Chart, Code, Gallery, Note, Panel, Section, Series, Table,
                      Tile, colours, flat_range)
 from .tiles import COLUMNS, data_uri, sheet
+
+WHAT = 'A page with charts'
+go = import_extra('plotly.graph_objects', 'report', WHAT)
+offline = import_extra('plotly.offline', 'report', WHAT)
 
 # Letters of a word that may be broken.
 LONG = 24
@@ -209,7 +211,7 @@ def write_page(title: str, sections: Sequence[Section], path: str) -> str:
 <link rel="icon" href="data:,">
 <title>{escape(title)}</title>
 <style>{CSS}{page.styles()}</style>
-<script>{get_plotlyjs()}</script></head><body>
+<script>{offline.get_plotlyjs()}</script></head><body>
 <h1>{escape(title)}</h1>
 <nav>{"".join(links)}</nav>
 {"".join(body)}

@@ -188,10 +188,13 @@ def write_report(logs: Sequence[RunLog],
 
     Raises:
         ValueError: There is no such format.
+        ImportError: plotly, which draws the page, is not installed.
     """
     if form not in FORMATS:
         raise ValueError(f'format {form!r} of a report is unknown; use one of '
                          f'{", ".join(FORMATS)}')
+    if form == 'html':  # before any work; Markdown does without plotly
+        from .page import write_page
     names = [label or log.name for log, label in zip(logs, labels(logs))]
     sections = [
         Section('Overview', [overview(logs, features, names)]),
@@ -209,6 +212,4 @@ def write_report(logs: Sequence[RunLog],
         title = f'Report of {", ".join(names)}'
     if form == 'md':
         return write_markdown(title, sections, path)
-    # here, so that Markdown does without plotly
-    from .page import write_page
     return write_page(title, sections, path)

@@ -57,6 +57,9 @@ def pretend(monkeypatch, installed, pkg_resources=True):
         k: v
         for k, v in GOOD.items() if k not in ('mmselfsup', 'mmcls')
     }, {
+        k: v
+        for k, v in GOOD.items() if not k.startswith('mm') or k == 'mmengine'
+    }, {
         'mmcv-lite': '2.0.1',
         **{
             k: v
@@ -74,7 +77,10 @@ def test_accepts(monkeypatch, installed):
      'pip uninstall -y mmcv mmcv-lite && pip install mmcv==2.0.1'),
     ({'mmcv': '2.1.0'}, 'mmselfsup 1.0.0 needs mmcv>=2.0.0rc4,<2.1.0, but '
      'mmcv 2.1.0', 'mmcv-lite==2.0.1'),
-    ({'mmcv': None}, 'mmcv is not installed', 'mmcv-lite==2.0.1'),
+    ({'mmcv': None}, 'mmcv is not installed, which mmselfsup needs',
+     'mmcv-lite==2.0.1'),
+    ({'mmcv': None, 'mmselfsup': None, 'mmcls': None},
+     'mmcv is not installed, which mmdet needs', 'mmcv-lite==2.0.1'),
     ({'mmengine': None}, 'mmengine is not installed', 'mmengine==0.10.7'),
     ({'mmcls': '0.25.0'}, 'mmcls 0.25.0', 'mmcls==1.0.0rc6'),
     ({'mmcls': None}, 'mmselfsup 1.0.0 needs mmcls', 'mmcls==1.0.0rc6'),
@@ -96,6 +102,17 @@ def test_refuses(monkeypatch, change, what, fix):
     assert what in text and fix in text
     # Nothing but what is wrong: a cause and the way out for each problem.
     assert text.count('fix: ') >= 1 and 'assert' not in text
+
+
+def test_of_engines_the_forks_one_stays(monkeypatch):
+    # What `pip install "caco_ext[onedl]"` leaves: pip cannot replace.
+    pretend(monkeypatch, {**FORKS, 'mmengine': '0.10.7'})
+    with pytest.raises(ImportError) as error:
+        versions.check_versions()
+    text = str(error.value)
+    assert text.count('fix: ') == 1
+    assert 'pip uninstall -y mmengine onedl-mmengine && ' \
+        'pip install onedl-mmengine==0.10.12' in text
 
 
 def test_names_all_problems_at_once(monkeypatch):

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 # docs/methods is made of the pages beside the configs.
 PAGES = [
     ROOT / 'README.md',
+    ROOT / 'CONTRIBUTING.md',
     *sorted(
         path for path in (ROOT / 'docs').rglob('*.md')
         if not {'methods', '_build'} & set(path.parts)),

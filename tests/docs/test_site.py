@@ -97,6 +97,19 @@ def test_migrating_gives_a_quarter_of_a_cosine():
         scheduler.step()
 
 
+def test_shared_memory_of_the_presets():
+    text = (ROOT / 'docs' / 'distributed.md').read_text()
+    loader = Config.fromfile(next(
+        CONFIGS.glob('caco/caco_resnet50_8xb128*'))).train_dataloader
+    crop, = (
+        step for step in loader.dataset.pipeline
+        if step['type'] == 'MultiCrop')
+    sizes = map(int, re.findall(r"'size': (\d+)", str(crop)))
+    views = sum(n * 3 * size**2 for n, size in zip(crop['num_views'], sizes))
+    share = loader.num_workers * 2 * loader.batch_size * views / 1e9
+    assert f'{share:.2f} GB a process, and {8 * share:.1f} GB' in text
+
+
 def has(node, names):
     for name in names:
         if not hasattr(node, 'get') or node.get(name) is None:

@@ -54,6 +54,8 @@ def main(args: argparse.Namespace) -> None:
     if not args.out.endswith(('.html', '.png')):
         raise UsageError(f'-o {args.out}: the file must end in .html or .png')
     try:
+        if args.out.endswith('.html'):
+            from caco_ext.visualization.page import write_page
         check_method(args.method)
         log = read_run(args.work_dir)
         checkpoint = args.checkpoint or log.checkpoint
@@ -71,7 +73,6 @@ def main(args: argparse.Namespace) -> None:
     if args.out.endswith('.png'):
         draw_charts([chart], args.out)
     else:
-        from caco_ext.visualization.page import write_page
         title = f'{log.name}, {osp.basename(checkpoint)}'
         write_page(title, [Section('Embedding', [chart])], args.out)
     print(f'embedding: {args.out}')

@@ -60,7 +60,7 @@ found = u.find_spec(sys.argv[1])
 print(found and found.submodule_search_locations[0] or "")' "$package")
     trainer=$trainer/.mim/tools/train.py
     [ -f "$trainer" ] ||
-        fail "$package is not installed: pip install -r requirements/downstream.txt"
+        fail "$package is not installed: pip install \"caco_ext[mmselfsup]\""
     if [ "$checkpoint" = random ]; then
         options+=(default_hooks.pretrained=None)
     else

@@ -7,13 +7,10 @@ from comparison_runs import resolve
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.evaluation import knn_accuracy
+from caco_ext.utils.extras import import_extra
 from caco_ext.visualization import read_run
 from caco_ext.visualization.loading import build_knn_hook
 from caco_ext.visualization.run_features import RunFeatures
@@ -42,6 +39,11 @@ def linear_probe(features, labels, test_features, test_labels):
     Returns:
         tuple[float, float]: Accuracy in per cent, and C.
     """
+    import_extra('sklearn', 'data', 'A linear probe')
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     folds = min(FOLDS, np.bincount(labels)[np.unique(labels)].min())
     search = GridSearchCV(
         make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),

@@ -3,9 +3,10 @@ import io
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 from PIL import Image
+
+from .base import BaseTransform
 
 # Pictures of the large public sets carry EXIF orientation marks that the
 # field's loader (PIL without transposition) ignores; OpenCV would obey them.

@@ -2,9 +2,8 @@
 import random
 from abc import abstractmethod
 
-from mmcv.transforms import BaseTransform
-
 from . import fast_ops, pillow_ops
+from .base import BaseTransform
 
 BACKENDS = dict(fast=fast_ops.run, pillow=pillow_ops.run)
 

@@ -1,10 +1,10 @@
 """CLSA's strong augmentation as a transform."""
 import random
 
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from . import strong_fast, strong_ops
+from .base import BaseTransform
 from .random_step import check_backend, check_prob
 from .strong_ops import MAX_MAGNITUDE, OPS, SIGNED_OPS, check_op
 

@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.transforms import BaseTransform, Compose
+from mmengine.dataset import Compose
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
+from .base import BaseTransform
 from .random_step import RandomStep, check_backend
 
 

@@ -7,6 +7,7 @@ import caco_ext  # noqa: F401
 from caco_ext.transfer.tool import run_benchmark
 from caco_ext.transfer.voc07_sgd import measure_sgd
 from caco_ext.transfer.voc07_svm import measure_svm
+from caco_ext.utils.extras import import_extra
 
 
 def measure(cfg, model):
@@ -19,6 +20,7 @@ def measure(cfg, model):
     Returns:
         tuple[dict, dict]: Metrics, and further entries of the results.
     """
+    import_extra('sklearn', 'data', 'VOC07')
     return (measure_svm if 'costs' in cfg else measure_sgd)(cfg, model)
 
 
