@@ -123,7 +123,8 @@ class RunFeatures:
         return build_knn_hook(self.cfg)
 
     def _extract(self, which: int) -> Extracted:
-        dataset, indices, labels = self.hook.build_datasets()[which]
+        part = self.hook.data.parts[which]
+        dataset, indices, labels = part.dataset, part.indices, part.labels
         if len(indices) > self.most[which]:
             chosen = np.sort(choose_queries(labels, self.most[which]))
             indices, labels = indices[chosen], labels[chosen]
@@ -168,7 +169,7 @@ class RunFeatures:
         if self.cache is None:
             return None
         file = self.file
-        data = (self.hook.train_cfg, self.hook.test_cfg)[which]
+        data = [*self.hook.data.configs.values()][which]
         what = (file.st_size, file.st_mtime_ns, indices.tolist(), str(data),
                 str(self.cfg.model))
         key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
@@ -201,7 +202,7 @@ class RunFeatures:
         Returns:
             list[str]: The names, or the numbers where there are none.
         """
-        train = self.hook.build_datasets()[0][0]
+        train = self.hook.data.parts[0].dataset
         names = getattr(train, 'metainfo', {}).get('classes')
         return [str(names[i] if names else i) for i in labels]
 

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from mmengine.config import Config
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
-from .loading import knn_options
+from caco_ext.evaluation import find_knn_options
 
 RECORD = 'run.json'
 
@@ -101,7 +101,7 @@ class RunLog:
         named = (self.knn_name or '').partition('_k')[2]
         if named:
             return int(named)
-        options = knn_options(self.cfg) if self.cfg is not None else None
+        options = find_knn_options(self.cfg) if self.cfg is not None else None
         if options is None:
             return None
         k = options.get('k', signature(KNNHook).parameters['k'].default)

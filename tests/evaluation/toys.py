@@ -20,7 +20,13 @@ class ToyPictures(BaseDataset):
         with_labels (bool): Whether the pictures have labels.
         broken (Sequence[int]): Pictures that give way to their successor.
     """
-    COLOURS = dict(red=(200, 60, 60), green=(60, 200, 60), blue=(60, 60, 200))
+    COLOURS = dict(
+        red=(200, 60, 60),
+        green=(60, 200, 60),
+        blue=(60, 60, 200),
+        grey=(120, 120, 120),
+        black=(20, 20, 20),
+        white=(240, 240, 240))
 
     def __init__(self,
                  counts=(7, 7, 7),
