@@ -11,6 +11,7 @@ from torch import nn
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import find_knn_options
+from caco_ext.utils.config_text import check_config_text
 
 
 def build_knn_hook(cfg: Config) -> KNNHook:
@@ -108,7 +109,8 @@ def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
         Config: The config.
 
     Raises:
-        ValueError: The checkpoint holds none.
+        ValueError: The checkpoint holds none, or one that is more than
+            plain data.
     """
     if path is not None:
         return Config.fromfile(path)
@@ -116,4 +118,9 @@ def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
     if not text:
         raise ValueError(f'{checkpoint} holds no config, as a checkpoint of a '
                          'run does; name it with --config')
+    try:
+        check_config_text(text)
+    except ValueError as error:
+        raise ValueError(f'{checkpoint}: {error}; if you trust it, write it '
+                         'to a file and name that with --config') from error
     return Config.fromstring(text, '.py')
