@@ -18,6 +18,7 @@ from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
                                  extract_features)
 from caco_ext.utils.files import write_whole
+from caco_ext.utils.text import printable
 from .loading import build_knn_hook, load_model, read_checkpoint
 from .tiles import thumbnails
 
@@ -204,7 +205,7 @@ class RunFeatures:
         """
         train = self.hook.data.parts[0].dataset
         names = getattr(train, 'metainfo', {}).get('classes')
-        return [str(names[i] if names else i) for i in labels]
+        return [printable(str(names[i] if names else i)) for i in labels]
 
     @torch.no_grad()
     def projected(self, features: Tensor) -> Optional[Tensor]:
