@@ -1,8 +1,14 @@
-"""Evaluate a checkpoint: the config's test loop, or else its KNNHook."""
+"""Evaluate a checkpoint: the config's test loop, or else its KNNHook.
+
+    python tools/test.py CHECKPOINT
+
+measures it on the pictures that its run was measured on.
+"""
 import argparse
 import json
 import os.path as osp
-from typing import Dict
+import tempfile
+from typing import Dict, Optional, Tuple
 
 import torch
 from mmengine.config import Config
@@ -14,8 +20,12 @@ from mmengine.runner import Runner
 import caco_ext  # noqa: F401
 from caco_ext.converters import CheckpointError, read_checkpoint
 from caco_ext.converters.files import weights_of
+from caco_ext.evaluation import compare_pictures, find_knn_options
 from caco_ext.utils import (UsageError, add_common_arguments,
-                            describe_differences, load_config, run_tool)
+                            describe_differences, load_config, make_parser,
+                            run_tool)
+from caco_ext.utils.config_text import check_config_text
+from caco_ext.utils.files import write_whole
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -24,34 +34,113 @@ def get_parser() -> argparse.ArgumentParser:
     Returns:
         ArgumentParser: The arguments.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        'config',
+        nargs='?',
+        help='config file (default: that of the run, which the checkpoint '
+        'holds; results then go beside the checkpoint)')
     parser.add_argument(
         'checkpoint', help='checkpoint of a run, or its backbone alone')
     add_common_arguments(parser)
     return parser
 
 
-def read_weights(path: str) -> Dict[str, torch.Tensor]:
+def read_weights(path: str) -> Tuple[Dict[str, torch.Tensor], dict]:
     """Read the weights in a checkpoint.
 
     Args:
         path (str): The file.
 
     Returns:
-        dict[str, Tensor]: The weights by name.
+        tuple[dict[str, Tensor], dict]: The weights by name, meta data.
 
     Raises:
         UsageError: It is not there, or is no checkpoint.
     """
     try:
-        weights, _ = weights_of(read_checkpoint(path), path)
+        weights, meta = weights_of(read_checkpoint(path), path)
     except (FileNotFoundError, CheckpointError) as error:
         raise UsageError(error) from error
     return {
         name[len('module.'):] if name.startswith('module.') else name: value
         for name, value in weights.items()
-    }
+    }, meta
+
+
+def write_own_config(path: str, meta: dict, folder: str) -> Optional[str]:
+    """Write the config of the run that a checkpoint is from.
+
+    Args:
+        path (str): The checkpoint.
+        meta (dict): Its meta data.
+        folder (str): Where to.
+
+    Returns:
+        str | None: The file, named after the checkpoint. None where neither
+        the checkpoint holds a config nor the one beside it that it was taken
+        out of.
+
+    Raises:
+        UsageError: It is more than plain data.
+    """
+    text = meta.get('cfg')
+    if not text and isinstance(meta.get('source'), str):
+        source = osp.join(osp.dirname(path), osp.basename(meta['source']))
+        text = osp.isfile(source) and read_weights(source)[1].get('cfg')
+    if not text:
+        return None
+    try:
+        check_config_text(text)
+    except ValueError as error:
+        raise UsageError(f'{path}: {error}') from error
+    name = osp.splitext(osp.basename(path))[0]
+    own = osp.join(folder, f'test_{name}.py')
+    with open(own, 'w', encoding='utf-8') as file:
+        file.write(text)
+    return own
+
+
+def choose_config(args: argparse.Namespace, meta: dict, folder: str) -> Config:
+    """Load the config to evaluate with.
+
+    Args:
+        args (Namespace): The arguments.
+        meta (dict): Meta data of the checkpoint.
+        folder (str): For temporary files.
+
+    Returns:
+        Config: The one that is named, else the run's own.
+
+    Raises:
+        UsageError: There is none, or its kNN pictures are not those of the
+            run and nobody has said that they are meant.
+    """
+    own = write_own_config(args.checkpoint, meta, folder)
+    if args.config is None:
+        if own is None:
+            raise UsageError(f'{args.checkpoint} holds no config, as a '
+                             'checkpoint of a run does; give one: test.py '
+                             'CONFIG CHECKPOINT')
+        args.config = own
+        args.work_dir = args.work_dir or osp.dirname(
+            osp.realpath(args.checkpoint))
+        return load_config(args)
+    cfg = load_config(args)
+    named = any(f'{part}_dataset' in key for part in ('train', 'test')
+                for key in args.cfg_options or ())
+    if own is None or named or find_knn_options(cfg) is None or \
+            cfg.get('test_dataloader') is not None:
+        return cfg
+    different = compare_pictures(Config.fromfile(own), cfg)
+    if different:
+        raise UsageError(
+            f'{args.config} would measure other pictures than those of the '
+            f'run of {args.checkpoint}: {different}. Leave the config out to '
+            'measure those of the run, or name the pictures with '
+            '--cfg-options default_hooks.knn.train_dataset.data_root=... '
+            'default_hooks.knn.test_dataset.data_root=...')
+    return cfg
 
 
 def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
@@ -79,12 +168,11 @@ def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
     model.load_state_dict(weights, strict=False)
 
 
-def find_knn_hook(runner: Runner, config: str):
+def find_knn_hook(runner: Runner):
     """Find what to evaluate with when there is no test loop.
 
     Args:
         runner (Runner): The runner.
-        config (str): The config file, for the message.
 
     Returns:
         KNNHook: The first one of the runner.
@@ -94,24 +182,29 @@ def find_knn_hook(runner: Runner, config: str):
     """
     for hook in runner.hooks:
         if type(hook).__name__ == 'KNNHook':
+            runner.logger.info(hook.data.text)
             return hook
-    raise UsageError(f'{config} has neither test_dataloader nor a KNNHook in '
+    raise UsageError('the config has neither test_dataloader nor a KNNHook in '
                      'default_hooks or custom_hooks to evaluate with')
 
 
 @master_only
-def report(metrics: Dict[str, float], cfg: Config, checkpoint: str) -> None:
+def report(metrics: Dict[str, float], cfg: Config, checkpoint: str,
+           data: Optional[dict]) -> None:
     """Print the results and write them into the work folder.
 
     Args:
         metrics (dict[str, float]): The results by name.
         cfg (Config): The config, for its ``work_dir``.
         checkpoint (str): The file that was evaluated.
+        data (dict, optional): The pictures that kNN compared.
     """
     name = osp.splitext(osp.basename(checkpoint))[0]
     path = osp.join(cfg.work_dir, f'test_{name}.json')
-    with open(path, 'w', encoding='utf-8') as f:
-        json.dump(dict(checkpoint=checkpoint, metrics=metrics), f, indent=2)
+    content = dict(checkpoint=checkpoint, metrics=metrics)
+    if data is not None:
+        content['data'] = data
+    write_whole(path, json.dumps(content, indent=2))
     print('  '.join(f'{k}: {v:.4g}' for k, v in metrics.items()))
     print(f'written to {path}')
 
@@ -122,15 +215,19 @@ def main(args: argparse.Namespace) -> None:
     Args:
         args (Namespace): The arguments.
     """
-    cfg = load_config(args)
-    weights = read_weights(args.checkpoint)
+    weights, meta = read_weights(args.checkpoint)
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = choose_config(args, meta, folder)
     cfg.load_from, cfg.resume = None, False
     runner = Runner.from_cfg(cfg)
     has_test = cfg.get('test_dataloader') is not None
-    hook = None if has_test else find_knn_hook(runner, args.config)
+    hook = None if has_test else find_knn_hook(runner)
     load_weights(runner.model, weights, args.checkpoint, not has_test)
     metrics = runner.test() if has_test else hook.evaluate(runner)
-    report({k: float(v) for k, v in metrics.items()}, cfg, args.checkpoint)
+    report({
+        k: float(v)
+        for k, v in metrics.items()
+    }, cfg, args.checkpoint, None if has_test else hook.data.describe())
 
 
 if __name__ == '__main__':

@@ -38,7 +38,7 @@ def apply() -> None:
     _run(check_versions)
     # The rest needs torch and mmengine, whose absence is to be reported by
     # the check above and not by an import.
-    from . import (checkpoints, distributed, hosts, mmpretrain_scopes,
+    from . import (checkpoints, distributed, hosts, logs, mmpretrain_scopes,
                    operators, resuming, syncbn, trackers)
 
     # Operators first: what imports mmcv.cnn settles whether they are there.
@@ -52,7 +52,7 @@ def apply() -> None:
                  resuming.write_files_whole, resuming.find_whole_checkpoint,
                  resuming.resume_inside_epoch, resuming.outlast_full_disks,
                  distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu,
-                 trackers.log_to_mlflow):
+                 logs.log_any_file_name, trackers.log_to_mlflow):
         _run(func)
 
 

@@ -248,6 +248,8 @@ class PhotoPatches(ImageFolder):
     """
 
     def __init__(self, data_root='', split='train', **kwargs):
-        if not data_root and not kwargs.get('ann_file'):
+        # whether these are the pictures of the package
+        self.bundled = not data_root and not kwargs.get('ann_file')
+        if self.bundled:
             data_root = prepare_photo_patches()
         super().__init__(data_root=data_root, split=split, **kwargs)

@@ -3,15 +3,17 @@ from .features import (evaluation_mode, extract_features, gather_shares,
 from .knn import (check_knn_options, knn_accuracy, knn_correct, knn_predict,
                   knn_scores, name_accuracies, nearest_neighbours,
                   rank_classes, vote)
+from .knn_data import KNNData, KNNPart, compare_pictures, find_knn_options
 from .knn_features import KNNFeatures
 from .labelled import (LabelledPictures, build_feature_loader, choose_share,
                        read_labels, translate_labels)
 
 __all__ = [
-    'KNNFeatures', 'LabelledPictures', 'build_feature_loader',
-    'check_knn_options', 'choose_share', 'evaluation_mode', 'extract_features',
-    'gather_shares', 'knn_accuracy', 'knn_correct', 'knn_predict',
-    'knn_scores', 'name_accuracies', 'nearest_neighbours', 'one_view',
-    'pool_features', 'preserve_rng', 'rank_classes', 'read_labels',
+    'KNNData', 'KNNFeatures', 'KNNPart', 'LabelledPictures',
+    'build_feature_loader', 'check_knn_options', 'choose_share',
+    'compare_pictures', 'evaluation_mode', 'extract_features',
+    'find_knn_options', 'gather_shares', 'knn_accuracy', 'knn_correct',
+    'knn_predict', 'knn_scores', 'name_accuracies', 'nearest_neighbours',
+    'one_view', 'pool_features', 'preserve_rng', 'rank_classes', 'read_labels',
     'translate_labels', 'vote'
 ]

@@ -214,8 +214,8 @@ def knn_correct(bank: Tensor,
 
     Returns:
         Tensor: Integers of shape (len(k), 2): how often the right class came
-        first, and how often among the first five (of fewer classes: among
-        all).
+        first, and how often among the first five. A class without a
+        neighbour is no answer and never counts.
     """
     ks = check_knn_options(k, temperature)
     num_classes = _check_labels(labels, bank.size(0), num_classes)
@@ -226,7 +226,8 @@ def knn_correct(bank: Tensor,
     for value in ks:
         scores = vote(cosines[:, :value], votes[:, :value], temperature,
                       num_classes)
-        hits = rank_classes(scores)[:, :5] == truth
+        first = rank_classes(scores)[:, :5]
+        hits = (first == truth) & (scores.gather(1, first) > 0)
         counts.append(torch.stack([hits[:, :1].sum(), hits.sum()]))
     return torch.stack(counts)
 
@@ -244,7 +245,8 @@ def knn_accuracy(bank: Tensor,
 
     Returns:
         dict[str, float]: Per cent, under ``top1`` and ``top5``; with several
-        ``k`` under ``top1_k20``, ``top5_k20`` and so on.
+        ``k`` under ``top1_k20``, ``top5_k20`` and so on. Without ``top5``
+        where the bank has five classes or fewer.
 
     Raises:
         ValueError: There is no query, or as :func:`knn_scores`.
@@ -253,17 +255,18 @@ def knn_accuracy(bank: Tensor,
         raise ValueError('no query to classify: the test set is empty')
     counts = knn_correct(bank, labels, query, query_labels, k, temperature,
                          num_classes)
-    return name_accuracies(counts, query.size(0), k)
+    return name_accuracies(counts, query.size(0), k, len(labels.unique()))
 
 
-def name_accuracies(counts: Tensor, total: int,
-                    k: Union[int, Sequence[int]]) -> Dict[str, float]:
+def name_accuracies(counts: Tensor, total: int, k: Union[int, Sequence[int]],
+                    num_classes: int) -> Dict[str, float]:
     """Turn counts of :func:`knn_correct` into named percentages.
 
     Args:
         counts (Tensor): Integers of shape (len(k), 2).
         total (int): Number of queries.
         k (int | Sequence[int]): Number(s) of neighbours.
+        num_classes (int): Classes among which the neighbours choose.
 
     Returns:
         dict[str, float]: As :func:`knn_accuracy`.
@@ -273,5 +276,6 @@ def name_accuracies(counts: Tensor, total: int,
     for value, (top1, top5) in zip(ks, counts.tolist()):
         suffix = f'_k{value}' if len(ks) > 1 else ''
         results[f'top1{suffix}'] = 100. * top1 / total
-        results[f'top5{suffix}'] = 100. * top5 / total
+        if num_classes > 5:  # else it says nothing
+            results[f'top5{suffix}'] = 100. * top5 / total
     return results

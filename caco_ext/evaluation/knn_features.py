@@ -1,5 +1,6 @@
 """What a kNN evaluation compares, and where a run keeps it."""
 import os.path as osp
+import warnings
 from dataclasses import dataclass
 from typing import Optional
 
@@ -35,13 +36,17 @@ class KNNFeatures:
             iteration (int): How many the network meant was trained for.
 
         Returns:
-            KNNFeatures, optional: None if there is no such file, or one of
-            another iteration.
+            KNNFeatures, optional: None if there is no such file, one of
+            another iteration, or a damaged one, which is warned of.
         """
         path = osp.join(work_dir, cls.file_name)
         if not osp.isfile(path):
             return None
-        content = torch.load(path, map_location='cpu', weights_only=True)
-        if content.pop('iter') != iteration:
+        try:
+            content = torch.load(path, map_location='cpu', weights_only=True)
+            same = content.pop('iter') == iteration
+            return cls(**content) if same else None
+        except Exception as error:  # damage has errors of many types
+            warnings.warn(f'{path} cannot be read ({type(error).__name__}); '
+                          'its features are made anew')
             return None
-        return cls(**content)

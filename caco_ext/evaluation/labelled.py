@@ -82,11 +82,40 @@ def build_feature_loader(dataset: Dataset,
         LabelledPictures(dataset, indices[rank::world], labels[rank::world]),
         batch_size=batch_size,
         num_workers=num_workers,
-        collate_fn=default_collate,
+        collate_fn=collate_pictures,
         worker_init_fn=partial(obey_parent_only, (signal.SIGTERM, ), None),
         # the seeds of the workers come from here, not from the generator
         # that the training draws from
         generator=torch.Generator().manual_seed(0))
+
+
+def collate_pictures(items: Sequence[dict]) -> dict:
+    """Make a batch.
+
+    Args:
+        items (Sequence[dict]): Of :class:`LabelledPictures`.
+
+    Returns:
+        dict: ``item`` and ``label`` of all of them.
+
+    Raises:
+        ValueError: Pictures differ in size.
+    """
+    sizes = [
+        tuple(view.shape[-2:] for view in one['item']['inputs'])
+        for one in items if isinstance(one['item']['inputs'], (list, tuple))
+    ]
+    for size in sizes:
+        if size != sizes[0]:
+            a, b = ('x'.join(map(str, one[0][::-1]))
+                    for one in (sizes[0], size))
+            raise ValueError(
+                f'pictures of different sizes, {a} and {b} pixels, cannot be '
+                'measured in one batch; put a resize and a crop into the '
+                "pipeline of their data set, as dict(type='mmcls.ResizeEdge', "
+                "scale=64, edge='short') and dict(type='CenterCrop', "
+                'crop_size=64) before the packing')
+    return default_collate(items)
 
 
 def read_labels(dataset: Dataset, name: str = 'the data set') -> np.ndarray:

@@ -150,5 +150,6 @@ def _key(proof: Dict[str, Any], dataset: Dataset, pipeline: Any,
     for index, label in zip(indices, labels):
         path = str(dataset.get_data_info(int(index)).get('img_path', index))
         size = os.path.getsize(path) if osp.isfile(path) else 0
-        digest.update(f'{path}\0{size}\0{label}\n'.encode())
+        line = f'{path}\0{size}\0{label}\n'
+        digest.update(line.encode(errors='surrogateescape'))
     return digest.hexdigest()[:32]

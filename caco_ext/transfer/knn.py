@@ -1,7 +1,6 @@
 """Nearest neighbours on frozen features."""
 from typing import Dict, Tuple
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce, get_dist_info
 from torch import Tensor
@@ -79,5 +78,5 @@ def measure_knn(cfg: Config,
         F.normalize(bank, dim=1), labels, own, truth[rank::world], ks,
         cfg.temperature, classes).cpu()
     all_reduce(counts)
-    results = name_accuracies(torch.as_tensor(counts), len(query), ks)
+    results = name_accuracies(counts, len(query), ks, len(labels.unique()))
     return results, dict(pictures=dict(train=len(bank), test=len(query)))

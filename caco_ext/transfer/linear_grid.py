@@ -96,7 +96,9 @@ def measure_grid(cfg: Config,
     metrics, best = {}, 0
     for i, lr in enumerate(cfg.lrs):
         logits = query.to(device) @ weight[i].t() + bias[i]
-        right = logits.argmax(1).cpu() == truth
+        # the largest of what is no number says nothing
+        right = (logits.argmax(1).cpu() == truth) & \
+            logits.isfinite().all(1).cpu()
         metrics[f'top1_lr{lr:g}'] = 100. * right.float().mean().item()
         if metrics[f'top1_lr{lr:g}'] > metrics[f'top1_lr{cfg.lrs[best]:g}']:
             best = i

@@ -1,5 +1,5 @@
 """Accuracy of several heads on one backbone."""
-from typing import Dict, List, Sequence
+from typing import List, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -13,7 +13,8 @@ class MultiHeadAccuracy(BaseMetric):
     The host's benchmark names an evaluator for it which its release lacks.
 
     Args:
-        topk (Sequence[int]): Defaults to (1, 5).
+        topk (Sequence[int]): Those above 1 that are no less than the number
+            of classes are left out. Defaults to (1, 5).
         collect_device (str): Of mmengine. Defaults to 'cpu'.
         prefix (str, optional): Of mmengine. Defaults to None.
     """
@@ -39,26 +40,28 @@ class MultiHeadAccuracy(BaseMetric):
             for name, value in sample.items():
                 if name.startswith('head') and name.endswith('_pred_label'):
                     scores = value['score'].flatten()
-                    places[name.split('_')[0]] = int((scores
-                                                      > scores[truth]).sum())
-            self.results.append(places)
+                    # not below: what is equal or not a number is no hit
+                    above = ~(scores < scores[truth])
+                    places[name.split('_')[0]] = int(above.sum()) - 1
+            self.results.append(dict(places=places, classes=len(scores)))
 
-    def compute_metrics(self, results: List[Dict[str, int]]) -> dict:
+    def compute_metrics(self, results: List[dict]) -> dict:
         """Average.
 
         Args:
-            results (list[dict[str, int]]): How many classes stand above the
-                right one, by head.
+            results (list[dict]): ``places``, how many classes do not stand
+                below the right one, by head, and ``classes``, their number.
 
         Returns:
             dict[str, float]: Per cent, as 'head4/top1', and the best head's
             as 'top1'.
         """
         metrics = {}
-        for k in self.topk:
-            for head in results[0]:
-                hits = [places[head] < k for places in results]
+        heads, classes = results[0]['places'], results[0]['classes']
+        for k in (k for k in self.topk if k == 1 or k < classes):
+            for head in heads:
+                hits = [one['places'][head] < k for one in results]
                 metrics[f'{head}/top{k}'] = 100. * float(np.mean(hits))
             metrics[f'top{k}'] = max(metrics[f'{head}/top{k}']
-                                     for head in results[0])
+                                     for head in heads)
         return metrics

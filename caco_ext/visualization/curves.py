@@ -3,6 +3,7 @@ import os
 import os.path as osp
 from typing import Dict, List, Sequence, Tuple
 
+from caco_ext.utils.text import printable
 from .panels import BLUE, GREEN, GREY, PALETTE, Chart, Series
 from .run_logs import RunLog
 
@@ -49,7 +50,9 @@ def labels(logs: Sequence[RunLog]) -> List[str]:
     """
     if len(logs) == 1:
         return ['']
-    paths = [osp.abspath(log.work_dir).split(os.sep) for log in logs]
+    paths = [
+        printable(osp.abspath(log.work_dir)).split(os.sep) for log in logs
+    ]
     for depth in range(1, max(map(len, paths)) + 1):
         names = ['/'.join(path[-depth:]) for path in paths]
         if len(set(names)) == len(names):

@@ -10,24 +10,8 @@ from mmengine.registry import HOOKS, MODELS, init_default_scope
 from torch import nn
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
-
-
-def knn_options(cfg: Config) -> Optional[Dict[str, Any]]:
-    """Find the KNNHook that a config names.
-
-    Args:
-        cfg (Config): Config of a run.
-
-    Returns:
-        dict | None: Its options with its type; None without one.
-    """
-    hooks = list((cfg.get('default_hooks') or {}).values())
-    hooks += cfg.get('custom_hooks') or []
-    for hook in hooks:
-        kind = hook['type'] if hook else None
-        if kind is KNNHook or str(kind).split('.')[-1] == 'KNNHook':
-            return hook
-    return None
+from caco_ext.evaluation import find_knn_options
+from caco_ext.utils.config_text import check_config_text
 
 
 def build_knn_hook(cfg: Config) -> KNNHook:
@@ -42,7 +26,7 @@ def build_knn_hook(cfg: Config) -> KNNHook:
     Raises:
         ValueError: The config has none.
     """
-    options = knn_options(cfg)
+    options = find_knn_options(cfg)
     if options is not None:
         return HOOKS.build(options)
     raise ValueError('the config of this run has no KNNHook, whose data sets '
@@ -125,7 +109,8 @@ def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
         Config: The config.
 
     Raises:
-        ValueError: The checkpoint holds none.
+        ValueError: The checkpoint holds none, or one that is more than
+            plain data.
     """
     if path is not None:
         return Config.fromfile(path)
@@ -133,4 +118,9 @@ def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
     if not text:
         raise ValueError(f'{checkpoint} holds no config, as a checkpoint of a '
                          'run does; name it with --config')
+    try:
+        check_config_text(text)
+    except ValueError as error:
+        raise ValueError(f'{checkpoint}: {error}; if you trust it, write it '
+                         'to a file and name that with --config') from error
     return Config.fromstring(text, '.py')

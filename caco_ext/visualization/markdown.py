@@ -3,8 +3,10 @@ import os
 import os.path as osp
 import re
 from typing import List, Sequence
+from urllib.parse import quote
 
 from caco_ext.utils.files import write_whole
+from caco_ext.utils.text import printable
 from .panels import Chart, Code, Gallery, Note, Panel, Section, Table
 from .static import draw_charts, draw_gallery
 
@@ -34,7 +36,7 @@ class _Pictures:
         return osp.join(self.folder, self.names[-1])
 
     def link(self, title: str) -> str:
-        folder = osp.basename(self.folder).replace(' ', '%20')
+        folder = quote(os.fsencode(osp.basename(self.folder)))
         return f'![{title}]({folder}/{self.names[-1]})'
 
     def charts(self, title: str, charts: Sequence[Chart]) -> str:
@@ -98,7 +100,7 @@ def write_markdown(title: str, sections: Sequence[Section], path: str) -> str:
     pictures = _Pictures(folder)
     text = '\n\n'.join([f'# {title}'] +
                        [_section(section, pictures) for section in sections])
-    write_whole(path, text + '\n')
+    write_whole(path, printable(text) + '\n')
     for name in os.listdir(folder):
         # of an earlier report that had more or others
         if re.fullmatch(r'\d\d-.*\.png', name) and \

@@ -4,6 +4,7 @@ from typing import Dict, Iterable, Sequence
 
 from caco_ext.utils.extras import import_extra
 from caco_ext.utils.files import write_whole
+from caco_ext.utils.text import printable
 from .page_style import CSS, JS
 from .panels import (Chart, Code, Gallery, Note, Panel, Section, Series, Table,
                      Tile, colours, flat_range)
@@ -218,5 +219,5 @@ def write_page(title: str, sections: Sequence[Section], path: str) -> str:
 <div id="thumb"></div>
 <script>{JS}</script></body></html>
 '''
-    write_whole(path, text)
+    write_whole(path, printable(text))
     return path

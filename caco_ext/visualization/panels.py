@@ -4,6 +4,7 @@ A panel is data. :mod:`.page` draws it for a browser, :mod:`.static` as PNG, so
 that both show the same.
 """
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -167,7 +168,7 @@ def flat_range(chart: Chart) -> Optional[Tuple[float, float]]:
         tuple[float, float] | None: Least and largest value to show; None
         where values differ or are bars, which begin at zero.
     """
-    values = [y for one in chart.series for y in one.y]
+    values = [y for one in chart.series for y in one.y if isfinite(y)]
     if not values or any(one.kind == 'bars' for one in chart.series):
         return None
     low, high = min(values), max(values)

@@ -108,6 +108,8 @@ def _or_note(make: Callable[[], List[Panel]]) -> List[Panel]:
         return make()
     except (ValueError, FileNotFoundError, ImportError) as error:
         return [Note(f'Not shown: {error}')]
+    except Exception as error:  # one panel must not cost the others
+        return [Note(f'Not shown: {type(error).__name__}: {error}')]
 
 
 def run_sections(log: RunLog,

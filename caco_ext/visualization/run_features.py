@@ -18,6 +18,7 @@ from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
                                  extract_features)
 from caco_ext.utils.files import write_whole
+from caco_ext.utils.text import printable
 from .loading import build_knn_hook, load_model, read_checkpoint
 from .tiles import thumbnails
 
@@ -123,7 +124,8 @@ class RunFeatures:
         return build_knn_hook(self.cfg)
 
     def _extract(self, which: int) -> Extracted:
-        dataset, indices, labels = self.hook.build_datasets()[which]
+        part = self.hook.data.parts[which]
+        dataset, indices, labels = part.dataset, part.indices, part.labels
         if len(indices) > self.most[which]:
             chosen = np.sort(choose_queries(labels, self.most[which]))
             indices, labels = indices[chosen], labels[chosen]
@@ -168,7 +170,7 @@ class RunFeatures:
         if self.cache is None:
             return None
         file = self.file
-        data = (self.hook.train_cfg, self.hook.test_cfg)[which]
+        data = [*self.hook.data.configs.values()][which]
         what = (file.st_size, file.st_mtime_ns, indices.tolist(), str(data),
                 str(self.cfg.model))
         key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
@@ -201,9 +203,9 @@ class RunFeatures:
         Returns:
             list[str]: The names, or the numbers where there are none.
         """
-        train = self.hook.build_datasets()[0][0]
+        train = self.hook.data.parts[0].dataset
         names = getattr(train, 'metainfo', {}).get('classes')
-        return [str(names[i] if names else i) for i in labels]
+        return [printable(str(names[i] if names else i)) for i in labels]
 
     @torch.no_grad()
     def projected(self, features: Tensor) -> Optional[Tensor]:

@@ -1,6 +1,5 @@
 """What a run leaves in its work dir: scalars, config, checkpoints."""
 import glob
-import json
 import os.path as osp
 import re
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ from typing import Any, Dict, List, Optional, Tuple
 from mmengine.config import Config
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
-from .loading import knn_options
+from caco_ext.evaluation import find_knn_options
+from .scalars import read_record, read_rows, warn_of
 
 RECORD = 'run.json'
 
@@ -20,6 +20,8 @@ RECORD = 'run.json'
 @dataclass
 class RunLog:
     """Scalars of a run, from all its resumed parts.
+
+    Lines and files that are damaged are left out, with a warning.
 
     Attributes:
         work_dir (str): Where the run left them.
@@ -85,7 +87,10 @@ class RunLog:
             values.
         """
         length = self.epoch_length
-        rows = [row for row in self.train if name in row]
+        rows = [
+            row for row in self.train
+            if isinstance(row.get(name), (int, float))
+        ]
         return ([row['iter'] / length
                  for row in rows], [row[name] for row in rows])
 
@@ -101,7 +106,7 @@ class RunLog:
         named = (self.knn_name or '').partition('_k')[2]
         if named:
             return int(named)
-        options = knn_options(self.cfg) if self.cfg is not None else None
+        options = find_knn_options(self.cfg) if self.cfg is not None else None
         if options is None:
             return None
         k = options.get('k', signature(KNNHook).parameters['k'].default)
@@ -137,34 +142,49 @@ class RunLog:
         return dict(sorted(found.items()))
 
 
-def _read_rows(path: str) -> List[dict]:
-    rows = []
-    with open(path, encoding='utf-8') as file:
-        for line in file:
-            # a killed run may leave half a line at its end
-            if line.endswith('\n') and line.strip():
-                rows.append(json.loads(line))
-    return rows
+def _add_part(log: RunLog, rows: List[dict], record: Dict[str, Any]) -> bool:
+    """Append a part; what it does again replaces what came before.
 
+    A part that ended before it logged a loss is known by its record, or by
+    what it measured after an epoch.
 
-def _add_part(log: RunLog, rows: List[dict]) -> None:
-    """Append a part; what it does again replaces what came before."""
-    train = [r for r in rows if 'loss' in r and 'iter' in r]
-    knn = {r['step']: r for r in rows if any(n.startswith('knn/') for n in r)}
-    drift = {r['step']: r['bank/drift'] for r in rows if 'bank/drift' in r}
-    if train:
-        first_iter = min(r['iter'] for r in train)
-        first_epoch = min(r['epoch'] for r in train)
-        log.train = [r for r in log.train if r['iter'] < first_iter]
+    Returns:
+        bool: Whether it is of a training; tests leave scalars too.
+    """
+    train = [r for r in rows if 'loss' in r and 'iter' in r and 'epoch' in r]
+    knn = {
+        r['step']: r
+        for r in rows if 'step' in r and any(n.startswith('knn/') for n in r)
+    }
+    drift = {
+        r['step']: r['bank/drift']
+        for r in rows if 'step' in r and 'bank/drift' in r
+    }
+    begin = record.get('begins_at_iteration')
+    if not (train or begin is not None or any(knn) or drift):
+        return False
+    epochs = [row['epoch'] for row in train] or [e for e in knn if e]
+    first_epoch = min(epochs, default=1)
+    if begin is None:
         # a part that begins with epoch 1 is a new run in an old folder
-        resumed = first_epoch > 1
-        for earlier in (log.knn, log.drift):
-            for epoch in [*earlier]:
-                if not resumed or epoch >= first_epoch:
-                    del earlier[epoch]
+        is_new = 0 in knn or (first_epoch == 1 and bool(train))
+        begin = min(row['iter'] for row in train) - 1 if train else None
+    else:
+        is_new = begin == 0
+        first_epoch = begin // record['epoch_length'] + 1 \
+            if 'epoch_length' in record else first_epoch
+    if begin is not None:
+        log.train = [r for r in log.train if r['iter'] <= begin]
+    for earlier in (log.knn, log.drift):
+        for epoch in [*earlier]:
+            if is_new or epoch >= first_epoch:
+                del earlier[epoch]
+    if is_new:
+        log.train = []
     log.train += train
     log.knn.update(knn)
     log.drift.update(drift)
+    return True
 
 
 def find_last_checkpoint(work_dir: str) -> Optional[str]:
@@ -180,8 +200,8 @@ def find_last_checkpoint(work_dir: str) -> Optional[str]:
     note = osp.join(work_dir, 'last_checkpoint')
     if not osp.isfile(note):
         return None
-    with open(note, encoding='utf-8') as file:
-        path = file.read().strip()
+    with open(note, encoding='utf-8', errors='surrogateescape') as file:
+        path = file.read().strip(' \n\0')
     moved = osp.join(work_dir, osp.basename(path))
     # a copied folder's own, as a run that is resumed there would find it
     newest = RunLog(work_dir).checkpoints().values()
@@ -204,28 +224,35 @@ def read_run(work_dir: str) -> RunLog:
         FileNotFoundError: There are no scalars.
         ValueError: They are of a run that counts no epochs.
     """
+    if not osp.isdir(work_dir):
+        kind = 'is a file' if osp.exists(work_dir) else 'does not exist'
+        raise FileNotFoundError(f'{work_dir} {kind}; name the work folder of '
+                                'a training')
     pattern = osp.join(glob.escape(work_dir), '*', 'vis_data', 'scalars.json')
-    log = RunLog(work_dir)
+    log, configs, by_iteration = RunLog(work_dir), [], False
     for path in sorted(glob.glob(pattern)):  # folders are named by time
-        rows = _read_rows(path)
-        train = [row for row in rows if 'loss' in row and 'iter' in row]
-        if not train:
-            continue
-        if not all('epoch' in row for row in train):
-            raise ValueError(
-                f'{path} counts iterations only; set train_cfg=dict('
-                'by_epoch=True, ...) for a training that is to be drawn')
-        _add_part(log, rows)
+        rows = read_rows(path)
         folder = osp.dirname(path)
-        config = osp.join(folder, 'config.py')
-        log.config = config if osp.isfile(config) else log.config
-        record = osp.join(folder, RECORD)
-        if osp.isfile(record):
-            with open(record, encoding='utf-8') as file:
-                log.record = json.load(file)
+        record = read_record(osp.join(folder, RECORD))
+        by_iteration |= any('loss' in r and 'epoch' not in r for r in rows)
+        if _add_part(log, rows, record):
+            configs.append(osp.join(folder, 'config.py'))
+            log.record = record or log.record
+    if not log.train and by_iteration:
+        raise ValueError(
+            f'{pattern} counts iterations only; set train_cfg=dict('
+            'by_epoch=True, ...) for a training that is to be drawn')
     if not log.train:
         raise FileNotFoundError(
             f'{pattern} has no logged losses; WORK_DIR must be the work_dir '
             'of a training that has logged at least once')
+    for config in filter(osp.isfile, reversed(configs)):
+        try:
+            log.cfg = Config.fromfile(config)
+        except Exception as error:  # a config is a program
+            warn_of(config, error)
+            continue
+        log.config = config
+        break
     log.checkpoint = find_last_checkpoint(work_dir)
     return log

@@ -1,17 +1,30 @@
 """Panels as PNG files, drawn by matplotlib."""
 import os
+import os.path as osp
 import textwrap
 from typing import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from caco_ext.utils.text import printable
 from .panels import DARK, Chart, Gallery, colours, flat_range
 
 # Points that still get a mark of their own on a line.
 MARKED = 50
+
+
+def _canvas(figure: Figure) -> FigureCanvasAgg:
+    """Make a canvas that looks for no display."""
+    for text in figure.findobj(Text):
+        # names of folders are neither formulas nor always characters
+        text.set_parse_math(False)
+        if text.get_text() != printable(text.get_text()):
+            text.set_text(printable(text.get_text()))
+    return FigureCanvasAgg(figure)
 
 
 def save_figure(figure: Figure, path: str) -> None:
@@ -22,10 +35,13 @@ def save_figure(figure: Figure, path: str) -> None:
         path (str): A ``.png`` file.
     """
     part = f'{path}.{os.getpid()}.part'
-    # the canvas is chosen here, so no display is looked for
-    FigureCanvasAgg(figure).print_figure(
-        part, dpi=150, format='png', bbox_inches='tight')
-    os.replace(part, path)
+    try:
+        _canvas(figure).print_figure(
+            part, dpi=150, format='png', bbox_inches='tight')
+        os.replace(part, path)
+    finally:
+        if osp.exists(part):
+            os.unlink(part)
 
 
 def _draw_chart(axes, chart: Chart) -> None:
@@ -171,6 +187,6 @@ def gallery_picture(gallery: Gallery) -> np.ndarray:
         np.ndarray: (H, W, 3) uint8 RGB, at 100 dots per inch.
     """
     figure = _gallery_figure(gallery)
-    canvas = FigureCanvasAgg(figure)
+    canvas = _canvas(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

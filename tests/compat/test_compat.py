@@ -6,7 +6,7 @@ NAMES = [
     'format_configs_once', 'silence_noise', 'mend_mixed_precision',
     'allow_checkpoint_classes', 'write_files_whole', 'find_whole_checkpoint',
     'resume_inside_epoch', 'outlast_full_disks', 'launch_on_cpu',
-    'sync_batchnorm_on_cpu', 'log_to_mlflow'
+    'sync_batchnorm_on_cpu', 'log_any_file_name', 'log_to_mlflow'
 ]
 
 

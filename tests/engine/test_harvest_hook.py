@@ -2,26 +2,35 @@
 import pytest
 import torch
 
+from caco_ext.engine.hooks import HarvestHook
 from caco_ext.visualization import read_run
 from tests.dist_utils import run_distributed
-from tests.engine.test_knn_hook import make_hook, make_runner
+from tests.engine.test_knn_hook import (TEST, TRAIN, find_hook, make_hook,
+                                        make_runner)
 
 HARVEST = dict(type='HarvestHook', queries=3)
 PICTURES = ('curves.png', 'neighbours.png', 'report.html')
+# Names of folders that are no text, and that matplotlib would set as a
+# formula.
+ODD = dict(suffix='\udce9 $\\frac$')
 
 
 def runner_with(folder, harvest=None, epochs=2, keep=True, **options):
-    hooks = [make_hook(save_features=keep), harvest or HARVEST]
+    knn = make_hook(
+        save_features=keep,
+        train_dataset=dict(TRAIN, **ODD),
+        test_dataset=dict(TEST, **ODD))
+    hooks = [knn, harvest or HARVEST]
     cfg = dict(
         options.pop('cfg', {}),
         custom_imports=dict(imports=['tests.evaluation.toys']),
         model=dict(type='ToyAlgorithm'),
-        custom_hooks=[make_hook(save_features=True)])
+        custom_hooks=[knn])
     return make_runner(
         folder, epochs=epochs, custom_hooks=hooks, cfg=cfg, **options)
 
 
-def test_pictures_and_backbone(tmp_path):
+def test_pictures_and_backbone(tmp_path, monkeypatch):
     folder = tmp_path / 'a run'
     runner = runner_with(folder)
     lines = []
@@ -41,6 +50,24 @@ def test_pictures_and_backbone(tmp_path):
     assert f'backbone: {backbone}' in text
     assert f'report: {folder / "report.html"}' in text
     assert 'of 15\n' in text  # three queries, five neighbours
+    page = (folder / 'report.html').read_text(encoding='utf-8')
+    assert 'red\ufffd $\\frac$' in page
+
+    # Whatever drawing raises is told and nothing else happens.
+    harvest = find_hook(runner, HarvestHook)
+    error = RuntimeError('no room for colours')
+
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr('caco_ext.visualization.draw_run', fail)
+    runner.logger.error = runner.logger.info
+    harvest.after_train(runner)
+    assert lines[-1].startswith(
+        'HarvestHook: RuntimeError: no room for colours; the run is finished')
+    error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        harvest.after_train(runner)
 
 
 def test_without_a_report(tmp_path):

@@ -5,7 +5,6 @@ import os.path as osp
 
 import pytest
 import torch
-from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch.nn import functional as F
@@ -14,7 +13,7 @@ from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
                                  extract_features, knn_accuracy)
 from tests.dist_utils import run_distributed
-from tests.evaluation.toys import ToyAlgorithm
+from tests.evaluation.toys import ToyAlgorithm, ToyPictures
 
 TRAIN = dict(type='ToyPictures', counts=(9, 10, 8))
 TEST = dict(type='ToyPictures', counts=(12, 10, 11), seed=1)  # odd
@@ -75,14 +74,14 @@ def test_results_are_logged_every_epoch(tmp_path, caplog):
     rows = [r for r in read_scalars(runner) if 'knn/top1' in r]
     assert [r['step'] for r in rows] == [0, 1, 2, 3]
     for row in rows:
-        assert 0 <= row['knn/top1'] <= row['knn/top5'] == 100
+        assert 0 <= row['knn/top1'] <= 100
+        assert 'knn/top5' not in row  # of three classes
     history = runner.message_hub.get_scalar('val/knn_top1').data[0]
     assert history.tolist() == [r['knn/top1'] for r in rows]
     lines = [t for t in lines if 'knn/top1' in t and 'Epoch(val)' in t]
     assert len(lines) == 4
     assert lines[0].startswith('Epoch(val) [0]') and 'untrained' in lines[0]
-    assert lines[3] == (f'Epoch(val) [3]  knn/top1: {rows[3]["knn/top1"]:.2f}'
-                        '  knn/top5: 100.00')
+    assert lines[3] == f'Epoch(val) [3]  knn/top1: {rows[3]["knn/top1"]:.2f}'
     # the number is that of the trained model
     expected = find_hook(runner).evaluate(runner)
     assert expected['knn/top1'] == rows[3]['knn/top1']
@@ -102,19 +101,26 @@ def test_interval(tmp_path, options, steps):
 
 def test_evaluate_without_training(tmp_path):
     """As tools/test.py does; also equal to the functions used by hand."""
-    hook = make_hook(k=[3, 7], train_share=0.5)
+    six = dict(classes=tuple(ToyPictures.COLOURS), noise=150.)
+    hook = make_hook(
+        k=[3, 7],
+        train_share=0.5,
+        train_dataset=dict(TRAIN, counts=(9, 10, 8, 9, 9, 9), **six),
+        test_dataset=dict(TEST, counts=(12, 10, 11, 5, 5, 5), **six))
     runner = make_runner(tmp_path, hook)
     hook = find_hook(runner)
     result = hook.evaluate(runner)
+    assert result['knn/top5_k3'] < result['knn/top5_k7'] < 100
     assert tuple(result) == hook.metric_names == ('knn/top1_k3', 'knn/top5_k3',
                                                   'knn/top1_k7', 'knn/top5_k7')
-    (train, share, labels), (test, every, truth), classes = \
-        hook.build_datasets()
-    assert len(share) == 4 + 5 + 4 and len(every) == 33 and classes == 3
+    train, test = hook.data.parts
+    assert len(train.indices) == 4 + 5 + 4 + 4 + 4 + 4
+    assert len(test.indices) == 48 and hook.data.num_classes == 6
     bank, bank_labels = extract_features(
-        runner.model, build_feature_loader(train, share, labels))
+        runner.model,
+        build_feature_loader(train.dataset, train.indices, train.labels))
     query, query_labels = extract_features(runner.model,
-                                           build_feature_loader(test))
+                                           build_feature_loader(test.dataset))
     expected = knn_accuracy(bank, bank_labels, query, query_labels, [3, 7])
     assert result == {f'knn/{n}': v for n, v in expected.items()}
     assert runner._train_loop is None or isinstance(runner._train_loop, dict)
@@ -238,17 +244,6 @@ def test_bad_surroundings(tmp_path):
         runner.train()
 
 
-def test_other_metrics_are_left_to_the_validation(tmp_path):
-    runner = make_runner(
-        tmp_path,
-        make_hook(),
-        default_hooks=dict(
-            checkpoint=dict(type='CheckpointHook', save_best='acc')))
-    runner.train()
-    assert not list(tmp_path.glob('best*'))
-    assert find_hook(runner, CheckpointHook).best_ckpt_path is None
-
-
 def _train_in_group(work_dir):
     runner = make_runner(
         work_dir,
@@ -282,8 +277,8 @@ def test_features_are_kept_with_the_iteration_they_belong_to(tmp_path):
         torch.testing.assert_close(getattr(kept, name), value)
     assert KNNFeatures.load(str(tmp_path), runner.iter - 1) is None
     # What is kept gives the accuracy that was logged.
-    sets = find_hook(runner).build_datasets()
-    labels, truth = (torch.as_tensor(part[2]) for part in sets[:2])
+    parts = find_hook(runner).data.parts
+    labels, truth = (torch.as_tensor(part.labels) for part in parts)
     again = knn_accuracy(
         F.normalize(kept.train), labels[kept.train_index],
         F.normalize(kept.test), truth[kept.test_index], 5, 0.2)

@@ -111,6 +111,22 @@ def test_without_attention(tmp_path):
     assert list(album) == [('neighbours', 1)]
 
 
+def test_training_goes_on_without_what_cannot_be_drawn(tmp_path, monkeypatch):
+
+    def fail(*args, **kwargs):
+        raise KeyError('a colour')
+
+    monkeypatch.setattr('caco_ext.visualization.static.gallery_picture', fail)
+    runner = runner_with(tmp_path, make_hook(), PREVIEW, epochs=1)
+    lines = []
+    runner.logger.error = lambda text, *args, **kwargs: lines.append(text)
+    runner.train()
+    assert runner.iter == 2 and lines == [
+        "PreviewHook: KeyError: 'a colour'; the training goes on without "
+        'these pictures'
+    ]
+
+
 def test_errors_come_before_the_training(tmp_path):
     with pytest.raises(ValueError, match='data sets of KNNHook, which is not'):
         runner_with(tmp_path, PREVIEW).train()

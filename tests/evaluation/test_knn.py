@@ -104,9 +104,33 @@ def test_own_features_are_their_nearest():
     assert knn_accuracy(bank, labels, bank, labels, 1)['top1'] == 100
 
 
-def test_fewer_than_five_classes():
-    bank, labels, query, truth = make_problem(classes=3)
-    assert knn_accuracy(bank, labels, query, truth)['top5'] == 100
+@pytest.mark.parametrize('classes, names', [(3, {'top1'}), (5, {'top1'}),
+                                            (6, {'top1', 'top5'})])
+def test_top5_of_five_classes_or_fewer_is_left_out(classes, names):
+    bank, labels, query, truth = make_problem(classes=classes)
+    assert set(knn_accuracy(bank, labels, query, truth)) == names
+
+
+@pytest.mark.parametrize('k', [1, 2, 3, 20])
+def test_a_class_without_a_neighbour_is_no_answer(k):
+    """The right class is among the first five of those that neighbours have:
+    counted one query at a time."""
+    bank, labels, query, truth = make_problem(bank=40, query=200, classes=12)
+    right = dict(top1=0, top5=0)
+    for feature, label in zip(query.double().numpy(), truth.tolist()):
+        cosines = bank.double().numpy() @ feature
+        scores = {}
+        for j in np.argsort(-cosines)[:k]:
+            weight = np.exp((cosines[j] - cosines.max()) / 0.2)
+            scores[labels[j].item()] = scores.get(labels[j].item(), 0) + weight
+        first = sorted(scores, key=scores.get, reverse=True)
+        right['top1'] += label == first[0]
+        right['top5'] += label in first[:5]
+    assert right['top5'] < 200
+    result = knn_accuracy(bank, labels, query, truth, k)
+    assert result == {name: n / 2 for name, n in right.items()}
+    if k == 1:
+        assert result['top5'] == result['top1']
 
 
 @pytest.mark.parametrize('options, message', [

@@ -19,8 +19,15 @@ class ToyPictures(BaseDataset):
         noise (float): Standard deviation of the noise.
         with_labels (bool): Whether the pictures have labels.
         broken (Sequence[int]): Pictures that give way to their successor.
+        suffix (str): Ends the names of the classes where they are shown.
     """
-    COLOURS = dict(red=(200, 60, 60), green=(60, 200, 60), blue=(60, 60, 200))
+    COLOURS = dict(
+        red=(200, 60, 60),
+        green=(60, 200, 60),
+        blue=(60, 60, 200),
+        grey=(120, 120, 120),
+        black=(20, 20, 20),
+        white=(240, 240, 240))
 
     def __init__(self,
                  counts=(7, 7, 7),
@@ -28,16 +35,19 @@ class ToyPictures(BaseDataset):
                  seed=0,
                  noise=90.,
                  with_labels=True,
-                 broken=()):
+                 broken=(),
+                 suffix=''):
         self.counts, self.seed, self.noise = counts, seed, noise
         self.with_labels, self.unreadable = with_labels, broken
-        super().__init__(metainfo=dict(classes=tuple(classes)))
+        self.colours = classes
+        names = tuple(name + suffix for name in classes)
+        super().__init__(metainfo=dict(classes=names))
 
     def load_data_list(self):
         items = []
         for label, count in enumerate(self.counts):
             for i in range(count):
-                name = self.metainfo['classes'][label]
+                name = self.colours[label]
                 items.append(dict(img_path=f'{name}/{i}.jpg', name=name))
                 if self.with_labels:
                     items[-1]['gt_label'] = label

@@ -52,8 +52,8 @@ def test_neighbours_are_those_of_the_model(run):
     rows = find_neighbours(features, 4, 3)
     assert len(rows) == 4
     model = runner.model.eval()
-    (train, share, labels), (test, _, truth), _ = \
-        find_hook(runner).build_datasets()
+    part = find_hook(runner).data.parts[0]
+    train, share, labels = part.dataset, part.indices, part.labels
 
     def feature(picture):
         image = torch.from_numpy(picture[..., ::-1].copy()).permute(2, 0, 1)

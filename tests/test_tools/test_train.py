@@ -83,16 +83,63 @@ def test_wrong_use_ends_with_one_line(trained, call_tool, capsys):
 def test_test_evaluates_with_the_knn_hook(trained, call_tool, tmp_path,
                                           capsys):
     checkpoint = trained / 'run' / 'epoch_1.pth'
-    call_tool('test', trained / 'tiny.py', checkpoint, '--work-dir', '.')
+    call_tool('test', checkpoint, '--work-dir', '.')
     metrics = json.loads((tmp_path / 'test_epoch_1.json').read_text())
     top1 = metrics['metrics']['knn/top1']
     assert metrics['checkpoint'] == str(checkpoint)
-    assert f'knn/top1: {top1:.4g}  ' in capsys.readouterr().out
+    root = (trained / 'data').resolve()
+    assert metrics['data'] == dict(
+        train=dict(root=f'{root}/train', pictures=8, classes=2),
+        test=dict(root=f'{root}/val', pictures=4, classes=2))
+    output = capsys.readouterr().out
+    assert f'knn/top1: {top1:.4g}\n' in output
+    which = (f'kNN: train {root}/train, 8 pictures, 2 classes; '
+             f'test {root}/val, 4 pictures, 2 classes')
+    assert which in output and which in (trained / 'output.txt').read_text()
     # The same as the run itself measured at its end.
     logged = [
         x['knn/top1'] for x in read_scalars(trained / 'run') if 'knn/top1' in x
     ]
     assert top1 == logged[-1]
+
+
+def test_test_measures_no_other_pictures_than_the_run(trained, call_tool,
+                                                      tmp_path):
+    """As the bundled ones of the config that a run on own pictures was
+    started with."""
+    config = tmp_path / 'bundled.py'
+    config.write_text(f'''
+_base_ = {str(trained / 'tiny.py')!r}
+default_hooks = dict(knn=dict(train_dataset=dict(data_root=''),
+                              test_dataset=dict(data_root='')))
+''')
+    checkpoint = trained / 'run' / 'epoch_1.pth'
+    line = refusal(call_tool, 'test', config, checkpoint, '--work-dir', '.')
+    assert "train_dataset: type='PhotoPatches', split='train' in place" in line
+    assert f"data_root='{(trained / 'data').resolve()}'" in line
+    assert 'Leave the config out' in line
+    # who names them means them
+    options = [
+        f'default_hooks.knn.{part}_dataset.data_root={trained / "data"}'
+        for part in ('train', 'test')
+    ]
+    call_tool('test', config, checkpoint, '--work-dir', '.', '--cfg-options',
+              *options)
+    assert (tmp_path / 'test_epoch_1.json').exists()
+
+
+def test_config_of_a_checkpoint_runs_no_code(call_tool, tmp_path):
+    state = {'backbone.conv1.weight': torch.zeros(1)}
+    texts = ('open("made", "w")', 'a = open("made", "w")',
+             '_base_ = "evil.py"')
+    for number, text in enumerate(texts):
+        path = tmp_path / f'{number}.pth'
+        torch.save(dict(state_dict=state, meta=dict(cfg=text)), path)
+        line = refusal(call_tool, 'test', path)
+        assert 'line 1 of the config is more than plain data' in line
+    assert not (tmp_path / 'made').exists()
+    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+    assert 'a.pth holds no config' in refusal(call_tool, 'test', 'a.pth')
 
 
 def test_test_takes_the_backbone_alone(trained, call_tool, tmp_path):

@@ -168,6 +168,32 @@ def test_heads_on_several_maps():
         assert found[f'top{k}'] == pytest.approx(max(wanted))
 
 
+@pytest.mark.parametrize('value', [0., float('nan')])
+def test_heads_that_say_nothing_are_not_right(value):
+    metric = METRICS.build(dict(type='MultiHeadAccuracy', topk=(1, 5)))
+    metric.process({}, [
+        dict(
+            gt_label=dict(label=torch.tensor([label])),
+            head0_pred_label=dict(score=torch.full((7, ), value)))
+        for label in range(7)
+    ])
+    assert metric.evaluate(7) == {
+        f'{head}top{k}': 0.
+        for head in ('', 'head0/')
+        for k in (1, 5)
+    }
+
+
+def test_top5_of_five_classes_is_left_out():
+    metric = METRICS.build(dict(type='MultiHeadAccuracy', topk=(1, 5)))
+    metric.process({}, [
+        dict(
+            gt_label=dict(label=torch.tensor([2])),
+            head0_pred_label=dict(score=torch.arange(5.)))
+    ])
+    assert metric.evaluate(1) == {'head0/top1': 0., 'top1': 0.}
+
+
 def test_nearest_neighbours(model, tmp_path):  # noqa: F811
     """Weights exp(cosine / temperature), as scikit-learn votes with them."""
     make_folders(tmp_path / 'data')

@@ -60,9 +60,8 @@ def test_knn_and_grid_share_cached_features(model, tmp_path):
     cfg = shrink('imagenet/knn_in1k.py', tmp_path, k=[1, 5], cache=cache)
     metrics, more = measure_knn(cfg, model)
     assert more['pictures'] == dict(train=36, test=18)
-    assert set(metrics) == {f'top{n}_k{k}'
-                            for n in (1, 5)
-                            for k in (1, 5)} and metrics['top1_k1'] > 60
+    # of three classes there is no top 5
+    assert set(metrics) == {'top1_k1', 'top1_k5'} and metrics['top1_k1'] > 60
     files = list((tmp_path / 'cache').iterdir())
     assert len(files) == 2
 

@@ -50,18 +50,123 @@ def test_one_part(tmp_path):
 
 def test_resumed_part_replaces_what_it_repeats(tmp_path):
     """Killed in epoch 3 with half a line written, resumed from epoch 2."""
-    write_part(
+    first = write_part(
         tmp_path, '20260101_000000', [1, 2, 3], 4., 50., tail='{"loss": 3.')
     write_part(tmp_path, '20260102_000000', [3, 4], 2., 60.)
     # a test of the result leaves scalars too
     folder = tmp_path / '20260103_000000' / 'vis_data'
     folder.mkdir(parents=True)
     (folder / 'scalars.json').write_text('{"knn/top1": 1.0, "step": 0}\n')
-    log = read_run(str(tmp_path))
+    with pytest.warns(UserWarning) as told:
+        log = read_run(str(tmp_path))
+    assert len(told) == 1
+    assert f'line 14 of {first}/scalars.json' in str(told[0].message)
     assert log.loss_by_epoch() == ([1, 2, 3, 4], [6., 6., 4., 4.])
     assert log.knn_by_epoch() == ([1, 2, 3, 4], [51., 52., 63., 64.])
     assert log.untrained_knn == 50.
     assert '20260102' in log.config
+
+
+def write_short_part(work_dir, stamp, epoch, begin=None, knn=65.):
+    """A part that ended before its first log line of losses."""
+    folder = work_dir / stamp / 'vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json'
+     ).write_text(json.dumps({
+         'knn/top1': knn,
+         'step': epoch
+     }) + '\n')
+    train = 'train_cfg = dict(by_epoch=True, max_epochs=4)'
+    (folder / 'config.py').write_text(train)
+    if begin is not None:
+        record = dict(begins_at_iteration=begin, epoch_length=30)
+        (folder / 'run.json').write_text(json.dumps(record))
+    return folder
+
+
+@pytest.mark.parametrize('begin', [None, 90])
+def test_part_shorter_than_the_log_interval(tmp_path, begin):
+    """Stopped after epoch 3, resumed for the last, which logged no loss."""
+    write_part(tmp_path, '20260101_000000', [1, 2, 3], 4., 50.)
+    folder = write_short_part(tmp_path, '20260102_000000', 4, begin)
+    log = read_run(str(tmp_path))
+    assert log.loss_by_epoch() == ([1, 2, 3], [6., 6., 6.])
+    assert log.knn_by_epoch() == ([1, 2, 3, 4], [51., 52., 53., 65.])
+    assert progress(log) == '4 of 4 epochs'
+    assert log.config == str(folder / 'config.py')
+
+
+def test_short_part_takes_back_what_was_lost(tmp_path):
+    """Resumed from the checkpoint of epoch 2 of 3, and killed soon."""
+    write_part(tmp_path, '20260101_000000', [1, 2, 3], 4., 50.)
+    folder = write_short_part(tmp_path, '20260102_000000', 0, 60)
+    (folder / 'scalars.json').write_text('')
+    log = read_run(str(tmp_path))
+    assert log.knn_by_epoch() == ([1, 2], [51., 52.])
+    assert progress(log) == '2 of 4 epochs, unfinished'
+
+
+def test_new_short_run_in_an_old_folder(tmp_path):
+    write_part(tmp_path, '20260101_000000', [1, 2, 3], 4., 50.)
+    write_short_part(tmp_path, '20260102_000000', 1, 0)
+    with pytest.raises(FileNotFoundError, match='no logged losses'):
+        read_run(str(tmp_path))
+
+
+BAD = {
+    b'{"loss": 3.\n': 'line 2',
+    b'\0\0\0\0{"loss": 1.0, "epoch": 1, "iter": 5, "step": 5}\n': 'line 2',
+    b'[1, 2]\n': 'list in place of names and values',
+    b'7\n': 'int in place',
+    b'{"loss": 1.0, "epoch": 0, "iter": 5, "step": 5}\n': 'epoch is 0',
+    b'{"loss": 1.0, "epoch": 1, "iter": 1e999, "step": 5}\n': 'iter is inf',
+    b'{"loss": 1.0, "epoch": 1, "iter": 1' + b'0' * 400 + b'}\n': 'iter is 1',
+    b'{"loss": 1' + b'0' * 5000 + b'}\n': '4300 digits',
+    b'{"loss": 1' + b'0' * 400 + b', "step": 3}\n': 'loss is too large',
+    b'{"loss": "x", "epoch": 1, "iter": 5, "step": 5}\n': 'loss is a str',
+    b'{"knn/top1": null, "step": 1}\n': 'knn/top1 is a NoneType',
+    b'{"knn/top1": 3.0}\n': 'it has no step',
+    b'\xff\xfe\n': "can't decode",
+    b'[' * 100000 + b'\n': 'recursion',
+}
+
+
+@pytest.mark.parametrize('line', BAD, ids=BAD.values())
+def test_bad_line_is_left_out(tmp_path, line):
+    folder = write_part(tmp_path, '20260101_000000', [1, 2], 4., 50.)
+    path = folder / 'scalars.json'
+    first, rest = path.read_bytes().split(b'\n', 1)
+    path.write_bytes(first + b'\n' + line + rest)
+    with pytest.warns(UserWarning, match=f'line 2 of {path}') as told:
+        log = read_run(str(tmp_path))
+    assert BAD[line] in str(told[0].message)
+    assert '\n' not in str(told[0].message)
+    assert log.loss_by_epoch() == ([1, 2], [6., 6.])
+    assert log.knn_by_epoch() == ([1, 2], [51., 52.])
+
+
+def test_other_damaged_files_are_left_out(tmp_path):
+    write_part(tmp_path, '20260101_000000', [1], 4., 50., config='a = 1')
+    folder = write_part(tmp_path, '20260102_000000', [2], 4., 50.)
+    (folder / 'run.json').write_bytes(b'{"epoch_len')
+    (folder / 'config.py').write_bytes(b'\0\0')
+    (tmp_path / 'last_checkpoint').write_bytes(b'\xff\0\0')
+    with open(folder / 'scalars.json', 'ab') as file:
+        file.write(b'\0\n' * 9)
+    with pytest.warns(UserWarning) as told:
+        log = read_run(str(tmp_path))
+    assert log.loss_by_epoch() == ([1, 2], [6., 6.])
+    assert log.record == {} and log.cfg.a == 1 and log.checkpoint is None
+    text = '\n'.join(str(one.message) for one in told)
+    for name in ('run.json', 'config.py', '6 further lines'):
+        assert text.count(name) == 1
+
+
+def test_numbers_gone_wrong_are_drawn(tmp_path):
+    write_part(tmp_path, '20260101_000000', [1], float('nan'), 50., lr=1e999)
+    log = read_run(str(tmp_path))
+    draw_charts(scalar_charts([log]), str(tmp_path / 'c.png'))
+    assert (tmp_path / 'c.png').stat().st_size > 10000
 
 
 def test_new_run_in_an_old_folder(tmp_path):

@@ -129,6 +129,11 @@ class WholeCheckpointHook(CheckpointHook):
             meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
             self._save_checkpoint_with_step(runner, step, meta)
 
+    def is_last_train_epoch(self, runner: Runner) -> bool:
+        """Also where another hook has just ended the training early."""
+        return super().is_last_train_epoch(runner) or getattr(
+            runner.train_loop, 'stop_training', False)
+
     def after_train_epoch(self, runner: Runner) -> None:
         """Save where it is time, or let the checkpoint wait for the step.
 

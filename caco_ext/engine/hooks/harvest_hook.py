@@ -1,5 +1,6 @@
 """What one looks at and goes on with, at the end of a run."""
 import os.path as osp
+from typing import List
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -16,8 +17,8 @@ class HarvestHook(Hook):
     Into the folder of the run go ``curves.png``, ``neighbours.png``,
     ``report.html`` and ``backbone_<last checkpoint>``: what
     ``plot_run.py --report`` and ``extract_backbone.py`` write later, without
-    the time to start them. What cannot be drawn is an error of the log, not
-    of the run, which is finished.
+    the time to start them. Whatever goes wrong is an error of the log, not of
+    the run, which is finished.
 
     Args:
         queries (int): Test pictures that are shown beside their neighbours.
@@ -61,25 +62,29 @@ class HarvestHook(Hook):
         Args:
             runner (Runner): The runner of the training.
         """
+        try:
+            lines = self._harvest(runner.work_dir)
+        except Exception as error:  # the run must not fail by its pictures
+            kind = type(error).__name__
+            runner.logger.error(
+                f'HarvestHook: {kind}: {error}; the run is finished and its '
+                'checkpoints are there. Once that is mended, plot_run.py and '
+                'extract_backbone.py do it')
+        else:
+            runner.logger.info('\n'.join(['what the run gave', *lines]))
+
+    def _harvest(self, work_dir: str) -> List[str]:
         # here, so that training without this hook does without matplotlib
         from caco_ext.converters import extract_backbone
         from caco_ext.visualization import RunFeatures, draw_run
         from caco_ext.visualization.run_logs import find_last_checkpoint
-        try:
-            checkpoint = find_last_checkpoint(runner.work_dir)
-            if checkpoint is None:
-                raise FileNotFoundError(f'no checkpoint in {runner.work_dir}')
-            if RunFeatures(None, checkpoint).of_run is None:
-                # To extract them is the work of all processes.
-                raise ValueError(f'no features of {checkpoint} beside it')
-            backbone = osp.join(runner.work_dir,
-                                f'backbone_{osp.basename(checkpoint)}')
-            extract_backbone(checkpoint, backbone)
-            lines = draw_run(runner.work_dir, checkpoint, self.queries,
-                             self.report)
-        except (OSError, ValueError, ImportError) as error:
-            runner.logger.error(f'HarvestHook: {error}; once that is mended, '
-                                'plot_run.py and extract_backbone.py do it')
-        else:
-            runner.logger.info('\n'.join(
-                ['what the run gave', *lines, f'backbone: {backbone}']))
+        checkpoint = find_last_checkpoint(work_dir)
+        if checkpoint is None:
+            raise FileNotFoundError(f'no checkpoint in {work_dir}')
+        if RunFeatures(None, checkpoint).of_run is None:
+            # To extract them is the work of all processes.
+            raise ValueError(f'no features of {checkpoint} beside it')
+        backbone = osp.join(work_dir, f'backbone_{osp.basename(checkpoint)}')
+        extract_backbone(checkpoint, backbone)
+        lines = draw_run(work_dir, checkpoint, self.queries, self.report)
+        return [*lines, f'backbone: {backbone}']

@@ -18,7 +18,9 @@ class PreviewHook(Hook):
     They go to every back end of the visualizer (files, TensorBoard, Weights
     & Biases, MLflow, ...) under the names 'neighbours' and 'attention', with
     the epoch as step. The data sets are those of the run's
-    :class:`KNNHook`; the training's random numbers are left untouched.
+    :class:`KNNHook`; the training's random numbers are left untouched. What
+    cannot be drawn or logged is an error of the log, and the training goes
+    on.
 
     Args:
         interval (int): Epochs between two pictures; the last epoch always
@@ -77,24 +79,33 @@ class PreviewHook(Hook):
                 or self.is_last_train_epoch(runner)):
             return
         # here, so that training without this hook does without matplotlib
-        from caco_ext.visualization import (RunFeatures, find_neighbours, look,
-                                            neighbours_gallery)
-        from caco_ext.visualization.static import gallery_picture
+        from caco_ext.visualization import RunFeatures
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        epoch = runner.epoch + 1
         with preserve_rng():
             features = RunFeatures(None, None, model, self._knn)
-            rows = find_neighbours(features, self.queries, self.neighbours)
+            # all ranks extract, the first one draws
+            features.train, features.test
             if not is_main_process():
                 return
-            galleries = dict(
-                neighbours=neighbours_gallery(rows,
-                                              f'Neighbours, epoch {epoch}'))
-            if self.attention:
-                galleries['attention'] = look(
-                    model, [row.pictures[0] for row in rows],
-                    title=f'Where it looks, epoch {epoch}')
-            for name, gallery in galleries.items():
-                runner.visualizer.add_image(name, gallery_picture(gallery),
-                                            epoch)
+            try:
+                self._draw(runner, features)
+            except Exception as error:  # nor does a training end by it
+                runner.logger.error(
+                    f'PreviewHook: {type(error).__name__}: {error}; the '
+                    'training goes on without these pictures')
+
+    def _draw(self, runner: Runner, features) -> None:
+        from caco_ext.visualization import (find_neighbours, look,
+                                            neighbours_gallery)
+        from caco_ext.visualization.static import gallery_picture
+        epoch = runner.epoch + 1
+        rows = find_neighbours(features, self.queries, self.neighbours)
+        galleries = dict(
+            neighbours=neighbours_gallery(rows, f'Neighbours, epoch {epoch}'))
+        if self.attention:
+            galleries['attention'] = look(
+                features.model, [row.pictures[0] for row in rows],
+                title=f'Where it looks, epoch {epoch}')
+        for name, gallery in galleries.items():
+            runner.visualizer.add_image(name, gallery_picture(gallery), epoch)

@@ -9,6 +9,8 @@ from mmengine.runner import BaseLoop, Runner
 from caco_ext.models.utils import check_view_count
 from caco_ext.utils import describe_differences
 from .. import setup_checks
+from ..monitors import check_monitors
+from .knn_hook import KNNHook
 
 
 @HOOKS.register_module()
@@ -54,6 +56,8 @@ class SetupCheckHook(Hook):
         setup_checks.check_batches(runner, model)
         if not self.allow_cut_schedule:
             setup_checks.check_schedules(runner, model)
+        if not any(isinstance(hook, KNNHook) for hook in runner.hooks):
+            check_monitors(runner, ())
 
     def before_train(self, runner: Runner) -> None:
         """Check data and model against each other.

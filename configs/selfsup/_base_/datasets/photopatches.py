@@ -11,8 +11,11 @@ train_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='PhotoPatches', split='train'))
 
+# Pictures of 64 x 64 pixels, as the bundled ones, stay what they are.
 knn_pipeline = [
     dict(type='LoadImage'),
+    dict(type='mmcls.ResizeEdge', scale=64, edge='short', backend='pillow'),
+    dict(type='CenterCrop', crop_size=64),
     dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['gt_label']),
 ]
 default_hooks = dict(

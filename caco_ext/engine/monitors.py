@@ -1,0 +1,143 @@
+"""Who acts on the results of an evaluation, and by which of them.
+
+mmengine tells its hooks of results through a validation loop. Here an
+evaluation that is a hook tells them.
+"""
+from typing import Any, Dict, Iterator, Sequence, Tuple
+
+from mmengine.hooks import (CheckpointHook, EarlyStoppingHook, Hook,
+                            ParamSchedulerHook, RuntimeInfoHook)
+from mmengine.runner import Runner
+
+# Hooks with one of these belong to a loop: they look at its loader, or put
+# back what they changed when it began.
+_OF_A_LOOP = ('before_val', 'before_val_epoch', 'before_val_iter',
+              'after_val_iter', 'after_val')
+_OFFERED = 'offered_metrics'
+
+
+class _AfterEpoch:
+    """A runner as a validation would see it: the epoch counts as done.
+
+    Args:
+        runner (Runner): The runner, inside ``after_train_epoch``.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runner, name)
+
+    @property
+    def epoch(self) -> int:
+        """int: Number of finished epochs, the current one included."""
+        return self._runner.epoch + 1
+
+
+def _plateau_schedulers(runner: Runner) -> list:
+    """Schedulers that wait for results."""
+    found = runner.param_schedulers or []
+    groups = found.values() if isinstance(found, dict) else [found]
+    return [
+        one for group in groups for one in group
+        if getattr(one, 'need_val_args', False)
+    ]
+
+
+def _monitors(runner: Runner) -> Iterator[Tuple[str, str]]:
+    """Options that name a result, and what they name."""
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook):
+            for name in hook.save_best or ():
+                if name != 'auto':
+                    yield 'save_best', name
+        elif _waits(hook) and getattr(hook, 'monitor', None):
+            yield f'monitor of {type(hook).__name__}', hook.monitor
+    for one in _plateau_schedulers(runner):
+        yield f'monitor of {type(one).__name__}', one.monitor
+
+
+def check_monitors(runner: Runner, names: Sequence[str]) -> None:
+    """Refuse to wait for a result that never comes.
+
+    Args:
+        runner (Runner): The runner of a training, with its schedulers built.
+        names (Sequence[str]): Results of its KNNHook; empty where it has
+            none. Then ``save_best`` may name what is missing, as a config
+            keeps it when its ``knn`` is taken out.
+
+    Raises:
+        ValueError: Names the option, its value and the results.
+    """
+    for option, name in _monitors(runner):
+        # A validation loop has results of its own.
+        awaited = runner._val_loop is not None and not name.startswith('knn/')
+        if name in names or awaited or not (names or option != 'save_best'):
+            continue
+        there = f'none of the results of KNNHook: {", ".join(names)}' \
+            if names else 'no result of this run, which has no KNNHook'
+        raise ValueError(f'{option}={name!r} is {there}')
+
+
+def offer(runner: Runner, metrics: Dict[str, float]) -> None:
+    """Let those act on results who wait for them. All ranks must call it.
+
+    Args:
+        runner (Runner): The runner, inside ``after_train_epoch``.
+        metrics (dict[str, float]): The results by name.
+    """
+    finished = _AfterEpoch(runner)
+    before = runner.message_hub.runtime_info.get(_OFFERED, [])
+    runner.message_hub.update_info(_OFFERED, [*before, metrics])
+    for hook in runner.hooks:
+        if isinstance(hook, ParamSchedulerHook):
+            for one in _plateau_schedulers(runner):
+                if one.monitor in metrics:
+                    one.step(metrics)
+        elif isinstance(hook, CheckpointHook):
+            _offer_best(hook, finished, metrics)
+        elif _waits(hook) and getattr(hook, 'monitor',
+                                      None) in (None, *metrics):
+            hook.after_val_epoch(finished, metrics)
+
+
+def _waits(hook: Hook) -> bool:
+    own = {
+        name
+        for name in ('after_val_epoch', *_OF_A_LOOP)
+        if getattr(type(hook), name) is not getattr(Hook, name)
+    }
+    # The third writes down what is written already.
+    return own == {'after_val_epoch'} and not isinstance(hook, RuntimeInfoHook)
+
+
+def _offer_best(hook: CheckpointHook, finished: _AfterEpoch,
+                metrics: Dict[str, float]) -> None:
+    """Let a checkpoint hook keep the best."""
+    known = all(name == 'auto' or name in metrics
+                for name in hook.save_best or ())
+    if not hook.save_best or not known:
+        return  # it waits for the results of a validation loop
+    # It would rewrite the last regular checkpoint, under the name of this
+    # epoch, to store the new best score. The regular one of this epoch
+    # comes right after and stores it anyway.
+    last, hook.last_ckpt = hook.last_ckpt, None
+    try:
+        hook.after_val_epoch(finished, metrics)
+    finally:
+        hook.last_ckpt = last
+
+
+def replay(runner: Runner) -> None:
+    """Tell ``EarlyStoppingHook`` what was offered before a resumption.
+
+    It keeps its count in no checkpoint; the message hub is in all of them.
+
+    Args:
+        runner (Runner): The runner of a resumed training.
+    """
+    for metrics in runner.message_hub.runtime_info.get(_OFFERED, []):
+        for hook in runner.hooks:
+            if isinstance(hook, EarlyStoppingHook) and hook.monitor in metrics:
+                hook.after_val_epoch(runner, metrics)

@@ -1,0 +1,261 @@
+"""Which labelled pictures measure a network by its neighbours."""
+import os.path as osp
+from dataclasses import dataclass
+from typing import (Any, Dict, Iterator, List, Mapping, Optional, Sequence,
+                    Union)
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from torch.utils.data import Dataset
+
+from .features import preserve_rng
+from .knn import check_knn_options
+from .labelled import choose_share, read_labels, translate_labels
+
+PARTS = ('train_dataset', 'test_dataset')
+
+
+@dataclass
+class KNNPart:
+    """The pictures of one of the two data sets that are used.
+
+    Attributes:
+        dataset (Dataset): Where they are.
+        indices (np.ndarray): Their places in it, sorted, (N, ).
+        labels (np.ndarray): Theirs, in the training set's numbers, (N, ).
+    """
+    dataset: Dataset
+    indices: np.ndarray
+    labels: np.ndarray
+
+    def describe(self) -> Dict[str, Any]:
+        """Which pictures these are.
+
+        Returns:
+            dict[str, Any]: ``root``, ``pictures`` and ``classes``, the
+            numbers of those.
+        """
+        return dict(
+            root=', '.join(map(source_of, leaves(self.dataset))),
+            pictures=len(self.indices),
+            classes=len(np.unique(self.labels)))
+
+
+class KNNData:
+    """The labelled pictures of a kNN evaluation, built when asked for.
+
+    Args:
+        train_dataset (dict): Config of the data set to search.
+        test_dataset (dict): Config of the data set to classify.
+        k (int | Sequence[int]): Number(s) of neighbours. Defaults to 20.
+        train_share (float): Share of each training class that is searched.
+            Defaults to 1.0.
+        seed (int): Chooses the share. Defaults to 0.
+    """
+
+    def __init__(self,
+                 train_dataset: dict,
+                 test_dataset: dict,
+                 k: Union[int, Sequence[int]] = 20,
+                 train_share: float = 1.0,
+                 seed: int = 0) -> None:
+        self.configs = dict(zip(PARTS, (train_dataset, test_dataset)))
+        self.k = k
+        self.train_share = train_share
+        self.seed = seed
+        self._parts: Optional[List[KNNPart]] = None
+
+    @property
+    def parts(self) -> List[KNNPart]:
+        """list[KNNPart]: Training share and test set; built and checked
+        once.
+
+        Raises:
+            ValueError: A label is missing, a test class does not occur in
+                training, or ``k`` exceeds the training share.
+        """
+        if self._parts is None:
+            self._parts = self._build()
+        return self._parts
+
+    def _build(self) -> List[KNNPart]:
+        with preserve_rng():
+            train, test = map(DATASETS.build, self.configs.values())
+        labels, test_labels = (read_labels(dataset, f'{name} of KNNHook')
+                               for name, dataset in zip(PARTS, (train, test)))
+        test_labels = translate_labels(train, labels, test, test_labels)
+        share = choose_share(labels, self.train_share, self.seed)
+        most = max(check_knn_options(self.k, 1.))
+        if most > len(share):
+            raise ValueError(
+                f'k={most} neighbours, but train_share={self.train_share} of '
+                f'train_dataset of KNNHook leaves {len(share)} pictures; '
+                'lower k or raise train_share')
+        return [
+            KNNPart(train, share, labels[share]),
+            KNNPart(test, np.arange(len(test)), test_labels)
+        ]
+
+    @property
+    def num_classes(self) -> int:
+        """int: Classes that a neighbour may have."""
+        return len(np.unique(self.parts[0].labels))
+
+    def describe(self) -> Dict[str, Dict[str, Any]]:
+        """Which pictures are compared.
+
+        Returns:
+            dict[str, dict]: 'train' and 'test', see :meth:`KNNPart.describe`.
+        """
+        return dict(
+            zip(('train', 'test'), (part.describe() for part in self.parts)))
+
+    @property
+    def text(self) -> str:
+        """str: Which pictures are compared, in a line."""
+        return 'kNN: ' + '; '.join(
+            f'{name} {one["root"]}, {one["pictures"]} pictures, '
+            f'{one["classes"]} classes'
+            for name, one in self.describe().items())
+
+    def check(self, training: Dataset) -> bool:
+        """Refuse to measure own pictures by the bundled ones.
+
+        Args:
+            training (Dataset): What a network is trained on.
+
+        Returns:
+            bool: Whether it is trained on pictures from where the neighbours
+            are sought.
+
+        Raises:
+            ValueError: The training has pictures of its own and one of the
+                parts the bundled ones; names both and the way out.
+        """
+        trained = {source_of(leaf) for leaf in leaves(training)}
+        sought = [source_of(leaf) for leaf in leaves(self.parts[0].dataset)]
+        known = all(source in trained for source in sought)
+        for name, part in zip(PARTS, self.parts):
+            if is_bundled(part.dataset) and not known and \
+                    not is_bundled(training):
+                raise ValueError(
+                    f'{name} of KNNHook is the bundled PhotoPatches, and the '
+                    f'training has other pictures ({", ".join(trained)}); '
+                    'give default_hooks.knn.train_dataset.data_root and '
+                    'default_hooks.knn.test_dataset.data_root the same, or '
+                    'leave kNN out with default_hooks.knn=None')
+        return known
+
+
+def leaves(dataset: Dataset) -> Iterator[Dataset]:
+    """The data sets inside wrappers such as ``ConcatDataset``.
+
+    Args:
+        dataset (Dataset): A data set, perhaps a wrapper.
+
+    Yields:
+        Dataset: One that reads pictures itself.
+    """
+    inner = getattr(dataset, 'datasets',
+                    None) or [getattr(dataset, 'dataset', None)]
+    for one in inner:
+        if isinstance(one, Dataset):
+            yield from leaves(one)
+        else:
+            yield dataset
+
+
+def source_of(dataset: Dataset) -> str:
+    """Where a data set has its pictures from.
+
+    Args:
+        dataset (Dataset): No wrapper.
+
+    Returns:
+        str: The absolute path of its list, folder or file; the name of its
+        class where it has none.
+    """
+    prefix = getattr(dataset, 'data_prefix', None)
+    paths = [getattr(dataset, 'ann_file', None)]
+    paths += prefix.values() if isinstance(prefix, Mapping) else [prefix]
+    paths += [getattr(dataset, name, None) for name in ('data_root', 'root')]
+    path = next(filter(None, paths), None)
+    if path is None:
+        return type(dataset).__name__
+    return path if '://' in path else osp.realpath(path)
+
+
+def is_bundled(dataset: Dataset) -> bool:
+    """Whether a data set has pictures of the package and no others."""
+    return all(getattr(leaf, 'bundled', False) for leaf in leaves(dataset))
+
+
+def find_knn_options(cfg: Mapping) -> Optional[Dict[str, Any]]:
+    """Find the KNNHook that a config names.
+
+    Args:
+        cfg (Mapping): Config of a run.
+
+    Returns:
+        dict | None: Its options with its type; None without one.
+    """
+    hooks = list((cfg.get('default_hooks') or {}).values())
+    hooks += cfg.get('custom_hooks') or []
+    for hook in hooks:
+        kind = hook['type'] if hook else None
+        if getattr(kind, '__name__', str(kind)).split('.')[-1] == 'KNNHook':
+            return hook
+    return None
+
+
+def compare_pictures(own: Config, other: Config) -> str:
+    """Say where the kNN pictures of two configs differ.
+
+    What is done with the pictures (``pipeline``) does not count. A config
+    without a KNNHook has those that it trains on.
+
+    Args:
+        own (Config): Config of a run.
+        other (Config): Config to measure with; has a KNNHook.
+
+    Returns:
+        str: As "train_dataset: data_root='a' in place of data_root='b'"; ''
+        where they are the same.
+    """
+    mine, theirs = find_knn_options(own), find_knn_options(other)
+    if mine is None:
+        trained = _pictures(own.get('train_dataloader', {}).get('dataset', {}))
+        bundled = dict(type='PhotoPatches')
+        for name in PARTS:
+            one = _pictures(theirs[name])
+            one.pop('split', None)
+            trained.pop('split', None)
+            if one == bundled != trained:
+                return f'{name}: {_text(one)} in place of {_text(trained)}'
+        return ''
+    differences = []
+    for name in PARTS:
+        a, b = _pictures(mine[name]), _pictures(theirs[name])
+        keys = [k for k in {**a, **b} if a.get(k) != b.get(k)]
+        if keys:
+            differences.append(f'{name}: {_text(b)} in place of {_text(a)}')
+    return '; '.join(differences)
+
+
+def _pictures(dataset: Mapping) -> Dict[str, Any]:
+    """What of a data set's config decides which pictures it has."""
+    what = {
+        name: value
+        for name, value in dataset.items()
+        if name not in ('pipeline', '_scope_') and value not in (None, '')
+    }
+    what['type'] = getattr(
+        what.get('type'), '__name__', str(what.get('type'))).split('.')[-1]
+    if 'data_root' in what:
+        what['data_root'] = osp.realpath(osp.expanduser(what['data_root']))
+    return what
+
+
+def _text(pictures: Mapping) -> str:
+    return ', '.join(f'{name}={value!r}' for name, value in pictures.items())
