@@ -62,20 +62,20 @@ def png_size(data: bytes) -> Optional[Tuple[int, int]]:
     view, pos, kind, still = memoryview(data), 8, b'', True
     while kind != b'IEND':
         if pos + 12 > len(data):
-            raise ValueError('the file ends before the picture does')
+            raise ValueError('the file is truncated: its end is missing')
         length, kind = struct.unpack_from('>I4s', data, pos)
-        name = kind.decode('latin-1')
         end = pos + 8 + length
         if end + 4 > len(data):
-            raise ValueError(f'its chunk {name!r} claims {length:,} bytes, '
-                             f'the file has {len(data):,}')
+            raise ValueError(
+                f'the file is truncated or damaged: its chunk {kind!r} claims '
+                f'{length:,} bytes, the file has {len(data):,}')
         if zlib.crc32(view[pos + 4:end]) != int.from_bytes(
                 view[end:end + 4], 'big'):
-            raise ValueError(f'its chunk {name!r} is damaged (CRC-32)')
+            raise ValueError(f'its chunk {kind!r} is damaged (CRC-32)')
         still = still and kind != b'acTL'
         pos = end + 4
     if data[8:16] != b'\0\0\0\rIHDR':
-        raise ValueError("it does not begin with the chunk 'IHDR'")
+        raise ValueError("it does not begin with the chunk b'IHDR'")
     width, height, bits = struct.unpack_from('>IIB', data, 16)
     whole = pos == len(data)  # OpenCV dislikes what follows the picture
     return (width, height) if still and whole and bits <= 8 else None

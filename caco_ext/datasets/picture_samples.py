@@ -87,7 +87,8 @@ def rgb_samples(picture: Image.Image) -> np.ndarray:
     Raises:
         ValueError: The samples have no certain 8-bit range.
     """
-    stored = str(picture.tile)  # names the layout in the file until loaded
+    # names the layout in the file, until the picture is loaded
+    stored = str(getattr(picture, 'tile', ''))
     tags = getattr(picture, 'tag_v2', {})
     if picture.mode in ('I', 'F') or _SIGNED in tags.get(_FORMAT, ()):
         if picture.format not in ('PNG', 'PPM'):  # 16 bits in an old PIL
@@ -124,7 +125,7 @@ def _check_16_bits(low: int, high: int) -> None:
 def _refuse_range(picture: Image.Image, tags: dict) -> None:
     """Say which samples have no defined range."""
     samples = np.asarray(picture)
-    kinds = tags.get(_FORMAT, (None, ))
+    kinds = tags.get(_FORMAT, (_UNSIGNED, )) if tags else ()
     if _SIGNED in kinds and picture.mode == 'L':
         samples = samples.view(np.int8)
     elif _UNSIGNED in kinds and picture.mode == 'I':
