@@ -6,6 +6,7 @@ import re
 import resource
 import socket
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -40,7 +41,6 @@ def deep_png(high):
     grey = png(samples.shape[1], samples.shape[0], 16, rows)
     header = bytearray(grey[12:29])
     header[13] = 2  # RGB
-    import zlib
     return grey[:12] + header + struct.pack('>I', zlib.crc32(header)) + \
         grey[33:]
 
