@@ -50,7 +50,9 @@ class BrokenPictureError(ValueError):
         self.reason = str(reason)
 
     def __str__(self):
-        return f'{self.path} cannot be read as a picture: {self.reason}'
+        # a name that is not UTF-8 must not stop a log from naming it
+        path = self.path.encode('utf-8', 'backslashreplace').decode()
+        return f'{path} cannot be read as a picture: {self.reason}'
 
 
 def read_content(path: Union[str, os.PathLike]) -> bytes:

@@ -221,6 +221,19 @@ def test_what_is_no_file_is_no_picture(kind, tmp_path, monkeypatch):
     assert str(path) in str(caught.value)
 
 
+def test_a_name_that_is_not_utf8_can_be_logged(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b'/lat\xe9in.png')
+    with open(path, 'wb') as file:
+        file.write(png(2, 2))
+    assert read_picture(path).shape == (2, 2, 3)
+    with open(path, 'wb') as file:
+        file.write(png(2, 2)[:-1])
+    with pytest.raises(BrokenPictureError, match='lat.udce9in') as caught:
+        read_picture(path)
+    assert str(caught.value).encode('utf-8')
+    assert caught.value.path == path
+
+
 def test_a_picture_that_nobody_may_read(tmp_path, monkeypatch):
 
     def forbid(*_):
