@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from .converters import CheckpointError
 from .converters.backbones import build, read_backbone
 from .converters.options import config_path
+from .datasets.picture_samples import rgb_samples
+from .datasets.pictures import read_picture
 from .evaluation import evaluation_mode
 
 # Of RGB pictures in 0..255, as in all configs of this package.
@@ -158,7 +160,8 @@ def extract_features(model: nn.Module,
         Tensor: (N, C), float32, on the CPU.
 
     Raises:
-        ValueError: There are no pictures, or one has another form.
+        ValueError: There are no pictures, or one has another form, is broken
+            or has no certain 8-bit range (``BrokenPictureError``).
     """
     if len(images) == 0 or batch_size < 1:
         raise ValueError(f'{len(images)} images with batch_size={batch_size}: '
@@ -192,17 +195,18 @@ def _prepare(picture: Picture) -> Tensor:
     """One picture as (3, 224, 224)."""
     from torchvision.transforms import functional as T
     if isinstance(picture, (str, os.PathLike)):
-        with Image.open(picture) as file:
-            picture = file.convert('RGB')
+        picture = Image.fromarray(read_picture(picture))
     elif isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.shape[2:] != (3, ):
             raise ValueError(f'an image is a {picture.dtype} array '
                              f'{picture.shape}; give RGB (H, W, 3) uint8')
         picture = Image.fromarray(picture)
-    elif not isinstance(picture, Image.Image):
+    elif isinstance(picture, Image.Image):
+        picture = Image.fromarray(rgb_samples(picture))
+    else:
         raise ValueError(f'an image is a {type(picture).__name__}; give a '
                          'file name, a PIL picture or an RGB array')
-    picture = T.center_crop(T.resize(picture.convert('RGB'), 256), 224)
+    picture = T.center_crop(T.resize(picture, 256), 224)
     pixels = T.pil_to_tensor(picture).float()
     mean, std = (torch.tensor(value)[:, None, None] for value in (MEAN, STD))
     return (pixels - mean) / std

@@ -1,14 +1,15 @@
 """Data sets, transforms and what keeps their random draws in order."""
 from .image_folder import ImageFolder
 from .photo_patches import PhotoPatches
+from .pictures import BrokenPictureError, decode_picture, read_picture
 from .seeding import EpochSeededSampler
-from .transforms import (BrokenPictureError, LoadImage, MultiCrop,
-                         StrongAugment, ViewBlur, ViewCrop, ViewFlip, ViewGray,
-                         ViewJitter, ViewSolarize, apply_op, decode_picture)
+from .transforms import (LoadImage, MultiCrop, StrongAugment, ViewBlur,
+                         ViewCrop, ViewFlip, ViewGray, ViewJitter,
+                         ViewSolarize, apply_op)
 
 __all__ = [
     'BrokenPictureError', 'EpochSeededSampler', 'ImageFolder', 'LoadImage',
     'MultiCrop', 'PhotoPatches', 'StrongAugment', 'ViewBlur', 'ViewCrop',
     'ViewFlip', 'ViewGray', 'ViewJitter', 'ViewSolarize', 'apply_op',
-    'decode_picture'
+    'decode_picture', 'read_picture'
 ]

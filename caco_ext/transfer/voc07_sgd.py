@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision import transforms as T
 
+from caco_ext.datasets.pictures import read_picture
 from caco_ext.datasets.seeding import SharedSeed
 from caco_ext.evaluation import gather_shares
 from .frozen import FrozenBackbone
@@ -53,8 +54,9 @@ class Crops(Dataset):
     def __getitem__(self, index: int) -> Tuple[Tensor, Tensor]:
         """Crops (M, 3, H, W), and the targets (20, )."""
         path = self.pictures.get_data_info(index)['img_path']
-        with Image.open(path) as file, self.seed.sample(index):
-            crops = self.transform(file.convert('RGB'))
+        picture = Image.fromarray(read_picture(path))
+        with self.seed.sample(index):
+            crops = self.transform(picture)
         crops = crops if isinstance(crops, tuple) else (crops, )
         crops = torch.stack([T.functional.pil_to_tensor(c) for c in crops])
         targets = torch.from_numpy(self.pictures.targets[index])

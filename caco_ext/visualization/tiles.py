@@ -7,26 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from caco_ext.datasets.transforms import decode_picture
-
 THUMB = 56
 COLUMNS = 40
-
-
-def read_picture(path: str) -> np.ndarray:
-    """Read a picture file as the data sets do.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB.
-
-    Raises:
-        BrokenPictureError: It is no picture, or only part of one.
-    """
-    with open(path, 'rb') as file:
-        return decode_picture(file.read(), path)[..., ::-1].copy()
 
 
 def fit(picture: np.ndarray, side: int) -> np.ndarray:

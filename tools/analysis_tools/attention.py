@@ -10,11 +10,11 @@ import argparse
 import os.path as osp
 
 import caco_ext  # noqa: F401  registers the classes that configs name
+from caco_ext.datasets import read_picture
 from caco_ext.datasets.sources import find_pictures
 from caco_ext.utils import UsageError, make_parser, run_tool
 from caco_ext.visualization import draw_gallery, load_model, look
 from caco_ext.visualization.loading import config_of
-from caco_ext.visualization.tiles import read_picture
 
 
 def get_parser() -> argparse.ArgumentParser:

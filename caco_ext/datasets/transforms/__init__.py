@@ -1,11 +1,10 @@
 from .color import ViewBlur, ViewGray, ViewJitter, ViewSolarize
-from .loading import BrokenPictureError, LoadImage, decode_picture
+from .loading import LoadImage
 from .strong_augment import StrongAugment
 from .strong_ops import apply_op
 from .views import MultiCrop, ViewCrop, ViewFlip
 
 __all__ = [
-    'BrokenPictureError', 'LoadImage', 'MultiCrop', 'StrongAugment',
-    'ViewBlur', 'ViewCrop', 'ViewFlip', 'ViewGray', 'ViewJitter',
-    'ViewSolarize', 'apply_op', 'decode_picture'
+    'LoadImage', 'MultiCrop', 'StrongAugment', 'ViewBlur', 'ViewCrop',
+    'ViewFlip', 'ViewGray', 'ViewJitter', 'ViewSolarize', 'apply_op'
 ]

@@ -8,19 +8,7 @@ import pytest
 from PIL import Image
 
 from caco_ext.datasets import BrokenPictureError, LoadImage, decode_picture
-
-
-def smooth(height=37, width=53):
-    """A colourful picture without hard edges, (H, W, 3) uint8 RGB."""
-    y, x = np.mgrid[:height, :width]
-    return np.stack([x * 4, y * 6, (x + y) * 2], -1).astype(np.uint8)
-
-
-def encode(picture, kind, **options):
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
+from ..picture_files import encode, smooth
 
 RGB = Image.fromarray(smooth())
 CASES = {

@@ -31,7 +31,7 @@ model = dict(
         num_classes=205))
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImage'),
     dict(type='Resize', scale=256),
     dict(type='CenterCrop', crop_size=256),
     dict(type='RandomCrop', crop_size=224),
@@ -39,7 +39,7 @@ train_pipeline = [
     dict(type='PackClsInputs')
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImage'),
     dict(type='Resize', scale=256),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackClsInputs')

@@ -6,9 +6,12 @@ _base_ = [
     'mmcls::_base_/schedules/imagenet_bs256.py',
     'mmcls::_base_/default_runtime.py', '../../_base_/transfer.py'
 ]
+# Read as for pre-training; the hosts' loader turns pictures by EXIF.
+train_pipeline = [dict(type='LoadImage'), *_base_.train_pipeline[1:]]
+test_pipeline = [dict(type='LoadImage'), *_base_.test_pipeline[1:]]
 loader = dict(collate_fn=dict(type='default_collate'), persistent_workers=True)
-train_dataloader = dict(**loader)
-val_dataloader = dict(**loader)
+train_dataloader = dict(**loader, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(**loader, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 randomness = dict(seed=0)
