@@ -138,7 +138,10 @@ def parse_value(text: str, parse_word):
     if is_quoted:
         text = bare[1:-1]
         bare = text.strip()
-    parts, ends = split_values(bare), bare[:1] + bare[-1:]
+    ends = bare[:1] + bare[-1:]
+    parts = [bare]
+    if ends in ('()', '[]') or not is_quoted:
+        parts = split_values(bare)
     in_brackets = len(parts) == 1 and ends in ('()', '[]')
     if in_brackets:
         parts = split_values(bare[1:-1])

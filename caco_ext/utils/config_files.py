@@ -63,7 +63,8 @@ def _explain(error: Exception, path: str):
     missing = _missing_file(error) if line is None else None
     if missing is not None:
         by = [one for one in files if one != missing][-1]
-        return f'{_shown(by, path)}: _base_: {no_such_file("file", missing)}'
+        said = no_such_file('file', osp.normpath(missing))
+        return f'{_shown(by, path)}: _base_: {said}'
     text = one_line(error)
     if isinstance(error, SyntaxError):
         line, text = error.lineno, error.msg
