@@ -115,6 +115,105 @@ def adopt_configs(module) -> None:
     module.Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
+def split_values(text: str) -> list:
+    """Split a text at its commas.
+
+    Args:
+        text (str): Such as ``1, (2, 3), "a, b"``.
+
+    Returns:
+        list[str]: The parts, between which the commas were that stand neither
+        in brackets nor in quotes.
+
+    Raises:
+        ValueError: The brackets do not match.
+    """
+    import re
+
+    # Only at the begin of a value: elsewhere it may be an apostrophe.
+    quoted = re.compile(r'\s*(["\']).*?\1\s*(?=[,)\]]|$)')
+    parts, begin, place, depth, is_begin = [], 0, 0, 0, True
+    while place < len(text):
+        skipped = quoted.match(text, place) if is_begin else None
+        if skipped:
+            place, is_begin = skipped.end(), False
+            continue
+        char = text[place]
+        depth += (char in '([') - (char in ')]')
+        if char == ',' and depth == 0:
+            parts.append(text[begin:place])
+            begin = place + 1
+        is_begin = char in ',(['
+        place += 1
+    if depth and ',' in text:
+        raise ValueError(f'brackets that do not match in {text}; a text with '
+                         'brackets and commas needs quotes around it')
+    return [*parts, text[begin:]]
+
+
+def parse_value(text: str, parse_word):
+    """Read the value of an option of a command line.
+
+    Args:
+        text (str): A word, ``[a,b]`` or ``a,b`` for a list, ``(a,b)`` for a
+            tuple. A part of a list or tuple begins and ends where its blanks
+            do. Quotes around a text keep its commas and blanks.
+        parse_word (Callable): Makes a number, bool or None of a word, and
+            leaves any other text as it is.
+
+    Returns:
+        Any: The value. A text has all its blanks.
+    """
+    bare = text.strip()
+    is_quoted = bare[:1] in ('"', "'") and bare.find(bare[0],
+                                                     1) == len(bare) - 1
+    if is_quoted:
+        text = bare[1:-1]
+        bare = text.strip()
+    ends = bare[:1] + bare[-1:]
+    parts = [bare]
+    if ends in ('()', '[]') or not is_quoted:
+        parts = split_values(bare)
+    in_brackets = len(parts) == 1 and ends in ('()', '[]')
+    if in_brackets:
+        parts = split_values(bare[1:-1])
+    elif len(parts) == 1 or is_quoted:
+        value = parse_word(bare)
+        return text if isinstance(value, str) else value
+    if not parts[-1].strip():
+        parts.pop()  # a comma at the end, or nothing at all
+    values = [parse_value(part.strip(), parse_word) for part in parts]
+    return tuple(values) if in_brackets and ends == '()' else values
+
+
+def keep_blanks(module) -> bool:
+    """Let ``--cfg-options`` keep the blanks of a path.
+
+    Args:
+        module (ModuleType): ``mmengine.config.config``.
+
+    Returns:
+        bool: Whether it did; False for another mmengine than the supported.
+    """
+    action = getattr(module, 'DictAction', None)
+    parse_word = getattr(action, '_parse_int_float_bool', None)
+    if parse_word is None or not hasattr(action, '_parse_iterable'):
+        return False
+    action._parse_iterable = staticmethod(
+        lambda text: parse_value(text, parse_word))
+    return True
+
+
+def adapt_config_module(module) -> None:
+    """Do what is to be done once mmengine can read configs.
+
+    Args:
+        module (ModuleType): ``mmengine.config.config``, just imported.
+    """
+    adopt_configs(module)
+    keep_blanks(module)
+
+
 def locate_editable(module) -> None:
     """Tell ``pkg_resources`` where an editable installation really is.
 
@@ -191,7 +290,7 @@ def install() -> None:
         0,
         AfterImport(
             {
-                'mmengine.config.config': adopt_configs,
+                'mmengine.config.config': adapt_config_module,
                 'pkg_resources': locate_editable
             }, READERS))
 

@@ -1,5 +1,6 @@
 """The hook that runs when Python starts."""
 import importlib
+import os.path as osp
 import subprocess
 import sys
 import types
@@ -142,3 +143,79 @@ def test_starting_python_imports_nothing_else(switch, finders):
                           text=True,
                           check=True)
     assert done.stdout.strip() == f'[] {finders}'
+
+
+@pytest.fixture(scope='module')
+def stock_action():
+    """mmengine's DictAction as it comes."""
+    from mmengine.config import config
+    spec = importlib.util.spec_from_file_location('mmengine.config._stock',
+                                                  config.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.DictAction
+
+
+@pytest.mark.parametrize('text', [
+    '1', '-1', '1e-3', '.5', 'nan', 'true', 'False', 'None', '', 'word', 'a=b',
+    'a/b.c', '1,2', '1,', '[]', '()', '[1]', '(1,)', '(1,a,None)',
+    '[(1,2,3),[a,b],c]', '[[1,2],[3,[4]]]', '"1"', "'word'", '"[a,b]"',
+    '[1, 2]', '(1 , 2.5)', ' 3', '/set[old]/x', 'a(b', 'SGD'
+])
+def test_options_without_blanks_in_words_are_read_as_before(
+        stock_action, text):
+    expected = stock_action._parse_iterable(text)
+    found = startup.parse_value(text, stock_action._parse_int_float_bool)
+    assert repr(found) == repr(expected)
+
+
+@pytest.mark.parametrize('text, value', [
+    ('/my pictures/part 2', '/my pictures/part 2'),
+    (' two  blanks ', ' two  blanks '),
+    ('[/a b, /c  d]', ['/a b', '/c  d']),
+    ('/a b,/c d', ['/a b', '/c d']),
+    ('"/a, b/c"', '/a, b/c'),
+    ('["/a, b", \'c (d\', 3]', ['/a, b', 'c (d', 3]),
+    ('"a","b c"', ['a', 'b c']),
+    ('/set [a,b]/(x,y) z', '/set [a,b]/(x,y) z'),
+    ("/it's/a b", "/it's/a b"),
+    ("[it's, Bob's]", ["it's", "Bob's"]),
+    ('/a=b/c d', '/a=b/c d'),
+    ('/Bilder für später/日本', '/Bilder für später/日本'),
+])
+def test_options_keep_blanks(stock_action, text, value):
+    parse_word = stock_action._parse_int_float_bool
+    assert startup.parse_value(text, parse_word) == value
+
+
+def test_brackets_must_match(stock_action):
+    with pytest.raises(ValueError, match=r'do not match in \[1,2; a text'):
+        startup.parse_value('[1,2', stock_action._parse_int_float_bool)
+    assert startup.parse_value('"a(b,c"', str) == 'a(b,c'
+
+
+def test_a_stock_trainer_keeps_blanks():
+    """It reads its command line before any config imports caco_ext."""
+    import mmselfsup
+    tool = osp.join(osp.dirname(mmselfsup.__file__), '.mim/tools/train.py')
+    code = (
+        'import sys, runpy, importlib.util as u;'
+        # not the one of this environment, which may be older
+        'sys.meta_path = [f for f in sys.meta_path'
+        ' if type(f).__name__ != "AfterImport"];'
+        's = u.spec_from_file_location("caco_ext_startup", sys.argv.pop(1));'
+        'm = u.module_from_spec(s); s.loader.exec_module(m);'
+        'tool = sys.argv.pop(1);'
+        'args = runpy.run_path(tool, run_name="tool")["parse_args"]();'
+        'print(args.cfg_options, "caco_ext" in sys.modules)')
+    done = subprocess.run([
+        sys.executable, '-c', code, startup.__file__, tool, 'c.py',
+        '--cfg-options', 'a.b=/my data/x', 'c=[1, 2]'
+    ],
+                          stdout=subprocess.PIPE,
+                          text=True,
+                          check=True)
+    assert done.stdout.strip() == str({
+        'a.b': '/my data/x',
+        'c': [1, 2]
+    }) + ' False'

@@ -40,6 +40,15 @@ script_path() { # SCRIPT: in tools, unless its path is whole
     case $1 in /*) echo "$1" ;; *) echo "$root/tools/$1" ;; esac
 }
 
+free_port() { # PORT: prints it when this machine can listen there; 0: any
+    "$python" -c 'import socket, sys
+with socket.socket() as s:
+    # One that a job has just left will do, as it does for torchrun.
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("", int(sys.argv[1])))
+    print(s.getsockname()[1])' "$1"
+}
+
 launch() { # PROCESSES SCRIPT ARGUMENTS...: torchrun, on this or more nodes
     local processes=$1 script=$2 nodes=${NNODES:-1} rank=${NODE_RANK:-0}
     local port=${PORT:-} threads
@@ -53,12 +62,14 @@ launch() { # PROCESSES SCRIPT ARGUMENTS...: torchrun, on this or more nodes
         [ -n "${MASTER_ADDR:-}" ] ||
             fail "NNODES=$nodes needs MASTER_ADDR, the address of node 0"
         port=${port:-29500}
-    elif [ -z "$port" ]; then
+    fi
+    whole_number PORT "${port:-1}" 1
+    if [ -z "$port" ]; then
         # Two jobs on one machine must not meet.
-        port=$("$python" -c 'import socket
-with socket.socket() as s:
-    s.bind(("127.0.0.1", 0))
-    print(s.getsockname()[1])')
+        port=$(free_port 0)
+    elif [ "$rank" -eq 0 ] && ! free_port "$port" >/dev/null 2>&1; then
+        fail "PORT=$port is in use on this machine, or no port: name another" \
+            "(the same on all nodes), or none on one node for a free one"
     fi
     if [ -z "${OMP_NUM_THREADS:-}" ]; then
         threads=1
@@ -92,7 +103,9 @@ launch_slurm() { # PARTITION JOB SCRIPT ARGUMENTS...: srun
         resources=(--gres="gpu:$per_node" --ntasks-per-node="$per_node")
     fi
     read -r -a more <<<"${SRUN_ARGS:-}"
-    [ -z "${PORT:-}" ] || export MASTER_PORT=$PORT
+    # Two jobs may share a node, and mmengine gives each the port 29500.
+    export MASTER_PORT=${PORT:-${MASTER_PORT:-$((15000 + RANDOM % 15000))}}
+    whole_number PORT "$MASTER_PORT" 1
     exec srun -p "$partition" \
         --job-name="$job" \
         --ntasks="$gpus" \

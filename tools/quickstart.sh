@@ -44,7 +44,18 @@ bash tools/setup_env.sh --host "$host"
 python=$root/$venv/bin/python
 unset PYTHONPATH
 
+cache=${CACO_EXT_CACHE:-${XDG_CACHE_HOME:-${HOME:-~}/.cache}/caco_ext}
+if ! mkdir -p "$cache" 2>/dev/null || [ ! -w "$cache" ]; then
+    export CACO_EXT_CACHE=$root/$venv/cache
+    echo "[quickstart] cannot write in $cache: the pictures are in" \
+        "$CACO_EXT_CACHE; other commands find them with this variable," \
+        "CACO_EXT_CACHE, set to that"
+fi
+
 mkdir -p "$work_dir" || fail "cannot write in $work_dir; name another --work-dir"
+exec 9>>"$work_dir/.quickstart.lock"
+flock -n 9 || fail "another quick start works in $work_dir; wait for its end," \
+    "or name another --work-dir"
 # A run is continued only with the arguments that it was begun with.
 begun=$work_dir/quickstart-arguments
 finished=$work_dir/quickstart-finished

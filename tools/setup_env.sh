@@ -180,6 +180,7 @@ if ! flock -n 9; then
 fi
 
 SECONDS=0
+no_network='pip finds no package: no network, or an index without it'
 explain() { # what went wrong, from the log's end
     local end
     end=$(tail -n 60 "$log" 2>/dev/null || true)
@@ -188,7 +189,7 @@ explain() { # what went wrong, from the log's end
     *'No matching distribution'* | *'Could not find a version'* | \
         *'connection error'* | *'Connection'*rror* | *'Max retries'* | \
         *'timed out'* | *'Temporary failure'* | *'Network is unreachable'*)
-        echo 'pip finds no package: no network, or an index without it'
+        echo "$no_network"
         ;;
     *'compatible compiler is required'* | *'unrecognized command'*)
         echo 'the compiler is too old for this torch'
@@ -203,7 +204,16 @@ step() { # MESSAGE COMMAND...: into the log; one line when it fails
     shift
     say "$message"
     echo "== $* ($(date))" >>"$log"
-    "$@" >>"$log" 2>&1 || fail "$message: $(explain); details: $log"
+    "$@" >>"$log" 2>&1 && return
+    local why
+    why=$(explain)
+    if [ "$why" = "$no_network" ] && [ -f "$stamp.before" ]; then
+        # pip fetches everything before it changes anything: what was sound
+        # still is, and not to be made anew where nothing can be fetched.
+        echo unfinished >>"$stamp.before"
+        mv "$stamp.before" "$stamp"
+    fi
+    fail "$message: $why; details: $log"
 }
 
 venv_pip() {
@@ -253,7 +263,9 @@ share_packages() { # those of .venv, when that has the same Python
     there=$venv/$packages
     [ "$host" != mmselfsup ] && [ -d "$root/.venv/$packages/torch" ] &&
         grep -qx "python=$want" "$root/.venv/.complete" 2>/dev/null || return 1
-    if ! cp -al "$root/.venv/$packages" "$there.shared" 2>>"$log"; then
+    # While no set-up changes them.
+    if ! flock -n "$root/.venv.lock" \
+        cp -al "$root/.venv/$packages" "$there.shared" 2>>"$log"; then
         rm -rf "$there.shared"
         return 1
     fi
@@ -304,7 +316,7 @@ if [ ! -f "$stamp" ] || [ -z "$have" ] || [ "$have" != "$want" ] ||
 else
     [ "$ops" != full ] || check_compiler_early "$venv_python"
     say '1/4 environment is there, bringing it up to date'
-    rm -f "$stamp"
+    mv "$stamp" "$stamp.before"
 fi
 
 pattern='^$'
@@ -395,7 +407,10 @@ fi
 step '4/4 this package' pip_install -e "$root" --no-deps --no-build-isolation
 # Python keeps what it compiles here, even where the shell forbids that: or
 # every start of a tool would spend ten seconds on compiling the same again.
-step 'trying the imports' env PYTHONDONTWRITEBYTECODE= "$venv_python" -c '
+home=${HOME:-}
+[ -w "$home" ] || home=$venv # mim makes a folder in it when it is imported
+step 'trying the imports' env PYTHONDONTWRITEBYTECODE= HOME="$home" \
+    "$venv_python" -c '
 import sys
 import caco_ext, caco_ext.apis, caco_ext.converters, caco_ext.visualization
 if sys.argv[1] == "mmselfsup":
@@ -410,4 +425,5 @@ import torch.utils.tensorboard, torchvision
 ' "$host"
 describe "$want" "$ops" >"$stamp.new"
 mv "$stamp.new" "$stamp"
+rm -f "$stamp.before"
 say "ready: $venv ($host, Python $want, mmcv $ops; $SECONDS s)"

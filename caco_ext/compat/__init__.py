@@ -39,20 +39,23 @@ def apply() -> None:
     # The rest needs torch and mmengine, whose absence is to be reported by
     # the check above and not by an import.
     from . import (checkpoints, distributed, hosts, logs, mmpretrain_scopes,
-                   operators, resuming, syncbn, trackers)
+                   operators, registries, resuming, syncbn, trackers)
 
     # Operators first: what imports mmcv.cnn settles whether they are there.
     for func in (operators.operators_from_torchvision,
                  hosts.mend_registry_locations,
                  mmpretrain_scopes.lend_former_scopes,
                  hosts.build_inherited_collate_fn, hosts.remove_hooks_by_none,
-                 hosts.format_configs_once, hosts.silence_noise,
-                 hosts.mend_mixed_precision,
+                 hosts.keep_blanks_in_options,
+                 registries.name_the_nearest_type,
+                 registries.check_types_first, hosts.format_configs_once,
+                 hosts.silence_noise, hosts.mend_mixed_precision,
                  checkpoints.allow_checkpoint_classes,
                  resuming.write_files_whole, resuming.find_whole_checkpoint,
                  resuming.resume_inside_epoch, resuming.outlast_full_disks,
-                 distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu,
-                 logs.log_any_file_name, trackers.log_to_mlflow):
+                 distributed.launch_on_cpu, distributed.refuse_separate_runs,
+                 syncbn.sync_batchnorm_on_cpu, logs.log_any_file_name,
+                 trackers.log_to_mlflow):
         _run(func)
 
 

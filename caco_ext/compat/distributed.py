@@ -1,6 +1,7 @@
 # Licensed under the Apache License, Version 2.0.
-"""Several processes without an accelerator."""
+"""Several processes: without an accelerator, and by mistake."""
 import functools
+import os
 from typing import Callable, Tuple
 
 import torch
@@ -65,3 +66,34 @@ def launch_on_cpu() -> Tuple[bool, str]:
     if _no_accelerator():
         return True, 'no accelerator: gloo takes the place of nccl'
     return False, 'an accelerator is there'
+
+
+def refuse_separate_runs() -> Tuple[bool, str]:
+    """Refuse to train once per process that a launcher has started.
+
+    What breaks: any trainer of the hosts under ``torchrun``, ``srun`` or
+    ``mpirun`` without ``--launcher`` trains as many times as there are
+    processes, all into one folder, and ends with status 0. Remedy: a runner
+    that is not distributed refuses to start there.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.dist import is_distributed
+    from mmengine.runner import Runner
+
+    from ..utils.launchers import refusal_of_separate_runs, started_by
+    setup_env = Runner.setup_env
+    if hasattr(setup_env, 'caco_ext'):
+        return True, 'done before'
+
+    @functools.wraps(setup_env)
+    def setup_together(self, env_cfg):
+        launcher = started_by(os.environ)
+        if launcher and not self.distributed and not is_distributed():
+            raise RuntimeError(refusal_of_separate_runs(launcher, os.environ))
+        setup_env(self, env_cfg)
+
+    setup_together.caco_ext = True
+    Runner.setup_env = setup_together
+    return True, 'mmengine trains once per process without --launcher'

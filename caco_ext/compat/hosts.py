@@ -132,13 +132,17 @@ def remove_hooks_by_none() -> Tuple[bool, str]:
     """Let ``default_hooks=dict(name=None)`` remove any default hook.
 
     What breaks: mmengine 0.10 takes None for its own six default hooks only;
-    for another name the runner ends with a bare ``AssertionError``. Remedy:
-    leave such entries out.
+    for another name the runner ends with a bare ``AssertionError``. Options
+    of a hook that is not there, as of a misspelt one, end with a ``KeyError``
+    that does not name it. Remedy: leave entries of None out, and name one
+    without a type.
 
     Returns:
         tuple[bool, str]: Whether it is in force, and why.
     """
     from mmengine.runner import Runner
+
+    from ..utils.names import nearest_names
     register = Runner.register_default_hooks
     if hasattr(register, 'caco_ext'):
         return True, 'done before'
@@ -148,6 +152,11 @@ def remove_hooks_by_none() -> Tuple[bool, str]:
 
     @functools.wraps(register)
     def register_without_none(self, hooks=None):
+        for name, hook in (hooks or {}).items():
+            if isinstance(hook, dict) and 'type' not in hook:
+                nearest = nearest_names(name, {*own, *hooks} - {name}, 1)
+                hint = f'; is {nearest[0]} meant?' if nearest else ''
+                raise ValueError(f'default_hooks.{name} has no type{hint}')
         return register(
             self, hooks and {
                 name: hook
@@ -158,6 +167,26 @@ def remove_hooks_by_none() -> Tuple[bool, str]:
     register_without_none.caco_ext = True
     Runner.register_default_hooks = register_without_none
     return True, 'mmengine asserts on default hooks that are None'
+
+
+def keep_blanks_in_options() -> Tuple[bool, str]:
+    """Let ``--cfg-options data_root='/a folder'`` name that folder.
+
+    What breaks: mmengine 0.10 removes all blanks of a value, parts
+    a text in quotes at its commas, and recurses without end at a comma in
+    brackets inside a path. Remedy: :func:`caco_ext.startup.parse_value`,
+    which reads everything else alike. An installed package applies it when
+    Python starts, before a stock trainer reads its command line.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.config import config
+
+    from ..startup import keep_blanks
+    if not keep_blanks(config):
+        return False, 'this mmengine has another DictAction'
+    return True, 'mmengine removes the blanks of --cfg-options'
 
 
 def format_configs_once() -> Tuple[bool, str]:

@@ -71,8 +71,8 @@ def _run(args: argparse.Namespace, measure: Callable,
         raise UsageError(
             f'{args.config} is a config of another benchmark: it has no '
             f'{", ".join(missing)}')
-    if args.launcher != 'none':
-        init_dist(args.launcher, **cfg.get('dist_cfg', dict(backend='nccl')))
+    if cfg.launcher != 'none':
+        init_dist(cfg.launcher, **cfg.get('dist_cfg', dict(backend='nccl')))
     os.makedirs(cfg.work_dir, exist_ok=True)
     name = broadcast(f'{cfg.results.task}_{os.getpid()}')
     logger = MMLogger.get_instance(

@@ -1,6 +1,6 @@
 """What the command line tools share."""
-from .launch import (UsageError, add_common_arguments, load_config,
-                     make_parser, run_tool)
+from .errors import UsageError
+from .launch import add_common_arguments, load_config, make_parser, run_tool
 from .options import check_options
 from .weights import describe_differences
 

@@ -7,12 +7,11 @@ from typing import Callable, Optional, Sequence
 
 from mmengine.config import Config, DictAction
 
-from .extras import MissingExtraError, check_host
+from .config_files import read_config
+from .errors import UsageError, last_words
+from .extras import check_host
+from .launchers import choose_launcher
 from .options import check_options
-
-
-class UsageError(ValueError):
-    """The command line asks for something that cannot be; says what."""
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -46,12 +45,14 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='replace settings of the config, e.g. '
         'optim_wrapper.optimizer.lr=0.1 or model.neck.num_layers=3; '
-        'lists as KEY="[a,b]", without white space')
+        'lists as KEY="[a,b]", tuples as KEY="(a,b)"; blanks in a path stay: '
+        "KEY='/my pictures/train'; a text with a comma in quotes of its own: "
+        'KEY=\'"/a,b/c"\'')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes, default: none')
+        help='what started the processes, default: found out; torchrun is '
+        'pytorch, srun slurm, mpirun mpi, and none a process of its own')
     # torch.distributed.launch passes the second spelling.
     parser.add_argument(
         '--local_rank',
@@ -71,14 +72,17 @@ def load_config(args: argparse.Namespace) -> Config:
         Config: With the options merged, ``launcher`` and ``work_dir`` set.
 
     Raises:
-        UsageError: There is no such config or no such option.
+        UsageError: There is no such config or no such option, the config
+            cannot be read, or the launcher does not go with the environment.
         MissingExtraError: The host that it names is not installed.
     """
+    try:
+        launcher = choose_launcher(args.launcher, os.environ)
+    except ValueError as error:
+        raise UsageError(error) from error
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not osp.isfile(args.config):
-        raise UsageError(f'no such config: {args.config}')
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
+    cfg = read_config(args.config)
+    cfg.launcher = launcher
     if args.cfg_options:
         try:
             check_options(cfg, args.cfg_options)
@@ -97,7 +101,10 @@ def load_config(args: argparse.Namespace) -> Config:
 def run_tool(parser: argparse.ArgumentParser,
              main: Callable[[argparse.Namespace], None],
              argv: Optional[Sequence[str]] = None) -> None:
-    """Parse the command line and run; wrong use ends with one line.
+    """Parse the command line and run; any error ends on one line.
+
+    The calls that led to it are in the log file of the run, where one was
+    begun (see :func:`~caco_ext.utils.errors.last_words`).
 
     Args:
         parser (ArgumentParser): The tool's parser.
@@ -113,5 +120,5 @@ def run_tool(parser: argparse.ArgumentParser,
         parser.error(f'--cfg-options wants KEY=VALUE: {error}')
     try:
         main(args)
-    except (UsageError, MissingExtraError) as error:
-        sys.exit(f'{parser.prog}: error: {error}')
+    except Exception as error:
+        sys.exit(last_words(parser.prog, error))

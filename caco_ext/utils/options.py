@@ -3,7 +3,6 @@
 mmengine merges any key into a config, so a misspelt one trains with the
 default and nobody notices.
 """
-import difflib
 import inspect
 from typing import Iterator, Optional, Set
 
@@ -17,6 +16,8 @@ from mmengine.runner import (EpochBasedTrainLoop, IterBasedTrainLoop, Runner,
                              set_random_seed)
 from torch.utils.data import DataLoader
 
+from .names import nearest_names
+
 # Those that a config's dicts are built from.
 _REGISTRIES = (DATA_SAMPLERS, DATASETS, EVALUATOR, HOOKS, LOG_PROCESSORS,
                LOOPS, METRICS, MODEL_WRAPPERS, MODELS,
@@ -28,6 +29,11 @@ _BUILDER_KEYS = {
     'optimizer', 'convert_to_iter_based'
 }
 _RUNNER_KEYS = {'custom_imports', 'env_cfg'}
+# Those that mmengine adds where a config does not name them.
+_STOCK_HOOKS = {
+    'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler',
+    'checkpoint'
+}
 # Dicts that need no `type`, and that mmengine reads key by key.
 _ENV_KEYS = {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}
 _SCALE_KEYS = {'base_batch_size', 'enable'}
@@ -56,15 +62,16 @@ def check_options(cfg: Config, options: dict) -> None:
         optim_wrapper.optimizer.lr
     """
     for name in options:
-        _check_option(cfg, name)
+        _check_option(cfg, name, options)
 
 
-def _check_option(cfg: Config, name: str) -> None:
+def _check_option(cfg: Config, name: str, options: dict) -> None:
     """Follow one dotted name into the config.
 
     Args:
         cfg (Config): The config.
         name (str): The option's name.
+        options (dict[str, Any]): All options.
 
     Raises:
         ValueError: There is no such option.
@@ -73,12 +80,12 @@ def _check_option(cfg: Config, name: str) -> None:
     for key in name.split('.'):
         if isinstance(node, dict):
             if key not in node:
-                accepted = _accepted(node, path, cfg)
+                accepted = _accepted(node, path, cfg, options)
                 if accepted is None or key in accepted:
                     return
                 beside = {f'{path}.{k}'.lstrip('.') for k in accepted}
-                nearest = difflib.get_close_matches(
-                    name, beside.union(_names(cfg._cfg_dict)), 1, 0.5)
+                nearest = nearest_names(name,
+                                        beside.union(_names(cfg._cfg_dict)), 1)
                 hint = f'; nearest: {nearest[0]}' if nearest else ''
                 raise ValueError(f'no such option: {name}{hint}')
             node = node[key]
@@ -116,13 +123,15 @@ def _names(node, path: str = '') -> Iterator[str]:
         yield from _names(value, f'{path}.{key}'.lstrip('.'))
 
 
-def _accepted(node: dict, path: str, cfg: Config) -> Optional[Set[str]]:
+def _accepted(node: dict, path: str, cfg: Config,
+              options: dict) -> Optional[Set[str]]:
     """Say which keys a dict may have.
 
     Args:
         node (dict): The dict.
         path (str): Its dotted name, '' for the whole config.
         cfg (Config): The whole config.
+        options (dict[str, Any]): All options; another of them may make a key.
 
     Returns:
         set[str] | None: The keys, None when any key may serve.
@@ -137,6 +146,13 @@ def _accepted(node: dict, path: str, cfg: Config) -> Optional[Set[str]]:
     if path == 'train_cfg':
         return _parameters(EpochBasedTrainLoop).union(
             _parameters(IterBasedTrainLoop), {'by_epoch', 'type'})
+    if path == 'default_hooks':
+        made = {
+            name.split('.')[1]
+            for name in options if name.startswith('default_hooks.')
+            and name.count('.') == 2 and name.endswith('.type')
+        }
+        return _STOCK_HOOKS.union(node, made)
     if path == 'randomness':
         return _parameters(set_random_seed)
     return dict(env_cfg=_ENV_KEYS, auto_scale_lr=_SCALE_KEYS).get(path)

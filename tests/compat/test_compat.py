@@ -3,10 +3,12 @@ from caco_ext import compat
 NAMES = [
     'check_versions', 'operators_from_torchvision', 'mend_registry_locations',
     'lend_former_scopes', 'build_inherited_collate_fn', 'remove_hooks_by_none',
+    'keep_blanks_in_options', 'name_the_nearest_type', 'check_types_first',
     'format_configs_once', 'silence_noise', 'mend_mixed_precision',
     'allow_checkpoint_classes', 'write_files_whole', 'find_whole_checkpoint',
     'resume_inside_epoch', 'outlast_full_disks', 'launch_on_cpu',
-    'sync_batchnorm_on_cpu', 'log_any_file_name', 'log_to_mlflow'
+    'refuse_separate_runs', 'sync_batchnorm_on_cpu', 'log_any_file_name',
+    'log_to_mlflow'
 ]
 
 
@@ -33,11 +35,13 @@ def test_functions_may_be_called_again(monkeypatch):
     # As after importlib.reload: the marks on the hosts count, not the report.
     from mmengine.dist import utils
     from mmengine.model import MMDistributedDataParallel
+    from mmengine.registry import Registry
     from mmengine.runner import Runner
     from torch.nn import SyncBatchNorm
 
     def patched():
         return (SyncBatchNorm.forward, Runner.build_dataloader,
+                Runner.setup_env, Runner.from_cfg.__func__, Registry.build,
                 utils._init_dist_pytorch, MMDistributedDataParallel.__init__)
 
     compat.apply()

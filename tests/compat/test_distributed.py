@@ -190,3 +190,17 @@ def test_nothing_changes_where_an_accelerator_is(monkeypatch):
     assert calls == [(('nccl', ), dict(timeout=3))]
     in_force, why = distributed.launch_on_cpu()
     assert not in_force and 'accelerator' in why
+
+
+def test_processes_started_together_do_not_run_alone(monkeypatch, tmp_path):
+    """A trainer under torchrun without --launcher: refused, not N runs."""
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+    cfg = Config(dict(model=dict(type='ToyModel'), work_dir=str(tmp_path)))
+    for name, value in dict(RANK='0', WORLD_SIZE='2').items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RuntimeError, match='^torchrun started 2 processes'):
+        Runner.from_cfg(cfg)
+    monkeypatch.setenv('WORLD_SIZE', '1')
+    with pytest.raises(KeyError, match='ToyModel is not in the'):
+        Runner.from_cfg(cfg)

@@ -191,7 +191,7 @@ def test_launchers_and_options(tmp_path):
         script = tmp_path / name
         script.write_text('#!/bin/sh\n'
                           f'[ "$1" = -c ] && exec {sys.executable!r} "$@"\n'
-                          f'echo {name} "$@"\n')
+                          f'echo {name} "$*"\n')
         script.chmod(0o755)
     (tmp_path / 'c.py').write_text('')
     (tmp_path / 'a.pth').write_text('')
@@ -213,6 +213,11 @@ def test_launchers_and_options(tmp_path):
         'c.py --amp --resume --work-dir work_dirs/benchmarks/c/a '
         '--cfg-options x=1 y=2 z=3 '
         'default_hooks.pretrained.checkpoint=a.pth\n')
+    (tmp_path / 'a, [b] c.pth').write_text('')
+    output = start('c.py', 'a, [b] c.pth', 1, '--work-dir', 'a  run')
+    assert output.endswith(
+        'c.py --work-dir a  run --cfg-options '
+        'default_hooks.pretrained.checkpoint="a, [b] c.pth"\n')
     random = start('c.py', 'random', 8)
     assert '--nproc_per_node=8' in random and '--launcher pytorch' in random
     assert 'default_hooks.pretrained=None' in random

@@ -2,6 +2,8 @@
 import json
 import os
 import os.path as osp
+import re
+import socket
 import sys
 
 import pytest
@@ -82,9 +84,28 @@ def test_jobs_on_one_machine_take_different_ports(recorder, tmp_path):
         assert '<--master_addr=127.0.0.1>' in output
         ports.add(output.partition('<--master_port=')[2].partition('>')[0])
     assert len(ports) == 2
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        port = str(taken.getsockname()[1])
+        taken.listen()
+        output = run_tool(
+            'dist_train.sh',
+            'c.py',
+            '1',
+            cwd=tmp_path,
+            fails=True,
+            PORT=port,
+            **recorder)
+        assert output.startswith(
+            f'dist_train.sh: error: PORT={port} is in use on this machine')
+        assert output.count('\n') == 1
+        # The first node alone listens there.
+        several = dict(NNODES='2', MASTER_ADDR='m', NODE_RANK='1', PORT=port)
+        run_tool(
+            'dist_train.sh', 'c.py', '1', cwd=tmp_path, **several, **recorder)
     output = run_tool(
-        'dist_train.sh', 'c.py', '1', cwd=tmp_path, PORT='1234', **recorder)
-    assert '<--master_port=1234>' in output
+        'dist_train.sh', 'c.py', '1', cwd=tmp_path, PORT=port, **recorder)
+    assert f'<--master_port={port}>' in output
 
 
 @pytest.mark.parametrize('arguments, changes, message', [
@@ -134,6 +155,8 @@ def test_slurm_arguments(recorder, tmp_path):
         GPUS_PER_NODE='0',
         **recorder)
     assert '<--ntasks=2><--cpus-per-task=5>' in output
+    # Not the same port for every job that may share a node.
+    assert 15000 <= int(re.search(r'PORT (\d+)', output).group(1)) < 30000
 
 
 def test_slurm_runs(trained, tmp_path):

@@ -1,4 +1,5 @@
 """tools/quickstart.sh on a few pictures, without its set-up."""
+import fcntl
 import os
 import os.path as osp
 import sys
@@ -70,7 +71,14 @@ def test_quickstart(quickstart):
     assert os.path.getmtime(folder / 'epoch_1.pth') == changed
 
     (folder / 'quickstart-finished').unlink()
-    output = quickstart()
+    with open(folder / '.quickstart.lock') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        output = quickstart(fails=True)
+    assert output.strip().endswith(
+        'another quick start works in work_dirs/quickstart; wait for its end, '
+        'or name another --work-dir')
+    output = quickstart(HOME='/proc/1/none')
+    assert 'cannot write in /proc/1/none/.cache/caco_ext: the ' in output
     assert 'holds an unfinished run: continuing' in output
     assert 'epoch: 1, iter: 2' in output
     assert (folder / 'quickstart-finished').exists()

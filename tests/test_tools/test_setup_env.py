@@ -38,6 +38,7 @@ case "$*" in
 'setup.py '*) exec "$real" "$@" ;;
 *'import cv2'*) [ -z "${NO_LIBGL:-}" ] ;;
 *entry_points*) ;;
+*'import caco_ext'*) echo "HOME $HOME trying" >>"$CALLS" ;;
 *'import requires'*) printf '%s\n' 'nvidia-a==1' 'triton~=3.8' ;;
 *'import importlib'* | *importlib.metadata*)
     case "$*" in *"version('${INSTALLED:-none}')"*) ;; *) exit 1 ;; esac ;;
@@ -291,6 +292,27 @@ def test_no_network(setup):
                          f'without it; details: {log}')
     assert 'No matching distribution' in log.read_text()
     assert 'mmcv lite' in setup()
+
+
+def test_no_network_leaves_what_is_there(setup):
+    setup()
+    kept = setup.clone / '.venv' / 'kept'
+    kept.write_text('')
+    with open(setup.clone / 'requirements' / 'tests.txt', 'a') as f:
+        f.write('another\n')
+    for _ in range(2):
+        assert 'no network' in setup(fails=True, OFFLINE='1')
+        assert kept.exists()
+    # The next one does not take it for complete, and does not begin anew.
+    setup.forget()
+    assert 'mmcv lite' in setup()
+    assert '-m pip install ' in setup.calls.read_text() and kept.exists()
+    assert setup().endswith('(nothing to do)')
+
+
+def test_a_home_that_cannot_be_written(setup):
+    assert 'mmcv lite' in setup(HOME='/proc/1/none')
+    assert f'HOME {setup.clone}/.venv trying' in setup.calls.read_text()
 
 
 def test_no_room(setup):

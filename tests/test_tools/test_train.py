@@ -58,8 +58,16 @@ def refusal(call_tool, *arguments) -> str:
     return str(caught.value.code)
 
 
-def test_wrong_use_ends_with_one_line(trained, call_tool, capsys):
+def test_wrong_use_ends_with_one_line(trained, call_tool, capsys, tmp_path):
     config = trained / 'tiny.py'
+    line = refusal(call_tool, 'train', config, '--work-dir', 'wrong',
+                   '--cfg-options', 'model.memory.type=LearnabelBank')
+    log, = tmp_path.glob('wrong/*/*.log')
+    assert line.endswith(
+        'error: LearnabelBank is not in the mmselfsup::model registry; '
+        f'nearest: LearnableBank; details: {log}')
+    assert 'Traceback' in log.read_text()
+    assert 'Traceback' not in capsys.readouterr().err
     assert refusal(call_tool, 'train',
                    'gone.py').endswith('error: no such config: gone.py')
     assert refusal(call_tool, 'train', config, '--cfg-options',
@@ -67,6 +75,8 @@ def test_wrong_use_ends_with_one_line(trained, call_tool, capsys):
                        'error: --cfg-options: no such option: '
                        'optim_wraper.optimizer.lr; nearest: '
                        'optim_wrapper.optimizer.lr')
+    assert "error: '/proc/1/none': No such file or directory" in refusal(
+        call_tool, 'train', config, '--work-dir', '/proc/1/none')
     assert refusal(
         call_tool, 'train', config, '--resume',
         'gone.pth').endswith('error: --resume: no such checkpoint: gone.pth')
@@ -78,6 +88,54 @@ def test_wrong_use_ends_with_one_line(trained, call_tool, capsys):
         'optim_wrapper.type=Other')
     assert refusal(call_tool, 'train', config, '--cfg-options', 'a') == '2'
     assert '--cfg-options wants KEY=VALUE' in capsys.readouterr().err
+
+
+@pytest.fixture
+def configs(monkeypatch):
+    """What would be trained; nothing is."""
+    from mmengine.runner import Runner
+    configs = []
+
+    def from_cfg(cfg):
+        configs.append(cfg)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(Runner, 'from_cfg', from_cfg)
+    return configs
+
+
+def test_paths_with_blanks_arrive(trained, call_tool, tmp_path, configs):
+    """And are read: blanks, a comma, brackets, an equals sign, letters."""
+    from mmengine.registry import DATASETS
+    root = tmp_path / "My set [old], it's = für später"
+    root.symlink_to(trained / 'data')
+    config = tmp_path / 'a config.py'
+    config.write_text(f'_base_ = {str(trained / "tiny.py")!r}\n')
+    refusal(call_tool, 'train', config, '--work-dir', 'a run', '--cfg-options',
+            f'train_dataloader.dataset.data_root="{root}"',
+            f'default_hooks.knn.test_dataset.data_root={tmp_path}/a b')
+    cfg, = configs
+    assert cfg.train_dataloader.dataset.data_root == str(root)
+    assert cfg.default_hooks.knn.test_dataset.data_root == f'{tmp_path}/a b'
+    assert cfg.work_dir == 'a run'
+    assert len(DATASETS.build(cfg.train_dataloader.dataset)) == 8
+
+
+def test_the_launcher_is_found_out(trained, call_tool, configs, monkeypatch):
+    for name, value in dict(
+            RANK='0', WORLD_SIZE='2', MASTER_ADDR='m',
+            MASTER_PORT='1').items():
+        monkeypatch.setenv(name, value)
+    config = trained / 'tiny.py'
+    refusal(call_tool, 'train', config)
+    assert configs.pop().launcher == 'pytorch'
+    for tool in (('train', config), ('test', config, 'a.pth')):
+        assert '--launcher none: torchrun started 2 processes' in refusal(
+            call_tool, *tool, '--launcher', 'none')
+    monkeypatch.setenv('WORLD_SIZE', '1')
+    refusal(call_tool, 'train', config)
+    assert configs.pop().launcher == 'none'
+    assert not configs
 
 
 def test_test_evaluates_with_the_knn_hook(trained, call_tool, tmp_path,

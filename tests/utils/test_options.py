@@ -13,6 +13,7 @@ def cfg():
         dict(
             default_scope='mmselfsup',
             my_own=dict(number=1),
+            default_hooks=dict(knn=dict(type='KNNHook', k=20)),
             model=dict(type='mmselfsup.ResNet', depth=18),
             train_dataloader=dict(batch_size=4, dataset=dict(type='Gone')),
             train_cfg=dict(max_epochs=3),
@@ -40,7 +41,9 @@ def cfg():
         # handed on to a base class
         'param_scheduler.0.last_step',
         'param_scheduler.0.convert_to_iter_based',
+        'default_hooks.knn.temperature',
         # read by mmengine
+        'default_hooks.timer',
         'work_dir',
         'auto_scale_lr.base_batch_size',
         'train_dataloader.num_workers',
@@ -66,11 +69,21 @@ def test_accepts(cfg, name):
     ('train_cfg.max_epoch', 'train_cfg.max_epochs'),
     ('env_cfg.cudnn_bench', 'env_cfg.cudnn_benchmark'),
     ('randomness.sed', 'randomness.seed'),
+    ('default_hooks.knnn.k', 'default_hooks.knn.k'),
+    ('default_hooks.kn', 'default_hooks.knn'),
 ])
 def test_refuses_and_names_the_nearest(cfg, name, nearest):
     with pytest.raises(ValueError) as caught:
         check_options(cfg, {'model.depth': 50, name: 1})
     assert str(caught.value) == f'no such option: {name}; nearest: {nearest}'
+
+
+def test_a_new_hook_comes_with_its_type(cfg):
+    check_options(
+        cfg, {
+            'default_hooks.other.interval': 1,
+            'default_hooks.other.type': 'EmptyCacheHook'
+        })
 
 
 def test_refuses_what_lies_below_a_number_or_beyond_a_list(cfg):

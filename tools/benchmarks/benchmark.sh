@@ -64,6 +64,8 @@ print(found and found.submodule_search_locations[0] or "")' "$package")
     if [ "$checkpoint" = random ]; then
         options+=(default_hooks.pretrained=None)
     else
+        # In quotes of its own, or commas would make a list of it.
+        case $checkpoint in *[,\(\[]*) checkpoint=\"$checkpoint\" ;; esac
         options+=("default_hooks.pretrained.checkpoint=$checkpoint")
     fi
     start "$package" "$trainer" "$config" "${more[@]}" \

@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0.
+"""Classes whose names a config has wrong."""
+import functools
+import re
+from typing import Dict, Iterator, Tuple
+
+_UNKNOWN = re.compile(r'(\S+) is not in the (\S+)::(.+?) registry\.')
+
+
+def _known_names(registry, scope: str) -> Dict[str, str]:
+    """List what a type may be called where a config is read in a scope.
+
+    Args:
+        registry (Registry): Any of a tree.
+        scope (str): The scope.
+
+    Returns:
+        dict[str, str]: What to write, by the name of the class.
+    """
+    root = registry._get_root_registry()
+    names = {}
+    # Of classes of one name that counts which needs no scope in front.
+    children = sorted(root.children.values(), key=lambda c: c.scope == scope)
+    for one in (*children, root):
+        prefix = '' if one is root or one.scope == scope else f'{one.scope}.'
+        names.update({name: prefix + name for name in one.module_dict})
+    return names
+
+
+def _unknown(registry, name: str, scope: str, kind: str) -> str:
+    """Say that a class is not there, and which may be meant.
+
+    Args:
+        registry (Registry): Any of the tree that was searched.
+        name (str): The ``type`` of the config.
+        scope (str): The scope.
+        kind (str): What the registry calls itself.
+
+    Returns:
+        str: One line.
+    """
+    from ..utils.names import nearest_names
+    names = _known_names(registry, scope)
+    nearest = nearest_names(name.rpartition('.')[2], names)
+    hint = ('nearest: ' + ', '.join(names[one] for one in nearest)
+            if nearest else 'is the module that has it in custom_imports?')
+    return f'{name} is not in the {scope}::{kind} registry; {hint}'
+
+
+def name_the_nearest_type() -> Tuple[bool, str]:
+    """Say which class a misspelt ``type`` may mean.
+
+    What breaks: mmengine 0.10 says only that ``CaCoo`` is in no registry, in
+    four lines, and where to read about registries. Remedy: one line that
+    names the nearest class.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.registry import Registry
+    build = Registry.build
+    if hasattr(build, 'caco_ext'):
+        return True, 'done before'
+
+    @functools.wraps(build)
+    def build_or_suggest(self, cfg, *args, **kwargs):
+        try:
+            return build(self, cfg, *args, **kwargs)
+        except KeyError as error:
+            unknown = _UNKNOWN.match(str(error.args[0] if error.args else ''))
+            if unknown is None:
+                raise
+            raise KeyError(_unknown(self, *unknown.groups())) from error
+
+    build_or_suggest.caco_ext = True
+    Registry.build = build_or_suggest
+    return True, 'mmengine suggests no name for a misspelt type'
+
+
+def _dicts(node, key: str = '') -> Iterator[Tuple[str, dict]]:
+    """Go through all dicts of a config, each with the key that it is under."""
+    if isinstance(node, dict):
+        yield key, node
+        for name, value in node.items():
+            yield from _dicts(value, name)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _dicts(value, key)
+
+
+def check_types_first() -> Tuple[bool, str]:
+    """Check the types that the hosts look up and take for found.
+
+    What breaks: mmengine 0.10 and mmcv 2.0 go on with None for an optimizer,
+    a ``collate_fn``, a layer or a norm that they do not know: ``None is not a
+    callable object``, ``Cannot find None in registry``. Remedy: look these
+    up before a runner is made of a config.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.registry import FUNCTIONS, MODELS, OPTIMIZERS
+    from mmengine.runner import Runner
+
+    from ..utils.errors import UsageError
+    from_cfg = Runner.from_cfg.__func__
+    if hasattr(from_cfg, 'caco_ext'):
+        return True, 'done before'
+    looked_up = dict(
+        optimizer=OPTIMIZERS,
+        collate_fn=FUNCTIONS,
+        worker_init_fn=FUNCTIONS,
+        norm_cfg=MODELS,
+        conv_cfg=MODELS)
+
+    def check(key, node, scope):
+        name = node.get('type')
+        if key not in looked_up or not isinstance(name, str):
+            return
+        registry = looked_up[key]
+        if registry is FUNCTIONS:  # the hosts have none of their own
+            found = registry.get(name)
+        else:
+            with registry.switch_scope_and_registry(scope) as scoped:
+                found = scoped.get(name)
+        if found is None:
+            raise UsageError(_unknown(registry, name, scope, registry.name))
+
+    @functools.wraps(from_cfg)
+    def from_checked_cfg(cls, cfg):
+        scope = cfg.get('default_scope') or 'mmengine'
+        for key, node in _dicts(getattr(cfg, '_cfg_dict', cfg)):
+            check(key, node, node.get('_scope_', scope))
+        return from_cfg(cls, cfg)
+
+    from_checked_cfg.caco_ext = True
+    Runner.from_cfg = classmethod(from_checked_cfg)
+    return True, 'mmengine and mmcv go on with None for an unknown type'

@@ -1,0 +1,117 @@
+"""What started this process, and as one of how many."""
+from typing import Mapping, MutableMapping, NamedTuple, Optional, Tuple
+
+
+class Launcher(NamedTuple):
+    """A program that starts several processes.
+
+    Attributes:
+        name (str): What mmengine calls it.
+        program (str): What a user types.
+        rank (str): The variable with the number of this process.
+        count (str): The variable with the number of processes.
+        needs (tuple[str]): The variables that mmengine reads.
+    """
+    name: str
+    program: str
+    rank: str
+    count: str
+    needs: Tuple[str, ...]
+
+
+# In this order: mpirun on several nodes of slurm starts its own by srun, and
+# srun may start one torchrun a node.
+_LAUNCHERS = (
+    Launcher('pytorch', 'torchrun', 'RANK', 'WORLD_SIZE',
+             ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')),
+    Launcher('mpi', 'mpirun', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
+             ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
+              'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR')),
+    # SLURM_NTASKS is what a job asked for: a plain `python` under salloc or
+    # in a batch script has it too, and is one process.
+    Launcher('slurm', 'srun', 'SLURM_PROCID', 'SLURM_STEP_NUM_TASKS',
+             ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
+)
+# Ports that no system gives away by itself and no service is known for.
+_FIRST_PORT, _PORTS = 15000, 15000
+
+
+def started_by(environ: Mapping[str, str]) -> Optional[Launcher]:
+    """Say what started this process as one of several.
+
+    Args:
+        environ (Mapping[str, str]): The environment variables.
+
+    Returns:
+        Launcher | None: None for a process of its own.
+    """
+    for launcher in _LAUNCHERS:
+        count = environ.get(launcher.count, '')
+        if launcher.rank in environ and count.isdigit() and int(count) > 1:
+            return launcher
+    return None
+
+
+def refusal_of_separate_runs(launcher: Launcher, environ: Mapping[str,
+                                                                  str]) -> str:
+    """Say why processes that were started together must not run alone.
+
+    Args:
+        launcher (Launcher): What started them.
+        environ (Mapping[str, str]): The environment variables.
+
+    Returns:
+        str: One line with the way out.
+    """
+    return (f'{launcher.program} started {environ[launcher.count]} processes '
+            f'({launcher.count}={environ[launcher.count]}), and with '
+            '--launcher none each of them would do the whole work in the same '
+            f'folder: say --launcher {launcher.name}, or for a process of its '
+            f'own: env -u {launcher.count} python ...')
+
+
+def choose_launcher(given: Optional[str], environ: MutableMapping[str,
+                                                                  str]) -> str:
+    """Settle what started the processes, and complete what it left open.
+
+    Args:
+        given (str | None): What the command line says; None takes it from the
+            environment.
+        environ (MutableMapping[str, str]): The environment variables. Gets
+            port, address of the first process and number on the node where
+            they can be known.
+
+    Returns:
+        str: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Raises:
+        ValueError: The processes belong together and the command line denies
+            it, or a variable is missing.
+    """
+    found = started_by(environ)
+    if given == 'none' and found is not None:
+        raise ValueError('--launcher none: ' +
+                         refusal_of_separate_runs(found, environ))
+    name = given or (found.name if found else 'none')
+    if name == 'none':
+        return name
+    launcher = next(one for one in _LAUNCHERS if one.name == name)
+    if name == 'slurm' and environ.get('SLURM_JOB_ID', '').isdigit():
+        # mmengine's 29500 would be the port of every job on a node.
+        port = _FIRST_PORT + int(environ['SLURM_JOB_ID']) % _PORTS
+        environ.setdefault('MASTER_PORT', str(port))
+    if name == 'mpi':
+        if environ.get(launcher.count) == environ.get(
+                'OMPI_COMM_WORLD_LOCAL_SIZE', ''):
+            environ.setdefault('MASTER_ADDR', '127.0.0.1')  # one node
+        # mmengine asks for the GPU of this number and sets none here.
+        environ.setdefault('LOCAL_RANK',
+                           environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0'))
+    missing = [one for one in launcher.needs if one not in environ]
+    if missing:
+        raise ValueError(
+            f'--launcher {name}: {launcher.program} has not set '
+            f'{", ".join(missing)}; start the processes with tools/'
+            'dist_train.sh or tools/slurm_train.sh, or leave --launcher away '
+            'for one process')
+    return name
