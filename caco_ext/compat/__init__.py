@@ -51,6 +51,7 @@ def apply() -> None:
                  checkpoints.allow_checkpoint_classes,
                  resuming.write_files_whole, resuming.find_whole_checkpoint,
                  resuming.resume_inside_epoch, resuming.outlast_full_disks,
+                 resuming.keep_on_resume, resuming.train_alone,
                  distributed.launch_on_cpu, syncbn.sync_batchnorm_on_cpu,
                  trackers.log_to_mlflow):
         _run(func)

@@ -55,6 +55,7 @@ class Record(Hook):
     """Writes what each iteration saw and gave."""
 
     priority = 'LOW'
+    changes_numbers = False
 
     def after_fill_iter(self, runner):
         model = getattr(runner.model, 'module', runner.model)
@@ -100,6 +101,7 @@ class Signal(Hook):
     """
 
     priority = 'HIGHEST'
+    changes_numbers = False
 
     def __init__(self, moment, number, ranks=(0, ), what='SIGTERM'):
         self.moment, self.number, self.ranks = moment, number, ranks

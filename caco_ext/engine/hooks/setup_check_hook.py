@@ -9,6 +9,7 @@ from mmengine.runner import BaseLoop, Runner
 from caco_ext.models.utils import check_view_count
 from caco_ext.utils import describe_differences
 from .. import setup_checks
+from ..resume_changes import MODES, review
 
 
 @HOOKS.register_module()
@@ -23,13 +24,30 @@ class SetupCheckHook(Hook):
 
     Args:
         allow_cut_schedule (bool): Let schedules of learning rates and
-            warm-ups be longer than the run, for trials. Defaults to False.
+            warm-ups be longer or shorter than the run, for trials. Defaults
+            to False.
+        resume_changes (str, optional): What to do where a run is resumed and
+            its settings are no longer those in the checkpoint: 'apply' goes
+            on with the present ones, 'keep' with those of the checkpoint,
+            None refuses. See :mod:`caco_ext.engine.resume_changes`. Defaults
+            to None.
+
+    Raises:
+        ValueError: ``resume_changes`` is none of these.
     """
 
     priority = 'VERY_HIGH'
+    changes_numbers = False
 
-    def __init__(self, allow_cut_schedule: bool = False) -> None:
+    def __init__(self,
+                 allow_cut_schedule: bool = False,
+                 resume_changes: Optional[str] = None) -> None:
+        if resume_changes not in (None, *MODES):
+            raise ValueError(
+                f'resume_changes={resume_changes!r} of SetupCheckHook is '
+                "unknown; use 'apply', 'keep' or None, which refuses")
         self.allow_cut_schedule = allow_cut_schedule
+        self.resume_changes = resume_changes
 
     @staticmethod
     def _model(runner: Runner):
@@ -76,7 +94,7 @@ class SetupCheckHook(Hook):
             check_view_count(made, wanted)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse a checkpoint that does not fit the model.
+        """Refuse a checkpoint that does not fit the config or the model.
 
         When resuming or testing every key must be there; otherwise, for
         ``load_from``, at least those of the backbone.
@@ -95,6 +113,8 @@ class SetupCheckHook(Hook):
                 f'the checkpoint has no {", ".join(sorted(missing))}: it '
                 'holds weights only, from which no run can be resumed; start '
                 'from them with load_from and resume=False')
+        if runner._resume:
+            review(runner, checkpoint, self.resume_changes)
         own = self._model(runner).state_dict()
         if runner._resume:
             differences = describe_differences(own, theirs)
