@@ -8,7 +8,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from caco_ext.models.utils import check_view_count
 from caco_ext.utils import describe_differences
-from .. import setup_checks
+from .. import schedule_checks, setup_checks
 from ..resume_changes import MODES, review
 
 
@@ -68,10 +68,10 @@ class SetupCheckHook(Hook):
             return  # a test; asking for the property would build the loop
         model = self._model(runner)
         setup_checks.check_sync_bn(runner)
-        setup_checks.check_numbers(model)
+        setup_checks.check_numbers(runner, model)
         setup_checks.check_batches(runner, model)
         if not self.allow_cut_schedule:
-            setup_checks.check_schedules(runner, model)
+            schedule_checks.check_schedules(runner, model)
 
     def before_train(self, runner: Runner) -> None:
         """Check data and model against each other.

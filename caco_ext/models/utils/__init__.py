@@ -1,6 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from .checks import (check_memory_width, check_temperature, check_view_count,
-                     gradients_wait, output_width)
+                     check_weight, gradients_wait, output_width)
 from .momentum_encoder import MomentumEncoder
 from .schedules import Schedule
 from .small_map_conv import SmallMapConv2d
@@ -10,5 +10,5 @@ from .view_preprocessor import ViewPreprocessor
 __all__ = [
     'MomentumEncoder', 'Schedule', 'SmallMapConv2d', 'ViewPreprocessor',
     'call_after_step', 'check_memory_width', 'check_temperature',
-    'check_view_count', 'gradients_wait', 'output_width'
+    'check_view_count', 'check_weight', 'gradients_wait', 'output_width'
 ]
