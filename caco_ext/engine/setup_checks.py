@@ -118,8 +118,8 @@ def check_batches(runner: Runner, model: nn.Module) -> None:
         model (nn.Module): Its model, without a wrapper.
 
     Raises:
-        ValueError: There is no batch or iteration, or too small or an uneven one, or fewer
-            than an optimizer step needs.
+        ValueError: There is no batch or no iteration, or a batch that is too
+            small or uneven, or there are fewer than an optimizer step needs.
     """
     loader, ranks = runner.train_dataloader, get_world_size()
     size, pictures = loader.batch_size or 0, len(loader.dataset)

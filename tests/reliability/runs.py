@@ -67,6 +67,12 @@ class Record(Hook):
         with open(path, 'a') as file:
             file.write(json.dumps(line) + '\n')
 
+    def before_train_iter(self, runner, *args, **kwargs):
+        self.settings = [[
+            float(group[name]).hex()
+            for name in ('lr', 'momentum', 'weight_decay')
+        ] for group in runner.optim_wrapper.optimizer.param_groups]
+
     def after_train_iter(self, runner, batch_idx, data_batch, outputs):
         line = dict(
             iter=runner.iter,
@@ -79,6 +85,7 @@ class Record(Hook):
                 osp.basename(s.img_path) for s in data_batch['data_samples']
             ],
             pixels=[int(v.long().sum()) for v in data_batch['inputs']])
+        line['settings'] = self.settings
         model = getattr(runner.model, 'module', runner.model)
         if getattr(model, 'memory', None) is not None:
             # one number that every place of every column changes
