@@ -7,7 +7,8 @@ import torch.distributed as dist
 from mmengine.dist import get_world_size, is_main_process
 
 from tests.dist_utils import run_distributed
-from .runs import METHODS, double_precision, read, record, stopped, train
+from .runs import (DIVIDED, METHODS, double_precision, read, record, stopped,
+                   train)
 
 # Where the runs are stopped that another number goes on with.
 MOMENTS = dict(
@@ -29,7 +30,8 @@ UNEVEN = dict(
 
 
 def options(method):
-    """What other ranks cannot know is left out: batch statistics, which the
+    """AdCo's bank is divided over the ranks, the other memories are whole.
+    What other ranks cannot know is left out: batch statistics, which the
     necks alone synchronise here, as that takes most of the time, and the
     permutation that is drawn for several ranks."""
     changes = dict(
@@ -41,6 +43,8 @@ def options(method):
             model__shuffle_bn=False,
             model__attention__norm_cfg=dict(type='SyncBN'),
             optim_wrapper__type='OptimWrapper')
+    if method == 'AdCo':
+        changes.update(DIVIDED)
     return changes
 
 

@@ -4,6 +4,8 @@ import json
 import pytest
 import torch
 
+from caco_ext.utils.run_lock import NAME
+from tests.reliability.test_run_lock import other_run
 from .conftest import write_config
 
 
@@ -31,13 +33,17 @@ def test_resumes_the_latest_and_a_named_checkpoint(trained, call_tool,
                                                    tmp_path):
     config = trained / 'tiny.py'
     call_tool('train', config, '--work-dir', 'named', '--resume',
-              trained / 'run' / 'epoch_1.pth', '--cfg-options',
-              'train_cfg.max_epochs=2')
+              trained / 'run' / 'epoch_1.pth', '--resume-changes', 'apply',
+              '--cfg-options', 'train_cfg.max_epochs=2')
     lines = read_scalars(tmp_path / 'named')
     assert [x['epoch'] for x in lines if 'loss' in x] == [2]
     assert not (tmp_path / 'named' / 'epoch_1.pth').exists()
-    call_tool('train', config, '--work-dir', 'named', '--resume',
+    longer = ('train', config, '--work-dir', 'named', '--resume',
               '--cfg-options', 'train_cfg.max_epochs=3')
+    assert 'train_cfg.max_epochs: 2 in the checkpoint, 3 now' in refusal(
+        call_tool, *longer)
+    assert not (tmp_path / 'named' / 'epoch_3.pth').exists()
+    call_tool(*longer, '--resume-changes', 'apply')
     lines = read_scalars(tmp_path / 'named')
     assert [x['epoch'] for x in lines if 'loss' in x] == [2, 3]
     assert (tmp_path / 'named' / 'epoch_3.pth').exists()
@@ -78,6 +84,15 @@ def test_wrong_use_ends_with_one_line(trained, call_tool, capsys):
         'optim_wrapper.type=Other')
     assert refusal(call_tool, 'train', config, '--cfg-options', 'a') == '2'
     assert '--cfg-options wants KEY=VALUE' in capsys.readouterr().err
+
+
+def test_a_second_run_is_refused_before_it_writes(trained, call_tool,
+                                                  tmp_path):
+    with other_run(tmp_path / 'busy') as pid:
+        line = refusal(call_tool, 'train', trained / 'tiny.py', '--work-dir',
+                       'busy')
+    assert f'process {pid} on ' in line and '\n' not in line
+    assert [p.name for p in (tmp_path / 'busy').iterdir()] == [NAME]
 
 
 def test_test_evaluates_with_the_knn_hook(trained, call_tool, tmp_path,
