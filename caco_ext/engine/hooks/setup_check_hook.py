@@ -9,7 +9,7 @@ from mmengine.runner import BaseLoop, Runner
 from caco_ext.models.utils import check_view_count
 from caco_ext.utils import describe_differences
 from .. import schedule_checks, setup_checks
-from ..resume_changes import MODES, review
+from ..resume_changes import MODES, config_changes, review
 
 
 @HOOKS.register_module()
@@ -113,8 +113,6 @@ class SetupCheckHook(Hook):
                 f'the checkpoint has no {", ".join(sorted(missing))}: it '
                 'holds weights only, from which no run can be resumed; start '
                 'from them with load_from and resume=False')
-        if runner._resume:
-            review(runner, checkpoint, self.resume_changes)
         own = self._model(runner).state_dict()
         if runner._resume:
             differences = describe_differences(own, theirs)
@@ -126,7 +124,16 @@ class SetupCheckHook(Hook):
             raise ValueError(
                 f'the checkpoint does not fit {method} of this config: '
                 f'{differences}. Is it of another method, depth or number of '
-                'columns?')
+                f'columns?{self._named(runner, checkpoint)}')
+        if runner._resume:
+            review(runner, checkpoint, self.resume_changes)
+
+    @staticmethod
+    def _named(runner: Runner, checkpoint: dict) -> str:
+        """The model's settings that a resumed run has changed."""
+        changes = config_changes(runner, checkpoint) if runner._resume else []
+        return ''.join(f' {change};' for change in changes
+                       if change.option.startswith('model.')).rstrip(';')
 
 
 def _find_views(dataset) -> Optional[int]:
