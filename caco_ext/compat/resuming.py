@@ -6,6 +6,7 @@ import logging
 import os
 import os.path as osp
 from contextlib import ExitStack
+from itertools import islice
 from typing import Callable, Optional, Tuple
 
 
@@ -121,8 +122,9 @@ def resume_inside_epoch() -> Tuple[bool, str]:
         done = self.batches_done
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
+        batches = remaining_batches(self.dataloader, done)
         for idx, batch in enumerate(
-                remaining_batches(self.dataloader, done), done):
+                islice(batches, self.iterations_left), done):
             self.run_iter(idx, batch)
         self.batches_done = 0
         self.runner.call_hook('after_train_epoch')
@@ -130,6 +132,8 @@ def resume_inside_epoch() -> Tuple[bool, str]:
 
     run_rest.caco_ext = True
     EpochBasedTrainLoop.batches_done = 0
+    # no end but the epoch's
+    EpochBasedTrainLoop.iterations_left = None
     EpochBasedTrainLoop.run_epoch = run_rest
     return True, 'mmengine starts the epoch anew'
 

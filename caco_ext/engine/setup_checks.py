@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -36,6 +36,23 @@ def check_names(cfg: Config) -> None:
             raise ValueError(
                 f'the config has {name!r}, which nothing reads; is '
                 f'{near[0]!r} meant?')
+
+
+def check_loop(runner: Runner) -> None:
+    """Refuse the loop that knows no epochs.
+
+    Args:
+        runner (Runner): With its loop built.
+
+    Raises:
+        ValueError: Names the loop to use.
+    """
+    if isinstance(runner.train_loop, IterBasedTrainLoop):
+        raise ValueError(
+            f'train_cfg makes a {type(runner.train_loop).__name__}, which '
+            'knows no epochs and cannot be resumed inside one; use '
+            "train_cfg=dict(type='IterationTrainLoop', max_iters="
+            f'{runner.max_iters})')
 
 
 def check_numbers(runner: Runner, model: nn.Module) -> None:

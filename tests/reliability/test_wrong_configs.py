@@ -128,6 +128,18 @@ WRONG = [
      'optim_wrapper.clip_grad.max_norm=0 leaves no gradient'),
     ('CLSA', dict(train_cfg__max_epochs=0, param_scheduler=[]),
      'a run of 0 epochs and 0 iterations, in which nothing is trained'),
+    # loops
+    ('CLSA',
+     dict(
+         train_cfg=dict(by_epoch=False, max_iters=9, _delete_=True),
+         param_scheduler=[]),
+     'IterBasedTrainLoop, which knows no epochs and cannot be resumed inside '
+     r"one; use train_cfg=dict\(type='IterationTrainLoop', max_iters=9\)"),
+    ('CLSA',
+     dict(
+         train_cfg=dict(type='IterationTrainLoop', max_iters=0,
+                        _delete_=True)),
+     'train_cfg.max_iters=0 of IterationTrainLoop must be a positive integer'),
     # schedules
     ('CLSA',
      dict(param_scheduler=[dict(type='CosineAnnealingLR', T_max=1, end=1)]),

@@ -38,14 +38,19 @@ def test_resumes_the_latest_and_a_named_checkpoint(trained, call_tool,
     lines = read_scalars(tmp_path / 'named')
     assert [x['epoch'] for x in lines if 'loss' in x] == [2]
     assert not (tmp_path / 'named' / 'epoch_1.pth').exists()
+    # its schedule was cut off after an epoch of warm-up and 1 of 14
     longer = ('train', config, '--work-dir', 'named', '--resume',
-              '--cfg-options', 'train_cfg.max_epochs=3')
+              '--cfg-options', 'train_cfg.max_epochs=3',
+              'param_scheduler.1.T_max=2', 'param_scheduler.1.end=3')
     assert 'train_cfg.max_epochs: 2 in the checkpoint, 3 now' in refusal(
         call_tool, *longer)
     assert not (tmp_path / 'named' / 'epoch_3.pth').exists()
     call_tool(*longer, '--resume-changes', 'apply')
     lines = read_scalars(tmp_path / 'named')
-    assert [x['epoch'] for x in lines if 'loss' in x] == [2, 3]
+    lines = [x for x in lines if 'loss' in x]
+    assert [x['epoch'] for x in lines] == [2, 3]
+    # 0.012 + 1.188 (1 + cos(pi / 2)) / 2
+    assert [x['lr'] for x in lines] == pytest.approx([1.2, 0.606])
     assert (tmp_path / 'named' / 'epoch_3.pth').exists()
 
 

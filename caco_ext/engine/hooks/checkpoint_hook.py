@@ -136,7 +136,7 @@ class WholeCheckpointHook(CheckpointHook):
         Args:
             runner (Runner): The runner of the training.
         """
-        self._batches_done = 0
+        self._batches_done = getattr(runner.train_loop, 'batches_cut', 0)
         if not at_step(runner) and self.by_epoch:
             if self.every_n_epochs(runner, self.interval, self.save_begin):
                 self._waiting = runner.epoch + 1
@@ -161,6 +161,9 @@ class WholeCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
+        if self._batches_done and self.by_epoch:
+            # of an epoch that the end of the run cut off
+            meta['epoch'] = runner.epoch
         name = self.filename_tmpl.format(step)
         old, kept = [], []
         if self.max_keep_ckpts > 0:

@@ -67,6 +67,7 @@ class SetupCheckHook(Hook):
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test; asking for the property would build the loop
         model = self._model(runner)
+        setup_checks.check_loop(runner)
         setup_checks.check_sync_bn(runner)
         setup_checks.check_numbers(runner, model)
         setup_checks.check_batches(runner, model)
