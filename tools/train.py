@@ -1,14 +1,17 @@
 """Train with a config."""
 import argparse
 import os.path as osp
+from contextlib import nullcontext
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 # Mends the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
+from caco_ext.engine.resume_changes import MODES
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
                             run_tool)
+from caco_ext.utils.run_lock import hold
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -16,7 +19,7 @@ def get_parser() -> argparse.ArgumentParser:
 
     Returns:
         ArgumentParser: The arguments of mmselfsup's tool,
-        ``--auto-scale-lr`` and ``--harvest``.
+        ``--resume-changes``, ``--auto-scale-lr`` and ``--harvest``.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
@@ -27,6 +30,12 @@ def get_parser() -> argparse.ArgumentParser:
         metavar='CHECKPOINT',
         help='continue a run: from this checkpoint, or from the latest one '
         'in the work folder when none is named')
+    parser.add_argument(
+        '--resume-changes',
+        choices=MODES,
+        help='where the settings are no longer those of the resumed '
+        'checkpoint: apply the present ones, or keep those of the checkpoint; '
+        'without it the run is refused, with a list of what changed')
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(
@@ -71,6 +80,11 @@ def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
     if args.harvest:
         cfg.merge_from_dict(
             {'default_hooks.harvest': dict(type='HarvestHook')})
+    if args.resume_changes is not None:
+        cfg.merge_from_dict({
+            'default_hooks.setup_check':
+            dict(type='SetupCheckHook', resume_changes=args.resume_changes)
+        })
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
@@ -87,7 +101,10 @@ def main(args: argparse.Namespace) -> None:
     """
     cfg = load_config(args)
     apply_switches(cfg, args)
-    Runner.from_cfg(cfg).train()
+    # Before the runner writes its config and its log there. Several processes
+    # agree on it later, when they know each other.
+    with hold(cfg.work_dir) if cfg.launcher == 'none' else nullcontext():
+        Runner.from_cfg(cfg).train()
 
 
 if __name__ == '__main__':

@@ -68,6 +68,38 @@ def build_inherited_collate_fn() -> Tuple[bool, str]:
     return True, 'mmengine hands _scope_ to collate_fn'
 
 
+def load_without_workers() -> Tuple[bool, str]:
+    """Let ``num_workers=0`` serve in any config.
+
+    What breaks: torch's loader refuses ``persistent_workers``,
+    ``prefetch_factor``, ``timeout`` and ``multiprocessing_context`` where
+    there are no workers, and mmengine 0.10 hands on what a config has for
+    its workers. Remedy: leave them out where ``num_workers`` is 0.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.runner import Runner
+    build = Runner.build_dataloader
+    if hasattr(build, 'load_without_workers'):
+        return True, 'done before'
+    of_workers = ('persistent_workers', 'prefetch_factor', 'timeout',
+                  'multiprocessing_context')
+
+    @functools.wraps(build)
+    def build_without_workers(dataloader, *args, **kwargs):
+        if isinstance(dataloader, dict) and not dataloader.get('num_workers'):
+            dataloader = {
+                name: value
+                for name, value in dataloader.items() if name not in of_workers
+            }
+        return build(dataloader, *args, **kwargs)
+
+    build_without_workers.load_without_workers = True
+    Runner.build_dataloader = staticmethod(build_without_workers)
+    return True, 'torch refuses options of workers that are not there'
+
+
 def mend_mixed_precision() -> Tuple[bool, str]:
     """Make ``--amp`` quiet on a GPU and possible on the CPU.
 

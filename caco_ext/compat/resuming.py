@@ -1,9 +1,12 @@
 # Licensed under the Apache License, Version 2.0.
 """Checkpoints that are whole, found again, and resumed where they were."""
+import copy
 import functools
 import logging
 import os
 import os.path as osp
+from contextlib import ExitStack
+from itertools import islice
 from typing import Callable, Optional, Tuple
 
 
@@ -119,8 +122,9 @@ def resume_inside_epoch() -> Tuple[bool, str]:
         done = self.batches_done
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
+        batches = remaining_batches(self.dataloader, done)
         for idx, batch in enumerate(
-                remaining_batches(self.dataloader, done), done):
+                islice(batches, self.iterations_left), done):
             self.run_iter(idx, batch)
         self.batches_done = 0
         self.runner.call_hook('after_train_epoch')
@@ -128,6 +132,8 @@ def resume_inside_epoch() -> Tuple[bool, str]:
 
     run_rest.caco_ext = True
     EpochBasedTrainLoop.batches_done = 0
+    # no end but the epoch's
+    EpochBasedTrainLoop.iterations_left = None
     EpochBasedTrainLoop.run_epoch = run_rest
     return True, 'mmengine starts the epoch anew'
 
@@ -174,3 +180,109 @@ def _outlasting(method: Callable) -> Callable:
 
     write.caco_ext = True
     return write
+
+
+def train_alone() -> Tuple[bool, str]:
+    """Let one run at a time train in a work folder.
+
+    What breaks: two runs of mmengine 0.10 in one folder overwrite each
+    other's checkpoints and both end with success. Remedy: the main process
+    holds a lock of the folder while it trains, see
+    :mod:`caco_ext.utils.run_lock`; a second run ends with the number of the
+    first one's process.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.runner import Runner
+    train = Runner.train
+    if hasattr(train, 'caco_ext'):
+        return True, 'done before'
+    from caco_ext.utils import UsageError
+    from caco_ext.utils.run_lock import hold
+
+    @functools.wraps(train)
+    def train_locked(self):
+        from mmengine.dist import broadcast_object_list, is_main_process
+        refusal = [None]
+        with ExitStack() as stack:
+            if is_main_process():
+                try:
+                    stack.enter_context(hold(self.work_dir))
+                except UsageError as error:
+                    refusal = [str(error)]
+            broadcast_object_list(refusal)
+            if refusal[0] is not None:
+                raise UsageError(refusal[0])
+            return train(self)
+
+    train_locked.caco_ext = True
+    Runner.train = train_locked
+    return True, 'mmengine lets two runs write into one folder'
+
+
+def keep_on_resume() -> Tuple[bool, str]:
+    """Let a resumed run keep the settings that it began with, on request.
+
+    What breaks: mmengine 0.10 restores optimizer settings and schedules from
+    the checkpoint and takes all else from the present config, whatever is
+    wanted. Remedy: with ``resume_changes='keep'`` of the config's
+    ``SetupCheckHook`` the runner is built from the checkpoint's values of all
+    that changes the numbers, see :mod:`caco_ext.utils.run_config`.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    from mmengine.runner import Runner
+    build = Runner.from_cfg.__func__
+    if hasattr(build, 'caco_ext'):
+        return True, 'done before'
+
+    @functools.wraps(build)
+    def build_with_kept(cls, cfg):
+        hook = (cfg.get('default_hooks') or {}).get('setup_check') or {}
+        if hook.get('resume_changes') != 'keep':
+            return build(cls, cfg)
+        cfg, changes = _kept(cfg)
+        runner = build(cls, cfg)
+        if changes:
+            runner.logger.warning(f'--resume-changes keep: {changes}')
+        return runner
+
+    build_with_kept.caco_ext = True
+    Runner.from_cfg = classmethod(build_with_kept)
+    return True, 'mmengine keeps some settings of a checkpoint and drops some'
+
+
+def _kept(cfg) -> Tuple[object, str]:
+    """A config with a checkpoint's values, and what they replace."""
+    from mmengine.config import Config
+    from mmengine.runner import checkpoint, runner
+
+    from caco_ext.utils import UsageError, run_config
+    path = cfg.get('load_from')
+    if not cfg.get('resume'):
+        path = None
+        if not run_config.goes_on_by_itself(cfg):
+            return cfg, ''
+    path = path or runner.find_latest_checkpoint(cfg['work_dir'])
+    if path is None:
+        return cfg, ''
+    meta = checkpoint.CheckpointLoader.load_checkpoint(
+        path, map_location='cpu').get('meta') or {}
+    if not isinstance(meta.get('cfg'), str):
+        return cfg, ''  # of which the log tells when it is loaded
+    cfg = copy.deepcopy(cfg if isinstance(cfg, Config) else Config(cfg))
+    try:
+        before = run_config.parse(meta['cfg'])
+        changes = run_config.differences(before,
+                                         run_config.parse(cfg.pretty_text))
+        kept = run_config.keep(before, cfg.to_dict())
+    except ValueError as error:
+        raise UsageError(f'--resume-changes keep: {error}') from error
+    for name in run_config.COMPARED:
+        if name in kept:
+            cfg[name] = kept[name]
+        else:
+            cfg.pop(name, None)
+    return cfg, '; '.join(map(str, changes))

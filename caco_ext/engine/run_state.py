@@ -1,11 +1,24 @@
 """What a run is beside its weights: random generators, place in the data."""
+import os.path as osp
+import pickle
 import random
-from typing import Any, Dict, List, Optional
+from functools import partial
+from hashlib import blake2b
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.runner import Runner
+
+from caco_ext.utils import UsageError
+from caco_ext.utils.run_config import Change
+
+# What a change of the data set is called among those of options.
+DATA = 'the training pictures'
+# To describe a large data set takes seconds.
+_described: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def rng_state() -> Dict[str, Any]:
@@ -51,31 +64,112 @@ def collect(runner: Runner, batches_done: int) -> Dict[str, Any]:
         batches_done (int): Batches of the present epoch that were trained.
 
     Returns:
-        dict[str, Any]: 'batches_done', 'epoch_length', 'global_batch' and
-        'rng', a list with the generators of each rank.
+        dict[str, Any]: 'batches_done', 'epoch_length', 'global_batch',
+        'data' (:func:`describe`), 'sampler_seed' (None where there is none)
+        and 'rng', a list with the generators of each rank.
     """
     loader = runner.train_dataloader
     return dict(
         batches_done=batches_done,
         epoch_length=len(loader),
         global_batch=(loader.batch_size or 0) * get_world_size(),
+        data=describe(loader.dataset),
+        sampler_seed=getattr(loader.sampler, 'seed', None),
         rng=all_gather_object(rng_state()))
 
 
-def check(state: Dict[str, Any], runner: Runner) -> None:
+def describe(dataset) -> Dict[str, Any]:
+    """Which pictures a data set has, in which order.
+
+    Args:
+        dataset (Dataset): Of the training.
+
+    Returns:
+        dict[str, Any]: 'length' and 'digest', a sum over the paths below the
+        folder that all share, which may move, and the labels; '' for a data
+        set that has no list of pictures.
+    """
+    if dataset not in _described:
+        entries = list(_entries(dataset))
+        paths = [path for path, _ in entries]
+        digest = ''
+        if entries:
+            shared = osp.commonprefix([min(paths), max(paths)])
+            start = shared.rfind('/') + 1
+            text = '\n'.join(f'{path[start:]}\t{label}'
+                             for path, label in entries)
+            digest = blake2b(
+                text.encode(errors='surrogatepass'),
+                digest_size=16).hexdigest()
+        _described[dataset] = dict(length=len(dataset), digest=digest)
+    return _described[dataset]
+
+
+def _entries(dataset) -> Iterator[Tuple[str, Any]]:
+    """Path and label of each picture of a data set and those inside it."""
+    for inner in getattr(dataset, 'datasets', ()):
+        yield from _entries(inner)
+    if hasattr(dataset, 'dataset'):
+        yield from _entries(dataset.dataset)
+    infos = getattr(dataset, 'data_list', None) or ()
+    if len(getattr(dataset, 'data_bytes', ())):
+        # mmengine's own access copies each
+        view, ends = memoryview(
+            dataset.data_bytes), dataset.data_address.tolist()
+        infos = (pickle.loads(view[start:end])
+                 for start, end in zip([0] + ends[:-1], ends))
+    for info in infos:
+        yield str(info.get('img_path', '')), info.get('gt_label')
+
+
+def inside_epoch(checkpoint: Dict[str, Any]) -> bool:
+    """Whether a checkpoint was made inside an epoch or the bank's fill.
+
+    Args:
+        checkpoint (dict): The checkpoint.
+
+    Returns:
+        bool: Also False for one that does not tell.
+    """
+    state = checkpoint.get('run_state') or {}
+    return bool(state.get('batches_done')) or 'fill_steps' in checkpoint
+
+
+def data_changes(checkpoint: Dict[str, Any], runner: Runner) -> List[Change]:
+    """How the training pictures differ from those of a checkpoint.
+
+    Args:
+        checkpoint (dict): The checkpoint.
+        runner (Runner): The runner that resumes.
+
+    Returns:
+        list[Change]: None or one.
+    """
+    before = (checkpoint.get('run_state') or {}).get('data')
+    now = describe(runner.train_dataloader.dataset)
+    if before is None or before == now:
+        return []
+    name = DATA
+    if before['length'] == now['length']:
+        name += ' (other names, labels or order)'
+    return [Change(name, before['length'], now['length'])]
+
+
+def check(checkpoint: Dict[str, Any], runner: Runner) -> None:
     """Refuse to go on where the batches would be others.
 
     The number of processes may change as long as their batches together stay
     as large.
 
     Args:
-        state (dict[str, Any]): Of :func:`collect`.
+        checkpoint (dict): With the 'run_state' of :func:`collect`.
         runner (Runner): The runner that resumes.
 
     Raises:
         ValueError: The global batch changed, or in the middle of an epoch
-            the length of the epoch.
+            the length of the epoch or the list of pictures.
     """
+    state = checkpoint['run_state']
     loader, ranks = runner.train_dataloader, get_world_size()
     batch, before = (loader.batch_size or 0) * ranks, state['global_batch']
     if batch != before:
@@ -86,12 +180,40 @@ def check(state: Dict[str, Any], runner: Runner) -> None:
             f'pictures, and train_dataloader.batch_size={loader.batch_size} '
             f'on {ranks} process(es) makes {batch}; {way}, or start from its '
             'weights with load_from and resume=False')
+    way = ('bring the data set back, or resume with --resume-changes apply '
+           'from a checkpoint of the end of an epoch')
     if state['batches_done'] and len(loader) != state['epoch_length']:
         raise ValueError(
             f'the checkpoint is from the middle of an epoch of '
             f'{state["epoch_length"]} batches, and the data set now makes '
-            f'{len(loader)}; bring the data set back, or resume from a '
-            'checkpoint of the end of an epoch')
+            f'{len(loader)}; {way}')
+    changes = data_changes(checkpoint, runner)
+    if changes and inside_epoch(checkpoint):
+        raise UsageError(
+            f'the checkpoint is from the middle of an epoch, and the order of '
+            f'the rest would be another: {changes[0]}; {way}')
+
+
+def restore_seed(checkpoint: Dict[str, Any], runner: Runner) -> None:
+    """Deal out and draw as the run that made the checkpoint did, also where
+    its config left the seed to chance.
+
+    Args:
+        checkpoint (dict): With the 'run_state' of :func:`collect`.
+        runner (Runner): The runner that resumes; its loader is changed.
+    """
+    loader, seed = runner.train_dataloader, checkpoint['meta'].get('seed')
+    sampler_seed = checkpoint['run_state'].get('sampler_seed')
+    if sampler_seed is not None:
+        loader.sampler.seed = sampler_seed
+    init = loader.worker_init_fn
+    if seed is not None and isinstance(init, partial) and \
+            'seed' in init.keywords:
+        if runner._randomness_cfg.get('diff_rank_seed'):
+            seed += get_rank()
+        loader.worker_init_fn = partial(init.func, *init.args, **{
+            **init.keywords, 'seed': seed
+        })
 
 
 def own_rng(states: List[dict]) -> Optional[dict]:

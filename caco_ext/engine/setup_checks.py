@@ -1,12 +1,14 @@
 """Mistakes of a config that show before the first batch."""
 import difflib
 import inspect
+import math
 from typing import Any, Iterator, List, Tuple
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
-from mmengine.runner import Runner
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -36,56 +38,35 @@ def check_names(cfg: Config) -> None:
                 f'{near[0]!r} meant?')
 
 
-def _schedules(module: nn.Module) -> Iterator[Tuple[str, Schedule]]:
-    for prefix, part in module.named_modules():
-        for name, value in vars(part).items():
-            if isinstance(value, Schedule):
-                yield f'model.{prefix}.{name}'.replace('..', '.'), value
-
-
-def check_schedules(runner: Runner, model: nn.Module) -> None:
-    """Refuse schedules that the run is too short for.
+def check_loop(runner: Runner) -> None:
+    """Refuse the loop that knows no epochs.
 
     Args:
-        runner (Runner): With its schedulers built.
-        model (nn.Module): Its model, without a wrapper.
+        runner (Runner): With its loop built.
 
     Raises:
-        ValueError: The learning rate would not come to its end, or a warm-up
-            of the model not to its own.
+        ValueError: Names the loop to use.
     """
-    way = ('shorten the schedule, lengthen train_cfg.max_epochs, or for a '
-           'trial that is to be cut off set '
-           'default_hooks.setup_check.allow_cut_schedule=True')
-    epochs, iterations = runner.max_epochs, runner.max_iters
-    for one in runner.param_schedulers or []:
-        length, unit = (epochs, 'epochs') if one.by_epoch else (iterations,
-                                                                'iterations')
-        # one that has no end of its own ends with the run
-        end = getattr(one, 'end', 0)
-        if end < 2**30 and end > length:
-            raise ValueError(
-                f'{type(one).__name__} of param_scheduler ends after {end} '
-                f'{unit}, and the run has {length}; {way}')
-    for name, schedule in _schedules(model):
-        length, unit = (epochs,
-                        'epochs') if schedule.by_epoch else (iterations,
-                                                             'iterations')
-        if schedule.warmup > length:
-            raise ValueError(
-                f'{name} warms up for {schedule.warmup} {unit}, and the run '
-                f'has {length}; {way}')
+    if isinstance(runner.train_loop, IterBasedTrainLoop):
+        raise ValueError(
+            f'train_cfg makes a {type(runner.train_loop).__name__}, which '
+            'knows no epochs and cannot be resumed inside one; use '
+            "train_cfg=dict(type='IterationTrainLoop', max_iters="
+            f'{runner.max_iters})')
 
 
-def check_numbers(model: nn.Module) -> None:
-    """Refuse coefficients outside their range.
+def check_numbers(runner: Runner, model: nn.Module) -> None:
+    """Refuse coefficients outside their range, and warn of odd ones.
 
     Args:
+        runner (Runner): With its optimizer built.
         model (nn.Module): The model, without a wrapper.
 
     Raises:
         ValueError: Names the option and its range.
     """
+    for wrapper in _wrappers(runner):
+        _check_optimizer(wrapper)
     memory = getattr(model, 'memory', None)
     ranges: List[Tuple[str, Any, float]] = []
     for name in ('momentum', 'fill_momentum'):
@@ -93,17 +74,57 @@ def check_numbers(model: nn.Module) -> None:
         if isinstance(value, Schedule):
             ranges.append((f'model.{name}', value, 1.))
     if isinstance(getattr(memory, 'lr', None), Schedule):
-        ranges.append(('model.memory.lr', memory.lr, float('inf')))
+        ranges.append(('model.memory.lr', memory.lr, math.inf))
         ranges.append(
-            ('model.memory.weight_decay', memory.weight_decay, float('inf')))
+            ('model.memory.weight_decay', memory.weight_decay, math.inf))
     for name, value, most in ranges:
         ends = (value.start,
                 value.end) if isinstance(value, Schedule) else (value, )
         for end in ends:
-            if not 0 <= end <= most:
+            if not 0 <= end <= most or end == math.inf:
                 raise ValueError(
                     f'{name} has the value {end:g}, which must be between 0 '
                     f'and {most:g}')
+        if set(ends) == {most}:
+            runner.logger.warning(
+                f'{name} is always {most:g}: the key encoder never moves; '
+                'the methods use 0.99 to 0.999')
+        if name.endswith('lr') and set(ends) == {0.}:
+            runner.logger.warning(f'{name} is 0: the bank never moves')
+
+
+def _wrappers(runner: Runner) -> Iterator[OptimWrapper]:
+    """Of one optimizer or of several."""
+    wrapper = runner.optim_wrapper
+    yield from wrapper.values() if isinstance(wrapper,
+                                              OptimWrapperDict) else [wrapper]
+
+
+def _check_optimizer(wrapper: OptimWrapper) -> None:
+    """Refuse settings with which an optimizer trains nothing or diverges."""
+    ranges = dict(
+        lr=(0, math.inf),
+        weight_decay=(0, math.inf),
+        momentum=(0, 1),
+        dampening=(0, math.inf))
+    groups = wrapper.optimizer.param_groups
+    for name, (least, most) in ranges.items():
+        for group in groups:
+            # at the first step a schedule may have it at 0
+            value = group.get(f'initial_{name}', group.get(name, least))
+            if not least <= value < most:
+                raise ValueError(
+                    f'optim_wrapper.optimizer.{name}={value:g} must be a '
+                    f'number of at least {least:g} and below {most:g}')
+    if all(group.get('initial_lr', group['lr']) == 0 for group in groups):
+        raise ValueError('optim_wrapper.optimizer.lr=0 trains nothing; use a '
+                         'larger one')
+    clip = wrapper.clip_grad_kwargs or {}
+    for name in ('max_norm', 'clip_value'):
+        if not clip.get(name, 1) > 0:
+            raise ValueError(
+                f'optim_wrapper.clip_grad.{name}={clip[name]:g} leaves no '
+                'gradient; use a number above 0, or leave clip_grad out')
 
 
 def check_batches(runner: Runner, model: nn.Module) -> None:
@@ -114,8 +135,8 @@ def check_batches(runner: Runner, model: nn.Module) -> None:
         model (nn.Module): Its model, without a wrapper.
 
     Raises:
-        ValueError: There is no batch, or too small or an uneven one, or fewer
-            than an optimizer step needs.
+        ValueError: There is no batch or no iteration, or a batch that is too
+            small or uneven, or there are fewer than an optimizer step needs.
     """
     loader, ranks = runner.train_dataloader, get_world_size()
     size, pictures = loader.batch_size or 0, len(loader.dataset)
@@ -125,6 +146,11 @@ def check_batches(runner: Runner, model: nn.Module) -> None:
             f'{option} on {ranks} process(es) is larger than the data set of '
             f'{pictures} pictures, and drop_last=True leaves no batch; use a '
             'smaller batch_size')
+    if runner.max_iters < 1:
+        raise ValueError(
+            f'train_cfg makes a run of {runner.max_epochs} epochs and '
+            f'{runner.max_iters} iterations, in which nothing is trained; use '
+            'at least one')
     counts = runner.optim_wrapper._accumulative_counts
     if counts > runner.max_iters:
         raise ValueError(

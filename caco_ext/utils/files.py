@@ -6,6 +6,8 @@ import zipfile
 from glob import escape, glob
 from typing import Iterator, Union
 
+# What a run saves that a signal stops.
+STOPPED = 'stopped.pth'
 # What a run writes to be resumed from; best_*.pth lacks the optimizer.
 _RESUMABLE = re.compile(r'((epoch|iter)_\d+|stopped)\.pth')
 
@@ -103,3 +105,19 @@ def resumable(folder: str) -> Iterator[str]:
     others.sort(key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
     for entry in others:
         yield entry.path
+
+
+def was_stopped(folder: str) -> bool:
+    """Whether a signal stopped the last run in a work folder.
+
+    Args:
+        folder (str): The work folder.
+
+    Returns:
+        bool: True where it is to go on from ``stopped.pth``.
+    """
+    note = osp.join(folder, 'last_checkpoint')
+    if not osp.isfile(note):
+        return False
+    with open(note, errors='replace') as file:
+        return osp.basename(file.read().strip()) == STOPPED

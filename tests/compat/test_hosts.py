@@ -1,3 +1,4 @@
+import inspect
 import warnings
 
 import pytest
@@ -47,7 +48,7 @@ def inherited_loader():
 
 
 def test_inherited_collate_fn_is_built(inherited_loader):
-    stock = Runner.build_dataloader.__wrapped__
+    stock = inspect.unwrap(Runner.build_dataloader)
     with pytest.raises(TypeError, match='_scope_'):
         list(stock(inherited_loader))
 
@@ -55,6 +56,27 @@ def test_inherited_collate_fn_is_built(inherited_loader):
     assert batch.tolist() == [0, 1, 2, 3]
     # The runner keeps its config for the log and for the checkpoint.
     assert inherited_loader['collate_fn']['_scope_'] == 'mmselfsup'
+
+
+def test_loader_without_workers():
+    loader = dict(
+        dataset=Numbers(),
+        batch_size=4,
+        num_workers=0,
+        persistent_workers=True,
+        prefetch_factor=2,
+        timeout=60,
+        multiprocessing_context='fork',
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='default_collate'))
+    with pytest.raises(ValueError, match='num_workers'):
+        inspect.unwrap(Runner.build_dataloader)(loader)
+    batch, = Runner.build_dataloader(loader)
+    assert batch.tolist() == [0, 1, 2, 3]
+    # with workers they count
+    with_workers = Runner.build_dataloader(dict(loader, num_workers=1))
+    assert with_workers.persistent_workers and with_workers.timeout == 60
+    assert with_workers.prefetch_factor == 2
 
 
 def amp_step():

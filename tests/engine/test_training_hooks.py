@@ -59,7 +59,9 @@ def config(work_dir, method='CaCo', dataset=None, **changes):
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1),
             checkpoint=dict(type='CheckpointHook', interval=1),
-            setup_check=dict(type='SetupCheckHook'),
+            setup_check=dict(
+                type='SetupCheckHook',
+                resume_changes=changes.pop('resume_changes', None)),
             bank_fill=dict(type='BankFillHook'),
             signals=dict(type='TrainSignalsHook', interval=1)),
         custom_hooks=changes.pop('custom_hooks', []),
@@ -105,6 +107,7 @@ def test_fill_runs_once_at_full_rate_before_the_first_epoch(
         config(
             tmp_path / 'first',
             resume=True,
+            resume_changes='apply',
             train_cfg=dict(by_epoch=True, max_epochs=3)))
     assert len(rates) == 5 and resumed.iter == 9
 
@@ -188,7 +191,10 @@ def test_views_of_a_pipeline_are_counted():
 def test_checkpoint_of_another_method_is_refused(tmp_path):
     run(config(tmp_path / 'clsa', 'CLSA', dataset=dict(views=3)))
     path = str(tmp_path / 'clsa/epoch_2.pth')
-    with pytest.raises(ValueError, match='does not fit CaCo of this config'):
+    with pytest.raises(
+            ValueError,
+            match='does not fit CaCo of this config.*'
+            "model.type: 'CLSA' in the checkpoint, 'CaCo' now"):
         run(config(tmp_path / 'caco', resume=True, load_from=path))
     # As a start it serves: the backbone is the same.
     runner = run(config(tmp_path / 'start', load_from=path))

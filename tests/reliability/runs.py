@@ -55,6 +55,7 @@ class Record(Hook):
     """Writes what each iteration saw and gave."""
 
     priority = 'LOW'
+    changes_numbers = False
 
     def after_fill_iter(self, runner):
         model = getattr(runner.model, 'module', runner.model)
@@ -65,6 +66,12 @@ class Record(Hook):
         path = osp.join(runner.work_dir, f'{name}{get_rank()}.jsonl')
         with open(path, 'a') as file:
             file.write(json.dumps(line) + '\n')
+
+    def before_train_iter(self, runner, *args, **kwargs):
+        self.settings = [[
+            float(group[name]).hex()
+            for name in ('lr', 'momentum', 'weight_decay')
+        ] for group in runner.optim_wrapper.optimizer.param_groups]
 
     def after_train_iter(self, runner, batch_idx, data_batch, outputs):
         line = dict(
@@ -78,10 +85,11 @@ class Record(Hook):
                 osp.basename(s.img_path) for s in data_batch['data_samples']
             ],
             pixels=[int(v.long().sum()) for v in data_batch['inputs']])
+        line['settings'] = self.settings
         model = getattr(runner.model, 'module', runner.model)
         if getattr(model, 'memory', None) is not None:
             # one number that every place of every column changes
-            columns = model.memory.columns.double().flatten()
+            columns = model.memory.state_dict()['columns'].double().flatten()
             weights = torch.arange(len(columns)).double().cos()
             line['memory'] = float(columns @ weights).hex()
         line['state'] = hashed(model)
@@ -93,18 +101,20 @@ class Signal(Hook):
     """Sends this process a signal at one moment.
 
     Args:
-        moment (str): 'fill', 'iter' or 'epoch'.
+        moment (str): 'fill', 'iter', 'epoch' or, on rank 0 before its file is
+            written, 'save'.
         number (int): Which of them, from 1.
         ranks (Sequence[int]): The ranks that get it.
         what (str): The signal.
     """
 
     priority = 'HIGHEST'
+    changes_numbers = False
 
     def __init__(self, moment, number, ranks=(0, ), what='SIGTERM'):
         self.moment, self.number, self.ranks = moment, number, ranks
         self.what = getattr(signal, what)
-        self.count = 0
+        self.count = self.saves = 0
 
     def _happens(self, moment, number):
         if (moment, number) == (self.moment,
@@ -115,11 +125,21 @@ class Signal(Hook):
         self.count += 1
         self._happens('fill', self.count)
 
+    def before_save_checkpoint(self, runner, checkpoint):
+        self.saves += 1
+        self._happens('save', self.saves)
+
     def after_train_iter(self, runner, *args, **kwargs):
         self._happens('iter', runner.iter + 1)
 
     def after_train_epoch(self, runner):
         self._happens('epoch', runner.epoch + 1)
+
+
+# Options of a run whose memory is divided over the ranks.
+DIVIDED = dict(
+    model__memory__shard=True,
+    default_hooks__divided_memory=dict(type='DividedMemoryHook'))
 
 
 def config(data, work_dir, method='CaCo', hooks=(), **changes):

@@ -60,6 +60,8 @@ class Full(Hook):
         last (int): From 0.
     """
 
+    changes_numbers = False
+
     priority = 'LOWEST'
 
     def __init__(self, disk, first, last):
@@ -104,7 +106,7 @@ def test_full_for_a_while(disk, data, reference):
     status = in_child(train, data, folder, 'CaCo', **options(disk, 1, 3))
     assert status == 0
     assert [p.name for p in folder.glob('*.pth')] == ['epoch_2.pth']
-    assert not list(folder.glob('.*'))
+    assert not list(folder.glob('.*.part'))
     assert (folder / 'last_checkpoint').read_text().endswith('epoch_2.pth')
     assert_same_end(folder, reference('CaCo'))
     scalars, = folder.glob('*/vis_data/scalars.json')

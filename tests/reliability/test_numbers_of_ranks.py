@@ -7,18 +7,25 @@ import torch.distributed as dist
 from mmengine.dist import get_world_size, is_main_process
 
 from tests.dist_utils import run_distributed
-from .runs import METHODS, double_precision, read, record, stopped, train
+from .runs import (DIVIDED, METHODS, double_precision, read, record, stopped,
+                   train)
 
 # Where the runs are stopped that another number goes on with.
 MOMENTS = dict(
-    AdCo=('fill', 2), CaCo=('iter', 4), CLSA=('iter', 2), CARE=('epoch', 1))
+    AdCo=('fill', 2),
+    AdCoDivided=('iter', 4),
+    CaCo=('iter', 4),
+    CLSA=('iter', 2),
+    CARE=('epoch', 1))
 # How many of the iterations came before.
-BEFORE = dict(AdCo=0, CaCo=4, CLSA=2, CARE=4)
+BEFORE = dict(AdCo=0, AdCoDivided=4, CaCo=4, CLSA=2, CARE=4)
+# The bank of 'AdCoDivided' is divided over the ranks; what it is filled over
+# depends on their number, so one process begins with another.
 # Numbers that begin, those that go on, and with which methods.
 CHANGES = {
     (1, 2): ('CaCo', 'CARE'),
-    (2, 1): METHODS,
-    (2, 4): ('AdCo', 'CLSA'),
+    (2, 1): (*METHODS, 'AdCoDivided'),
+    (2, 4): ('AdCo', 'AdCoDivided', 'CLSA'),
 }
 # With these four processes begin; with the others they go on.
 FOUR = ('CaCo', 'CARE')
@@ -36,12 +43,19 @@ def options(method):
         randomness__diff_rank_seed=True,
         model__backbone__norm_cfg=dict(type='BN'),
         model__backbone__norm_eval=True)
+    if method == 'AdCoDivided':
+        changes.update(DIVIDED)
     if method == 'CARE':
         changes.update(
             model__shuffle_bn=False,
             model__attention__norm_cfg=dict(type='SyncBN'),
             optim_wrapper__type='OptimWrapper')
     return changes
+
+
+def run_of(how, data, folder, method, *hooks):
+    return how(data, folder / method, method.replace('Divided', ''), *hooks,
+               **options(method))
 
 
 def run(folder, data):
@@ -53,16 +67,16 @@ def run(folder, data):
         for method in methods
     }
     with double_precision():
-        for method in METHODS if ranks < 4 else FOUR:
-            train(data, folder / f'{ranks}' / method, method,
-                  **options(method))
+        methods = METHODS if ranks < 4 else FOUR
+        for method in dict.fromkeys((*methods, *begins)):
+            run_of(train, data, folder / f'{ranks}', method)
             told = dict(
                 type='ReliabilitySignal',
                 moment=MOMENTS[method][0],
                 number=MOMENTS[method][1])
             if method in begins:
-                assert stopped(data, folder / f'from{ranks}' / method, method,
-                               [told], **options(method)) == 143
+                assert run_of(stopped, data, folder / f'from{ranks}', method,
+                              [told]) == 143
 
 
 def go_on(folder, data):
@@ -80,7 +94,7 @@ def go_on(folder, data):
             dist.barrier()
         with double_precision():
             for method in methods:
-                train(data, target / method, method, **options(method))
+                run_of(train, data, target, method)
 
 
 def run_and_go_on(folder, data):

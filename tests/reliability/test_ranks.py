@@ -1,4 +1,5 @@
 """Several processes stop, go on, refuse and skip together."""
+import os
 import shutil
 
 import pytest
@@ -6,8 +7,10 @@ import torch
 import torch.distributed as dist
 
 from caco_ext.engine.hooks import NumbersGoneWrong
+from caco_ext.utils import UsageError
+from caco_ext.utils.run_lock import hold
 from tests.dist_utils import run_distributed
-from .runs import assert_same, stopped, train
+from .runs import DIVIDED, assert_same, read, stopped, train, write_pictures
 from .test_finite import poison
 
 MOMENTS = (('CaCo', 'iter', 4), ('AdCo', 'fill', 2), ('CLSA', 'iter', 2),
@@ -15,8 +18,14 @@ MOMENTS = (('CaCo', 'iter', 4), ('AdCo', 'fill', 2), ('CLSA', 'iter', 2),
 # The ranks that get the signal.
 SIGNALLED = ((1, ), (0, 1), (0, ), (0, 1))
 
-# Iterations of the second epoch.
-KILLED = dict(AdCo=4, CaCo=6, CLSA=5, CARE=4)
+# In the second epoch, and in its checkpoint.
+KILLED = (('AdCo', 'iter', 4), ('AdCo', 'save', 2), ('CaCo', 'iter', 6),
+          ('CLSA', 'iter', 5), ('CARE', 'iter', 4))
+
+
+def options(method):
+    """A bank and a queue are divided over the ranks, and a bank is whole."""
+    return DIVIDED if method in ('AdCo', 'CLSA') else {}
 
 
 def name(method, moment, number):
@@ -28,20 +37,21 @@ def stop_all(folder, data):
     group is there already, so mmengine takes it over."""
     statuses = []
     for (method, moment, number), ranks in zip(MOMENTS, SIGNALLED):
-        train(data, folder / method, method)
+        train(data, folder / method, method, **options(method))
         told = dict(
             type='ReliabilitySignal',
             moment=moment,
             number=number,
             ranks=ranks)
         work_dir = folder / name(method, moment, number)
-        statuses.append(stopped(data, work_dir, method, [told]))
+        statuses.append(
+            stopped(data, work_dir, method, [told], **options(method)))
     return statuses
 
 
 def resume_all(folder, data, moments):
     for moment in moments:
-        train(data, folder / name(*moment), moment[0])
+        train(data, folder / name(*moment), moment[0], **options(moment[0]))
 
 
 def resume_here(folder, data):
@@ -75,6 +85,13 @@ def uneven(folder, data):
     return str(caught.value)
 
 
+def busy(folder, data):
+    """Another process, which started the two, trains there."""
+    with pytest.raises(UsageError) as caught:
+        train(data, folder, 'CLSA')
+    return str(caught.value)
+
+
 def broken(folder, data):
     """Each rank meets fewer broken pictures than it bears, both more."""
     with pytest.raises(RuntimeError) as caught:
@@ -94,7 +111,8 @@ def everything(folder, data, spoilt):
         shutil.copytree(folder / 'stopped', folder / 'resumed')
     dist.barrier()
     resume_here(folder / 'resumed', data)
-    for task, argument in ((poisoned, data), (uneven, data), (broken, spoilt)):
+    for task, argument in ((poisoned, data), (uneven, data), (broken, spoilt),
+                           (busy, data)):
         results[task.__name__] = task(folder / task.__name__, argument)
     return results
 
@@ -107,7 +125,9 @@ def on_two(data, tmp_path_factory):
     shutil.copytree(data, spoilt)
     for i in range(14):
         (spoilt / f'{i:02d}.png').write_bytes(b'')
-    return folder, run_distributed(everything, 2, folder, data, str(spoilt))
+    with hold(str(folder / 'busy')):
+        return folder, run_distributed(everything, 2, folder, data,
+                                       str(spoilt))
 
 
 @pytest.fixture
@@ -121,31 +141,39 @@ def test_signals_to_one_or_to_all(on_two):
         assert rank['statuses'] == [143] * 4
 
 
-def killed(folder, data, method, number):
-    train(data, folder / method, method, [
-        dict(
-            type='ReliabilitySignal',
-            moment='iter',
-            number=number,
-            ranks=(0, 1),
-            what='SIGKILL')
-    ])
+def killed(folder, data, method, moment, number):
+    told = dict(
+        type='ReliabilitySignal',
+        moment=moment,
+        number=number,
+        ranks=(0, 1),
+        what='SIGKILL')
+    train(data, folder, method, [told], **options(method))
 
 
 def resume_killed(folder, data):
-    for method in KILLED:
-        train(data, folder / method, method, resume=True)
+    for case in KILLED:
+        train(
+            data,
+            folder / name(*case),
+            case[0],
+            resume=True,
+            **options(case[0]))
 
 
 def test_sigkill(data, stopped_on_two, tmp_path):
-    for method, number in KILLED.items():
+    for case in KILLED:
+        folder = tmp_path / name(*case)
         with pytest.raises(RuntimeError, match='left no result, .* -9'):
-            run_distributed(killed, 2, tmp_path, data, method, number)
-        note = (tmp_path / method / 'last_checkpoint').read_text()
+            run_distributed(killed, 2, folder, data, *case)
+        note = (folder / 'last_checkpoint').read_text()
         assert note.endswith('epoch_1.pth')
     run_distributed(resume_killed, 2, tmp_path, data)
-    for method in KILLED:
-        assert_same(tmp_path / method, stopped_on_two / method, ranks=2)
+    for case in KILLED:
+        assert_same(tmp_path / name(*case), stopped_on_two / case[0], ranks=2)
+    # a checkpoint has the columns of both
+    state = read(tmp_path / name(*KILLED[1]) / 'epoch_2.pth')['state_dict']
+    assert state['memory.columns'].shape == (16, 40)
 
 
 def test_all_stop_or_skip_together(on_two):
@@ -159,6 +187,12 @@ def test_all_stop_or_skip_together(on_two):
 def test_uneven_ranks_are_refused(on_two):
     for rank in on_two[1]:
         assert '25 pictures do not divide by 2 processes' in rank['uneven']
+
+
+def test_two_processes_are_refused_together(on_two):
+    one, other = (rank['busy'] for rank in on_two[1])
+    assert one == other
+    assert f'process {os.getpid()} on ' in one
 
 
 def test_broken_pictures_are_counted_together(on_two):
@@ -181,10 +215,10 @@ def test_another_data_set_in_the_middle_of_an_epoch_is_refused(
         data, stopped_on_two, tmp_path):
     folder = tmp_path / 'run'
     shutil.copytree(stopped_on_two / name(*MOMENTS[0]), folder)
+    fewer = write_pictures(tmp_path / 'fewer', 16)
     with pytest.raises(ValueError, match='an epoch of 3 batches, .* makes 2'):
         train(
-            data,
+            fewer,
             folder,
             'CaCo',
-            param_scheduler=[],
-            train_dataloader__dataset__indices=16)
+            default_hooks__setup_check__allow_cut_schedule=True)

@@ -49,7 +49,7 @@ def test_loss_scaler(data, tmp_path):
     assert stopped(data, folder, 'CARE', [infinite, told('iter', 4)]) == 143
     scaler = read(folder / 'stopped.pth')['optimizer']['loss_scaler']
     assert (scaler['scale'], scaler['_growth_tracker']) == (2.**15, 2)
-    runner = train(data, folder, 'CARE')
+    runner = train(data, folder, 'CARE', [infinite])
     assert runner.optim_wrapper.loss_scaler.get_scale() == 2.**15
     assert_same(folder, tmp_path / 'whole')
     scaler = read(folder / 'epoch_2.pth')['optimizer']['loss_scaler']

@@ -104,7 +104,67 @@ WRONG = [
      'interval=0 of TrainSignalsHook'),
     ('CARE', dict(default_hooks__stop__signals=['SIGTREM']),
      "there is no signal 'SIGTREM'"),
+    ('CLSA', dict(model__head__alpha=-.1),
+     'alpha=-0.1 of the head must not be negative; CLSA uses 1'),
+    ('CARE', dict(model__head__consistency_weight=-1.),
+     'consistency_weight=-1.0 of the head must not be negative'),
+    ('AdCo', dict(model__memory__lr__start=float('inf')),
+     'model.memory.lr has the value inf'),
+    ('CLSA', dict(model__momentum=float('nan')),
+     'model.momentum has the value nan'),
+    ('CLSA', dict(optim_wrapper__optimizer__lr=0.),
+     'optim_wrapper.optimizer.lr=0 trains nothing'),
+    ('CLSA', dict(optim_wrapper__optimizer__lr=float('nan')),
+     'optim_wrapper.optimizer.lr=nan must be a number of at least 0'),
+    ('CaCo', dict(optim_wrapper__optimizer__lr=-1.),
+     'lr=-1.0 of CaCoLARS is negative'),
+    ('CaCo', dict(optim_wrapper__optimizer__momentum=1.),
+     'optim_wrapper.optimizer.momentum=1 must be .* below 1'),
+    ('CARE', dict(optim_wrapper__optimizer__momentum=1.5),
+     'optim_wrapper.optimizer.momentum=1.5 must be .* below 1'),
+    ('CARE', dict(optim_wrapper__optimizer__weight_decay=float('nan')),
+     'optim_wrapper.optimizer.weight_decay=nan must be'),
+    ('CLSA', dict(optim_wrapper__clip_grad=dict(max_norm=0)),
+     'optim_wrapper.clip_grad.max_norm=0 leaves no gradient'),
+    ('CLSA', dict(train_cfg__max_epochs=0, param_scheduler=[]),
+     'a run of 0 epochs and 0 iterations, in which nothing is trained'),
+    # loops
+    ('CLSA',
+     dict(
+         train_cfg=dict(by_epoch=False, max_iters=9, _delete_=True),
+         param_scheduler=[]),
+     'IterBasedTrainLoop, which knows no epochs and cannot be resumed inside '
+     r"one; use train_cfg=dict\(type='IterationTrainLoop', max_iters=9\)"),
+    ('CLSA',
+     dict(
+         train_cfg=dict(type='IterationTrainLoop', max_iters=0,
+                        _delete_=True)),
+     'train_cfg.max_iters=0 of IterationTrainLoop must be a positive integer'),
     # schedules
+    ('CLSA',
+     dict(param_scheduler=[dict(type='CosineAnnealingLR', T_max=1, end=1)]),
+     'CosineAnnealingLR of param_scheduler ends after 3 of the 6 iterations'),
+    ('CLSA',
+     dict(param_scheduler=[
+         dict(type='MultiStepLR', milestones=[2], end=4, by_epoch=False)
+     ]), 'MultiStepLR of param_scheduler ends after 4 of the 6 iterations'),
+    ('CLSA',
+     dict(param_scheduler=[
+         dict(type='PolyLR', end=2, by_epoch=False),
+         dict(type='CosineAnnealingLR', T_max=2, begin=4, by_epoch=False)
+     ]), 'PolyLR of param_scheduler ends after 2 of the 6 iterations'),
+    ('CLSA',
+     dict(param_scheduler=[
+         dict(type='CosineAnnealingMomentum', T_max=3, end=3, by_epoch=False)
+     ]), 'CosineAnnealingMomentum of param_scheduler ends after 3 of the 6'),
+    ('CLSA',
+     dict(param_scheduler=[
+         dict(type='CosineAnnealingLR', T_max=3, by_epoch=False)
+     ]), 'takes 3 iterations to come down, and has 6, from 0 to 6'),
+    ('CLSA',
+     dict(param_scheduler=[
+         dict(type='OneCycleLR', eta_max=.1, total_steps=3, by_epoch=False)
+     ]), 'OneCycleLR of param_scheduler takes 3 iterations'),
     ('CARE',
      dict(
          param_scheduler=[dict(type='CosineAnnealingLR', T_max=200, end=200)]),
@@ -144,6 +204,23 @@ WRONG = [
      "sync_bn='torch' needs several processes, and this run has one"),
 ]
 
+# (method, what is changed): warm-ups end early, a pause before the way down
+# is no mistake.
+RIGHT = [
+    ('CLSA', dict(param_scheduler=[dict(type='LinearLR', end=1)])),
+    ('CLSA', dict(param_scheduler=[dict(type='ConstantLR', end=1)])),
+    ('CLSA',
+     dict(param_scheduler=[
+         dict(type='LinearLR', end=1),
+         dict(type='CosineAnnealingLR', begin=4, T_max=2, by_epoch=False)
+     ])),
+    ('CLSA',
+     dict(param_scheduler=[
+         dict(type='CosineAnnealingLR', T_max=3, end=3, by_epoch=False),
+         dict(type='PolyLR', begin=3, by_epoch=False)
+     ])),
+]
+
 
 def test_there_are_forty():
     assert len(WRONG) >= 40
@@ -164,6 +241,33 @@ def test_is_refused(method, changes, message, data, tmp_path):
         runner.train()
     assert not list(tmp_path.glob('record*'))
     assert not list(tmp_path.glob('*.pth'))
+
+
+def build(cfg):
+    """A runner as it is before its hooks' first call."""
+    runner = Runner.from_cfg(cfg)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.param_schedulers = runner.build_param_scheduler(
+        runner.param_schedulers)
+    return runner
+
+
+@pytest.mark.parametrize('method, changes', RIGHT)
+def test_is_right(method, changes, data, tmp_path):
+    build(config(data, tmp_path, method, **changes)).call_hook('before_run')
+
+
+def test_odd_numbers_are_warned_of(data, tmp_path, monkeypatch):
+    """They may be meant: a key encoder or a bank that stays as it is."""
+    runner = build(
+        config(
+            data, tmp_path, 'CaCo', model__momentum=1., model__memory__lr=0.))
+    said = []
+    monkeypatch.setattr(runner.logger, 'warning', said.append)
+    runner.call_hook('before_run')
+    assert [text.partition(':')[0] for text in said
+            ] == ['model.momentum is always 1', 'model.memory.lr is 0']
 
 
 def test_a_trial_may_cut_the_schedule(data, tmp_path):

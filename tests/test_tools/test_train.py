@@ -4,6 +4,8 @@ import json
 import pytest
 import torch
 
+from caco_ext.utils.run_lock import NAME
+from tests.reliability.test_run_lock import other_run
 from .conftest import write_config
 
 
@@ -31,15 +33,24 @@ def test_resumes_the_latest_and_a_named_checkpoint(trained, call_tool,
                                                    tmp_path):
     config = trained / 'tiny.py'
     call_tool('train', config, '--work-dir', 'named', '--resume',
-              trained / 'run' / 'epoch_1.pth', '--cfg-options',
-              'train_cfg.max_epochs=2')
+              trained / 'run' / 'epoch_1.pth', '--resume-changes', 'apply',
+              '--cfg-options', 'train_cfg.max_epochs=2')
     lines = read_scalars(tmp_path / 'named')
     assert [x['epoch'] for x in lines if 'loss' in x] == [2]
     assert not (tmp_path / 'named' / 'epoch_1.pth').exists()
-    call_tool('train', config, '--work-dir', 'named', '--resume',
-              '--cfg-options', 'train_cfg.max_epochs=3')
+    # its schedule was cut off after an epoch of warm-up and 1 of 14
+    longer = ('train', config, '--work-dir', 'named', '--resume',
+              '--cfg-options', 'train_cfg.max_epochs=3',
+              'param_scheduler.1.T_max=2', 'param_scheduler.1.end=3')
+    assert 'train_cfg.max_epochs: 2 in the checkpoint, 3 now' in refusal(
+        call_tool, *longer)
+    assert not (tmp_path / 'named' / 'epoch_3.pth').exists()
+    call_tool(*longer, '--resume-changes', 'apply')
     lines = read_scalars(tmp_path / 'named')
-    assert [x['epoch'] for x in lines if 'loss' in x] == [2, 3]
+    lines = [x for x in lines if 'loss' in x]
+    assert [x['epoch'] for x in lines] == [2, 3]
+    # 0.012 + 1.188 (1 + cos(pi / 2)) / 2
+    assert [x['lr'] for x in lines] == pytest.approx([1.2, 0.606])
     assert (tmp_path / 'named' / 'epoch_3.pth').exists()
 
 
@@ -136,6 +147,15 @@ def test_the_launcher_is_found_out(trained, call_tool, configs, monkeypatch):
     refusal(call_tool, 'train', config)
     assert configs.pop().launcher == 'none'
     assert not configs
+
+
+def test_a_second_run_is_refused_before_it_writes(trained, call_tool,
+                                                  tmp_path):
+    with other_run(tmp_path / 'busy') as pid:
+        line = refusal(call_tool, 'train', trained / 'tiny.py', '--work-dir',
+                       'busy')
+    assert f'process {pid} on ' in line and '\n' not in line
+    assert [p.name for p in (tmp_path / 'busy').iterdir()] == [NAME]
 
 
 def test_test_evaluates_with_the_knn_hook(trained, call_tool, tmp_path,

@@ -16,6 +16,8 @@ class BrokenPicturesHook(Hook):
             Defaults to 5.
     """
 
+    changes_numbers = False
+
     def __init__(self, max_listed=5):
         self.max_listed = max_listed
         self._reported = 0

@@ -11,10 +11,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from caco_ext.datasets import EpochSeededSampler
-from caco_ext.utils.files import remove_parts, write_whole
+from caco_ext.utils.files import STOPPED, remove_parts, write_whole
 from .. import run_state
-
-STOPPED = 'stopped.pth'
 
 
 @HOOKS.register_module()
@@ -53,7 +51,8 @@ class WholeCheckpointHook(CheckpointHook):
         state = checkpoint.get('run_state')
         if not runner._resume or state is None:
             return
-        run_state.check(state, runner)
+        run_state.check(checkpoint, runner)
+        run_state.restore_seed(checkpoint, runner)
         runner.train_loop.batches_done = state['batches_done']
         self._rng = run_state.own_rng(state['rng'])
 
@@ -73,6 +72,8 @@ class WholeCheckpointHook(CheckpointHook):
         # A loader takes a number from the training's generator each time it
         # starts workers, more often where a run is resumed.
         loader = runner.train_dataloader
+        # now, as a signal leaves little time to save
+        run_state.describe(loader.dataset)
         loader.generator = torch.Generator().manual_seed(0)
         if isinstance(loader.sampler, EpochSeededSampler):
             # Then another number of processes sees the same batches.
@@ -140,7 +141,7 @@ class WholeCheckpointHook(CheckpointHook):
         Args:
             runner (Runner): The runner of the training.
         """
-        self._batches_done = 0
+        self._batches_done = getattr(runner.train_loop, 'batches_cut', 0)
         if not at_step(runner) and self.by_epoch:
             if self.every_n_epochs(runner, self.interval, self.save_begin):
                 self._waiting = runner.epoch + 1
@@ -165,6 +166,9 @@ class WholeCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
+        if self._batches_done and self.by_epoch:
+            # of an epoch that the end of the run cut off
+            meta['epoch'] = runner.epoch
         name = self.filename_tmpl.format(step)
         old, kept = [], []
         if self.max_keep_ckpts > 0:

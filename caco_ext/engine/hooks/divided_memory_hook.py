@@ -14,6 +14,8 @@ class DividedMemoryHook(Hook):
     rank calls, this gathers them. Nothing happens to a whole memory.
     """
 
+    changes_numbers = False
+
     def before_run(self, runner: Runner) -> None:
         """Wrap ``runner.save_checkpoint``.
 

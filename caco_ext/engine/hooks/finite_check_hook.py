@@ -74,6 +74,7 @@ class FiniteCheckHook(Hook):
 
     # Its after_train_iter counts before the logger.
     priority = 'HIGH'
+    changes_numbers = False
     SCALER_PATIENCE = 50
 
     def __init__(self, max_skipped: int = 0) -> None:

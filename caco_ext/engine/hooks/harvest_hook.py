@@ -31,6 +31,7 @@ class HarvestHook(Hook):
 
     # behind the last checkpoint
     priority = 'LOWEST'
+    changes_numbers = False
 
     def __init__(self, queries: int = 8, report: bool = True) -> None:
         if queries < 1:

@@ -61,6 +61,7 @@ class KNNHook(Hook):
 
     # after the training's own log lines, before the checkpoint of the epoch
     priority = 'LOW'
+    changes_numbers = False
 
     def __init__(self,
                  train_dataset: dict,

@@ -36,6 +36,7 @@ class PreviewHook(Hook):
 
     # after the training's own log lines, before the checkpoint of the epoch
     priority = 'LOW'
+    changes_numbers = False
 
     def __init__(self,
                  interval: int = 5,

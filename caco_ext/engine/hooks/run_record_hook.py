@@ -73,6 +73,8 @@ class RunRecordHook(Hook):
     They go to ``run.json`` of each part of the run, which the report reads.
     """
 
+    changes_numbers = False
+
     @master_only
     def before_train(self, runner: Runner) -> None:
         """Write the file.

@@ -8,8 +8,9 @@ from mmengine.runner import BaseLoop, Runner
 
 from caco_ext.models.utils import check_view_count
 from caco_ext.utils import describe_differences
-from .. import setup_checks
+from .. import schedule_checks, setup_checks
 from ..monitors import check_monitors
+from ..resume_changes import MODES, config_changes, review
 from .knn_hook import KNNHook
 
 
@@ -25,13 +26,30 @@ class SetupCheckHook(Hook):
 
     Args:
         allow_cut_schedule (bool): Let schedules of learning rates and
-            warm-ups be longer than the run, for trials. Defaults to False.
+            warm-ups be longer or shorter than the run, for trials. Defaults
+            to False.
+        resume_changes (str, optional): What to do where a run is resumed and
+            its settings are no longer those in the checkpoint: 'apply' goes
+            on with the present ones, 'keep' with those of the checkpoint,
+            None refuses. See :mod:`caco_ext.engine.resume_changes`. Defaults
+            to None.
+
+    Raises:
+        ValueError: ``resume_changes`` is none of these.
     """
 
     priority = 'VERY_HIGH'
+    changes_numbers = False
 
-    def __init__(self, allow_cut_schedule: bool = False) -> None:
+    def __init__(self,
+                 allow_cut_schedule: bool = False,
+                 resume_changes: Optional[str] = None) -> None:
+        if resume_changes not in (None, *MODES):
+            raise ValueError(
+                f'resume_changes={resume_changes!r} of SetupCheckHook is '
+                "unknown; use 'apply', 'keep' or None, which refuses")
         self.allow_cut_schedule = allow_cut_schedule
+        self.resume_changes = resume_changes
 
     @staticmethod
     def _model(runner: Runner):
@@ -51,11 +69,12 @@ class SetupCheckHook(Hook):
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test; asking for the property would build the loop
         model = self._model(runner)
+        setup_checks.check_loop(runner)
         setup_checks.check_sync_bn(runner)
-        setup_checks.check_numbers(model)
+        setup_checks.check_numbers(runner, model)
         setup_checks.check_batches(runner, model)
         if not self.allow_cut_schedule:
-            setup_checks.check_schedules(runner, model)
+            schedule_checks.check_schedules(runner, model)
         if not any(isinstance(hook, KNNHook) for hook in runner.hooks):
             check_monitors(runner, ())
 
@@ -80,7 +99,7 @@ class SetupCheckHook(Hook):
             check_view_count(made, wanted)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse a checkpoint that does not fit the model.
+        """Refuse a checkpoint that does not fit the config or the model.
 
         When resuming or testing every key must be there; otherwise, for
         ``load_from``, at least those of the backbone.
@@ -110,7 +129,16 @@ class SetupCheckHook(Hook):
             raise ValueError(
                 f'the checkpoint does not fit {method} of this config: '
                 f'{differences}. Is it of another method, depth or number of '
-                'columns?')
+                f'columns?{self._named(runner, checkpoint)}')
+        if runner._resume:
+            review(runner, checkpoint, self.resume_changes)
+
+    @staticmethod
+    def _named(runner: Runner, checkpoint: dict) -> str:
+        """The model's settings that a resumed run has changed."""
+        changes = config_changes(runner, checkpoint) if runner._resume else []
+        return ''.join(f' {change};' for change in changes
+                       if change.option.startswith('model.')).rstrip(';')
 
 
 def _find_views(dataset) -> Optional[int]:

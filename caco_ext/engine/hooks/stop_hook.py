@@ -1,5 +1,4 @@
 import os
-import os.path as osp
 import signal
 import threading
 from functools import partial
@@ -12,8 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
+from caco_ext.utils.files import was_stopped
 from caco_ext.utils.loaders import obey_parent_only
-from .checkpoint_hook import STOPPED, WholeCheckpointHook, at_step
+from .checkpoint_hook import WholeCheckpointHook, at_step
 
 # What the runs of this process listen to. A forked child, as of an
 # evaluation's pool, is to end at such a signal, or the pool would wait for it
@@ -64,6 +64,7 @@ class StopHook(Hook):
 
     # Behind the checkpoint.
     priority = 'LOWEST'
+    changes_numbers = False
 
     def __init__(self,
                  signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'),
@@ -93,16 +94,13 @@ class StopHook(Hook):
         if get_world_size() > 1 and dist.get_backend() != 'gloo':
             # To agree on the CPU does not wait for the device.
             self._group = dist.new_group(backend='gloo')
-        note = osp.join(runner.work_dir, 'last_checkpoint')
-        if self.auto_resume and not runner._resume and osp.isfile(note):
-            with open(note) as file:
-                stopped = osp.basename(file.read().strip()) == STOPPED
-            if stopped:
-                runner.logger.warning(
-                    f'the run in {runner.work_dir} was stopped by a signal '
-                    'and goes on; to start anew use another --work-dir or '
-                    'remove last_checkpoint from it')
-                runner._resume, runner._load_from = True, None
+        if self.auto_resume and not runner._resume and was_stopped(
+                runner.work_dir):
+            runner.logger.warning(
+                f'the run in {runner.work_dir} was stopped by a signal '
+                'and goes on; to start anew use another --work-dir or '
+                'remove last_checkpoint from it')
+            runner._resume, runner._load_from = True, None
 
     def before_train(self, runner: Runner) -> None:
         """Keep the signal from the loader's workers.

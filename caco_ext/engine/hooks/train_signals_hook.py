@@ -92,6 +92,7 @@ class TrainSignalsHook(Hook):
 
     # Behind the timer, before the logger.
     priority = 'NORMAL'
+    changes_numbers = False
 
     def __init__(self,
                  interval: int = 50,

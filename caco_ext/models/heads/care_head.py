@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..utils import Pair
+from ..utils import Pair, check_weight
 
 
 @MODELS.register_module()
@@ -28,13 +28,18 @@ class CAREHead(BaseModule):
             Defaults to 100.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
+
+    Raises:
+        ValueError: If the weight is negative.
     """
 
     def __init__(self,
                  consistency_weight: float = 100.,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        self.consistency_weight = consistency_weight
+        self.consistency_weight = check_weight(consistency_weight, 'the head',
+                                               'CARE uses 100',
+                                               'consistency_weight')
 
     def forward(self, queries: List[Tuple[Tensor, Tensor]],
                 keys: List[Tuple[Tensor, Tensor]],

@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from caco_ext.ops import gather, own_rows
-from ..utils import Pair, check_temperature
+from ..utils import Pair, check_temperature, check_weight
 
 Attended = Tuple[Tensor, Tensor]
 
@@ -30,7 +30,7 @@ class CLSAHead(BaseModule):
             Defaults to None.
 
     Raises:
-        ValueError: If the temperature is not positive.
+        ValueError: If the temperature is not positive, or alpha negative.
     """
 
     def __init__(self,
@@ -43,7 +43,7 @@ class CLSAHead(BaseModule):
         self.temperature = check_temperature(temperature, 'the head',
                                              'CLSA uses 0.2')
         self.matching = MODELS.build(matching)
-        self.alpha = alpha
+        self.alpha = check_weight(alpha, 'the head', 'CLSA uses 1', 'alpha')
 
     def forward(self, queries: List[Tensor], keys: List[Tensor],
                 pairs: List[Pair], memory: nn.Module,

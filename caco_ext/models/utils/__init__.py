@@ -1,6 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from .checks import (check_memory_width, check_temperature, check_view_count,
-                     gradients_wait, output_width)
+                     check_weight, gradients_wait, output_width)
 from .momentum_encoder import MomentumEncoder
 from .pair import Pair
 from .schedules import Schedule
@@ -11,5 +11,6 @@ from .view_preprocessor import ViewPreprocessor
 __all__ = [
     'MomentumEncoder', 'Pair', 'Schedule', 'SmallMapConv2d',
     'ViewPreprocessor', 'call_after_step', 'check_memory_width',
-    'check_temperature', 'check_view_count', 'gradients_wait', 'output_width'
+    'check_temperature', 'check_view_count', 'check_weight', 'gradients_wait',
+    'output_width'
 ]

@@ -29,6 +29,27 @@ def check_temperature(value: float,
     return value
 
 
+def check_weight(value: float, owner: str, usual: str, name: str) -> float:
+    """Refuse a weight of a loss that would turn it round.
+
+    Args:
+        value (float): The weight.
+        owner (str): Whose it is, for the message.
+        usual (str): Values that serve, for the message.
+        name (str): The option's name.
+
+    Returns:
+        float: The weight.
+
+    Raises:
+        ValueError: It is negative, infinite or no number.
+    """
+    if not 0 <= value < math.inf:
+        raise ValueError(
+            f'{name}={value} of {owner} must not be negative; {usual}')
+    return value
+
+
 def check_view_count(made: int, used: int) -> None:
     """Refuse a pipeline that makes other views than the model uses.
 

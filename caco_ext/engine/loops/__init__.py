@@ -1,0 +1,3 @@
+from .iteration_loop import IterationTrainLoop
+
+__all__ = ['IterationTrainLoop']

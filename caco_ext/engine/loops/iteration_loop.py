@@ -1,0 +1,61 @@
+import math
+from typing import Dict, Union
+
+from mmengine.registry import LOOPS
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+
+@LOOPS.register_module()
+class IterationTrainLoop(EpochBasedTrainLoop):
+    """A run of so many iterations, whatever the epochs come to.
+
+    The data are passed epoch by epoch, as in mmengine's loop by epochs, so
+    all that counts epochs does so here too, and a run is resumed inside one.
+    The last epoch ends with the last iteration.
+
+    Args:
+        runner (Runner): The runner.
+        dataloader (DataLoader | dict): The loader or its config.
+        max_iters (int): Iterations of the run.
+        **kwargs: Of :class:`mmengine.runner.EpochBasedTrainLoop`.
+
+    Raises:
+        ValueError: ``max_iters`` is no positive integer.
+
+    Example:
+        >>> train_cfg = dict(type='IterationTrainLoop', max_iters=100000)
+    """
+
+    def __init__(self, runner: Runner, dataloader: Union[DataLoader, Dict],
+                 max_iters: int, **kwargs) -> None:
+        if int(max_iters) != max_iters or max_iters < 1:
+            raise ValueError(f'train_cfg.max_iters={max_iters!r} of '
+                             'IterationTrainLoop must be a positive integer')
+        super().__init__(runner, dataloader, max_epochs=1, **kwargs)
+        self._max_iters = int(max_iters)
+        self._max_epochs = math.ceil(max_iters / max(1, len(self.dataloader)))
+
+    @property
+    def iterations_left(self) -> int:
+        """int: Those that are still to come."""
+        return self._max_iters - self._iter
+
+    @property
+    def batches_cut(self) -> int:
+        """int: Batches of the present epoch trained, if the run is at its end
+        inside it; else 0."""
+        if self.iterations_left:
+            return 0
+        return self._max_iters % len(self.dataloader)
+
+    def run(self) -> nn.Module:
+        """Train what is left.
+
+        Returns:
+            nn.Module: The model.
+        """
+        # a finished run may have ended inside an epoch
+        self.stop_training = not self.iterations_left
+        return super().run()
