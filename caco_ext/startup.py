@@ -31,8 +31,10 @@ PACKAGE = 'caco_ext'
 SWITCH = 'CACO_EXT_NO_STARTUP'
 # Who finds other packages' configs, and so what the finder waits for.
 READERS = ('mmengine', 'mim')
-# Whose names a config means, by its folder below ``configs``.
+# Whose names a config means, by its folder below ``configs``; what several
+# hosts share means those of the config that inherits it.
 SCOPES = {
+    'benchmarks/_base_/': None,
     'benchmarks/classification/': 'mmcls',
     'benchmarks/mmdetection/': 'mmdet',
     'benchmarks/mmsegmentation/': 'mmseg',
@@ -40,14 +42,15 @@ SCOPES = {
 HOST_SCOPE = 'mmselfsup'
 
 
-def scope_of(config: str) -> str:
+def scope_of(config: str) -> str | None:
     """Name the scope that a config of this package is written for.
 
     Args:
         config (str): Its path below ``configs``.
 
     Returns:
-        str: The scope of the host that trains it.
+        str | None: The scope of the host that trains it, None for that of
+        the config that inherits it.
     """
     for folder, scope in SCOPES.items():
         if config.startswith(folder):

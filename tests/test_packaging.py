@@ -327,12 +327,13 @@ for scope, name in (
     cfg = Config.fromfile('mine.py')
     assert cfg.default_scope == scope, name
     init_default_scope(scope)
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        dataset = loader.dataset
-        dataset = dataset.get('dataset', dataset)  # of a wrapper
-        for part in dataset.get('datasets', [dataset]):
-            steps = [TRANSFORMS.build(step) for step in part.pipeline]
-            assert type(steps[-1]).__module__.startswith(scope), steps[-1]
+    pipelines = [cfg.train_pipeline, cfg.test_pipeline]
+    # What another config takes by its name, as in `_base_.coco_pipeline`.
+    if scope == 'mmdet':
+        pipelines += [cfg.coco_pipeline, cfg.get('voc_test_pipeline', [])]
+    for pipeline in pipelines:
+        for step in [TRANSFORMS.build(step) for step in pipeline][-1:]:
+            assert type(step).__module__.startswith(scope), step
 '''
     run(python, '-W', 'ignore', '-c', code, cwd=tmp_path)
 

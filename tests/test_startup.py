@@ -68,6 +68,7 @@ def config_module(scope):
     ('caco_ext', 'benchmarks/classification/imagenet/a.py', 'mmcls'),
     ('caco_ext', 'benchmarks/mmdetection/coco/a.py', 'mmdet'),
     ('caco_ext', 'benchmarks/mmsegmentation/voc12aug/a.py', 'mmseg'),
+    ('caco_ext', 'benchmarks/_base_/a.py', None),
     ('mmdet', 'benchmarks/mmsegmentation/a.py', 'mmdet'),
     (None, 'a.py', None),
 ])
@@ -87,7 +88,7 @@ def test_every_folder_of_benchmarks_has_a_scope():
     root = Path(__file__).parents[1] / 'configs'
     folders = {
         f'{path.relative_to(root)}/'
-        for path in (root / 'benchmarks').iterdir() if path.name != '_base_'
+        for path in (root / 'benchmarks').iterdir()
     }
     assert folders == set(startup.SCOPES)
 
