@@ -88,7 +88,6 @@ class LMDBWriter:
         if osp.exists(target) and not osp.isfile(target):
             raise ValueError(f'the target {target!r} is no regular file; '
                              'choose another one')
-        close_all()  # the target must not be open in this process
         self.names = [osp.relpath(path, folder) for path in self.paths]
         self.digest = digest([self.names, self.labels, self.classes])
         self.stamped = np.array([_stamp(path) for path in self.paths])
@@ -202,6 +201,7 @@ class LMDBWriter:
             ValueError: If what is read back is not what was written, or the
                 target holds other pictures.
         """
+        close_all()  # the target must not be open in this process
         os.makedirs(osp.dirname(osp.abspath(self.target)), exist_ok=True)
         with self._alone():
             written, complete = self._progress()
