@@ -9,11 +9,38 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from .broken import BrokenPictures
+from .lists import read_classes, read_list
 from .lmdb_source import LMDBSource
+from .parts import SPLITS, locate_split
 from .seeding import SharedSeed
-from .sources import EXTENSIONS, read_list, scan_folder
-from .splits import hold_out, keep_fraction, locate_split
+from .sources import EXTENSIONS, scan_folder
+from .splits import hold_out, keep_fraction
 from .transforms.loading import BrokenPictureError
+
+
+def _are_folders(root, classes):
+    """Whether a root holds a folder for each of the chosen classes, which are
+    no parts then, whatever their names."""
+    return classes is not None and all(
+        osp.isdir(osp.join(root, name)) for name in classes)
+
+
+def _choose_part(root, prefix, split):
+    """Find the part of a root that serves a split.
+
+    Returns:
+        tuple[str, dict, bool]: ``data_root``, ``data_prefix``, and whether
+        the root is divided.
+    """
+    inner = osp.join(root, prefix['img_path'])
+    path, divided = locate_split(inner, split)
+    if divided:
+        return path, dict(img_path=''), True
+    if split:
+        path, divided = locate_split(root, split)
+        if divided:
+            return path, prefix, True
+    return root, prefix, False
 
 
 @DATASETS.register_module()
@@ -34,16 +61,21 @@ class ImageFolder(BaseDataset):
             '' (none).
         data_prefix (str | dict): Where the pictures are, relative to
             ``data_root``; a dict names it ``img_path``. Defaults to ''.
-        split (str): '' for everything, 'train' or 'val' for a part: the part
-            of that name in ``data_root`` (subfolder, ``.lmdb`` or ``.txt``)
-            where both are there, otherwise ``val_share`` of each class is
-            held out. Defaults to ''.
+        split (str): Which part of ``data_root`` to take where it is divided:
+            where it has a subfolder, ``.lmdb`` or ``.txt`` named 'train' (or
+            'Training', 'train2017', ...) and one named 'val' ('valid', 'dev',
+            ...) or 'test'. 'train', 'val' (else test) and 'test' (else val)
+            take these, '' the training part, and 'all' everything, without
+            labels unless ``with_labels=True``. Of a root without parts, ''
+            takes everything, 'val' ``val_share`` of each class and 'train'
+            the rest. Defaults to ''.
         val_share (float): Share of each class held out as 'val' of a root
             without parts; 0 leaves all to 'train'. Defaults to 0.1.
-        extensions (Sequence[str]): Endings of picture files. Defaults to the
-            usual ones.
-        classes (Sequence[str], optional): Class folders to use, in label
-            order, or names for the labels of a list. Defaults to None (all).
+        extensions (Sequence[str]): Endings of picture files. Defaults to
+            those of all formats that are read.
+        classes (str | Sequence[str], optional): Class folders to use, in
+            label order, or names for the labels of a list; or a text file
+            with one a line. Defaults to None (all).
         with_labels (bool, optional): True demands labels, False ignores them,
             None takes what is there. Defaults to None.
         fraction (float): Share of each class that is kept, at least one
@@ -82,9 +114,8 @@ class ImageFolder(BaseDataset):
                  max_broken_share=0.1,
                  max_refetch=20,
                  **kwargs):
-        if split not in ('', 'train', 'val'):
-            raise ValueError(f"split must be '', 'train' or 'val', got "
-                             f'{split!r}')
+        if split not in SPLITS:
+            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
         for name, value in (('fraction', fraction), ('max_broken_share',
                                                      max_broken_share)):
             if not 0 < value <= 1:
@@ -99,23 +130,31 @@ class ImageFolder(BaseDataset):
             raise ValueError("data_prefix must be a path or dict(img_path="
                              f"'path'), got {data_prefix}")
         data_root = osp.expanduser(data_root)
-        divided = False
-        if split and not ann_file:
-            data_root, divided = locate_split(data_root, split)
         if not data_root and not ann_file:
             raise ValueError('data_root is empty; set it to a folder of '
                              'pictures, an image list or an .lmdb file')
+        classes = read_classes(classes)
+        divided = False
+        if not ann_file and not _are_folders(data_root, classes):
+            data_root, data_prefix, divided = _choose_part(
+                data_root, data_prefix, split)
+        if split == 'test' and not divided:
+            raise ValueError(
+                f"{data_root!r} has no part for split='test'; split='val' "
+                'holds out a share of each class')
         if osp.isfile(data_root) and not data_root.endswith('.lmdb'):
             if ann_file:
                 raise ValueError(f'data_root {data_root!r} is a file; with '
                                  f'ann_file={ann_file!r} it must be a folder')
             data_root, ann_file = osp.split(osp.abspath(data_root))
         # what is held out as 'val'; None: the source is one part already
-        self.val_share = val_share if split and not divided else None
+        held_out = split in ('train', 'val') and not divided
+        self.val_share = val_share if held_out else None
         self.split = split
         self.extensions = tuple(e.lower() for e in extensions)
-        self.classes = None if classes is None else list(classes)
-        self.with_labels = with_labels
+        self.classes = classes
+        self.with_labels = False if split == 'all' and with_labels is None \
+            else with_labels
         self.fraction = fraction
         self.fraction_seed = fraction_seed
         self.max_broken_share = max_broken_share
@@ -137,7 +176,7 @@ class ImageFolder(BaseDataset):
         if self.data_root.endswith('.lmdb') and not osp.isdir(self.data_root):
             self.lmdb = LMDBSource(self.data_root)
             return self.lmdb.read(self.with_labels, self.classes)
-        return scan_folder(folder, *options)
+        return scan_folder(folder, *options, divided=self.split == 'all')
 
     def load_data_list(self):
         """Collect the pictures.
@@ -154,9 +193,13 @@ class ImageFolder(BaseDataset):
                 f'{", ".join(self.extensions)}); set data_root to the folder '
                 'that holds them, or extensions to the endings that they have')
         labels = np.asarray(labels)
-        for label in sorted(set(range(len(names))) - set(labels.tolist())):
-            print_log(f'class {names[label]!r} of {source!r} has no pictures',
-                      'current', logging.WARNING)
+        empty = sorted(set(range(len(names))) - set(labels.tolist()))
+        if empty:
+            more = ', ...' if len(empty) > 5 else ''
+            print_log(
+                f'{len(empty)} of {len(names)} classes of {source!r} have no '
+                f'pictures: {", ".join(names[k] for k in empty[:5])}{more}',
+                'current', logging.WARNING)
         keep = np.arange(len(paths))
         if self.val_share is not None:
             keep = hold_out(labels, self.val_share, self.split)

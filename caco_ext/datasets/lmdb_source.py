@@ -5,14 +5,16 @@ Format, version 1 (single file, no pickle anywhere):
 ==============  ==============================================================
 key             value
 ==============  ==============================================================
-``__header__``  JSON: format, version, length, classes; for the writer digest
-                (of paths, labels, classes), stamps (a digest of sizes and
-                dates), written and complete: how far the conversion is
+``__header__``  JSON: format, version, length, classes; digest (of paths,
+                labels, classes); for the writer stamps (a digest of sizes and
+                dates), changes (of more that tells a change), written and
+                complete: how far the conversion is
 ``__labels__``  little-endian int32, one per picture (-1: none)
 ``__paths__``   JSON list of paths relative to the source
 ``0``, ``1``..  little-endian uint32 CRC-32 of the rest, then the file's bytes
 ==============  ==============================================================
 """
+import hashlib
 import json
 import os
 import os.path as osp
@@ -22,11 +24,20 @@ import zlib
 import numpy as np
 
 from caco_ext.utils.extras import import_extra
+from .parts import check_classes
 from .transforms.loading import BrokenPictureError
 
 FORMAT = 'caco_ext-pictures'
 VERSION = 1
 HEADER, LABELS, PATHS = b'__header__', b'__labels__', b'__paths__'
+# What a header must have. The digest is the checksum of classes, labels and
+# paths; a length, or 'complete', that was damaged fits nothing.
+_ENTRIES = dict(
+    length=int,
+    classes=list,
+    digest=(str, type(None)),
+    written=int,
+    complete=bool)
 
 
 def import_lmdb():
@@ -53,12 +64,30 @@ def pack_record(data):
     return struct.pack('<I', zlib.crc32(data)) + data
 
 
-def unpack_record(record, name):
-    """Check and take apart the stored value of one picture.
+def _value(txn, key, most):
+    """Look at a stored value without touching it.
 
     Args:
-        record (bytes | None): The value, None where the key is missing.
+        txn (lmdb.Transaction): Of the open file, with ``buffers=True``.
+        key (bytes): Its key.
+        most (int): Bytes of the file: a value that seems longer would be read
+            beyond the end, which kills the process.
+
+    Returns:
+        memoryview: Empty where there is none, or a damaged one.
+    """
+    value = txn.get(key)
+    return memoryview(b'') if value is None or len(value) > most else value
+
+
+def read_record(txn, index, name, most):
+    """Read and check one picture.
+
+    Args:
+        txn (lmdb.Transaction): Of the open file, with ``buffers=True``.
+        index (int): Number of the picture.
         name (str): Name for error messages.
+        most (int): Bytes of the file.
 
     Returns:
         bytes: Content of the picture file.
@@ -66,12 +95,28 @@ def unpack_record(record, name):
     Raises:
         BrokenPictureError: If the record is missing or damaged.
     """
-    if record is None or len(record) < 4:
+    try:
+        record = _value(txn, str(index).encode(), most)
+    except import_lmdb().Error as error:
+        raise BrokenPictureError(
+            name, f'its LMDB file is damaged ({error})') from error
+    if len(record) < 4:
         raise BrokenPictureError(name, 'its record is missing')
-    data = record[4:]
-    if struct.unpack('<I', record[:4])[0] != zlib.crc32(data):
+    if struct.unpack('<I', record[:4])[0] != zlib.crc32(record[4:]):
         raise BrokenPictureError(name, 'its record is damaged (CRC-32)')
-    return data
+    return bytes(record[4:])
+
+
+def digest(content):
+    """Tell contents apart.
+
+    Args:
+        content (list): Whatever JSON can hold.
+
+    Returns:
+        str: SHA-256, hexadecimal.
+    """
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def fits_memory(path):
@@ -133,18 +178,29 @@ def read_header(txn, path):
         dict: The header.
 
     Raises:
-        ValueError: If the file has another format or version.
+        ValueError: If it is damaged, or the file has another format or
+            version.
     """
-    raw = txn.get(HEADER)
-    header = json.loads(raw) if raw else {}
+    damaged = (f'the header of {path!r} is damaged; copy the file again, or '
+               'remove it and run folder2lmdb.py again')
+    try:
+        raw = bytes(_value(txn, HEADER, osp.getsize(path)))
+        header = json.loads(raw or b'{}')
+    except (import_lmdb().Error, ValueError) as error:
+        raise ValueError(damaged) from error
+    if not isinstance(header, dict):
+        raise ValueError(damaged)
     if header.get('format') != FORMAT:
         raise ValueError(
             f'{path!r} is an LMDB file of another program; make one with '
             'tools/dataset_converters/folder2lmdb.py')
-    if header['version'] != VERSION:
+    if header.get('version') != VERSION:
         raise ValueError(
-            f"{path!r} has format version {header['version']}, this release "
-            f'reads version {VERSION}; convert the pictures again')
+            f"{path!r} has format version {header.get('version')}, this "
+            f'release reads version {VERSION}; convert the pictures again')
+    if any(not isinstance(header.get(key), kind)
+           for key, kind in _ENTRIES.items()):
+        raise ValueError(damaged)
     return header
 
 
@@ -162,16 +218,22 @@ def read_tables(txn, header, path):
     Raises:
         ValueError: If they are missing or do not fit the header.
     """
+    most, classes = osp.getsize(path), header['classes']
     try:
-        labels = np.frombuffer(txn.get(LABELS) or b'', '<i4').tolist()
-        names = json.loads(txn.get(PATHS) or b'')
-    except ValueError:
-        labels = names = []
-    if not (len(labels) == len(names) == header['length'] and min(labels) >= -1
-            and max(labels) < len(header['classes'])):
+        labels = np.frombuffer(_value(txn, LABELS, most), '<i4').tolist()
+        names = json.loads(bytes(_value(txn, PATHS, most)))
+    except (import_lmdb().Error, ValueError):
+        labels, names = [], None
+    whole = isinstance(names, list) and all(-1 <= label < len(classes)
+                                            for label in labels)
+    if not whole or not len(labels) == len(names) == header['length'] or \
+            header.get('digest') not in (None,
+                                         digest([names, labels, classes])):
         raise ValueError(
-            f'the list of paths or labels of {path!r} is damaged; remove it '
-            'and run folder2lmdb.py again')
+            f'the list of paths or labels of {path!r} is damaged; copy the '
+            'file again, or remove it and run folder2lmdb.py again')
+    if not names:
+        raise ValueError(f'{path!r} holds no pictures; remove it')
     return labels, names
 
 
@@ -211,7 +273,7 @@ class LMDBSource:
             # fetched by itself. See docs/own_data.md for both.
             readahead = osp.isfile(self.path) and fits_memory(self.path)
             _OPENED[self.path] = open_for_reading(self.path, readahead)
-        return _OPENED[self.path].begin()
+        return _OPENED[self.path].begin(buffers=True)
 
     def read(self, with_labels=None, classes=None):
         """Read the table of contents.
@@ -231,8 +293,9 @@ class LMDBSource:
                 does not have the labels asked for.
         """
         with self._transaction() as txn:
-            header = read_header(txn, self.path)
-            if not header['complete']:
+            # without entries: interrupted before the first commit
+            header = txn.stat()['entries'] and read_header(txn, self.path)
+            if not header or not header['complete']:
                 raise ValueError(
                     f'the conversion to {self.path!r} did not end; run '
                     'folder2lmdb.py with the same arguments again to resume')
@@ -244,11 +307,19 @@ class LMDBSource:
         if with_labels and min(labels) < 0:
             raise ValueError(f'{self.path!r} has no labels; convert a folder '
                              'with class folders, or set with_labels=False')
-        if classes is not None and len(classes) != len(names):
+        if classes is None:
+            check_classes(names, paths, self.path)
+            return paths, labels, names
+        if len(classes) != len(names):
             raise ValueError(
                 f'{self.path!r} has {len(names)} classes, but the option '
                 f'classes has {len(classes)} names')
-        return paths, labels, list(classes or names)
+        if classes != names and set(classes) & set(names):
+            raise ValueError(
+                f'{self.path!r} has the classes {", ".join(names[:5])}... in '
+                'this order, and the option classes has another; it cannot '
+                'choose or order those of an LMDB file')
+        return paths, labels, list(classes)
 
     def get(self, index, name):
         """Content of one picture file.
@@ -264,4 +335,4 @@ class LMDBSource:
             BrokenPictureError: If the record is missing or damaged.
         """
         with self._transaction() as txn:
-            return unpack_record(txn.get(str(index).encode()), name)
+            return read_record(txn, index, name, osp.getsize(self.path))

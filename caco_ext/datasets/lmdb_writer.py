@@ -1,19 +1,22 @@
 """Writing the LMDB files that :mod:`lmdb_source` reads."""
-import hashlib
+import fcntl
 import json
 import logging
+import mmap
 import os
 import os.path as osp
+import stat
 from contextlib import contextmanager
 
 import numpy as np
 from mmengine.logging import print_log
 
 from caco_ext.utils.extras import import_extra
+from .lists import read_list
 from .lmdb_source import (FORMAT, HEADER, LABELS, PATHS, VERSION, close_all,
-                          import_lmdb, open_for_reading, pack_record,
-                          read_header, unpack_record)
-from .sources import EXTENSIONS, read_list, scan_folder
+                          digest, import_lmdb, open_for_reading, pack_record,
+                          read_header, read_record)
+from .sources import EXTENSIONS, scan_folder
 from .transforms.loading import BrokenPictureError
 
 # An interruption costs at most this many pictures.
@@ -26,10 +29,6 @@ def _bar(*args, **kwargs):
     return tqdm.tqdm(*args, **kwargs)
 
 
-def _digest(content):
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
 def _stamp(path):
     """By what a picture that was replaced is told, without reading it.
 
@@ -37,13 +36,16 @@ def _stamp(path):
         path (str): The file.
 
     Returns:
-        tuple[int, int]: Its size, and when its content changed last, in ns.
+        tuple[int, int, int]: Its size, and when its content was last changed,
+        by its own word and by the disk's, in ns.
 
     Raises:
-        OSError: If there is no such file.
+        OSError: If there is no such file, or no regular one.
     """
-    stat = os.stat(path)
-    return stat.st_size, stat.st_mtime_ns
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f'{path!r} is no regular file; take it out of the list')
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class LMDBWriter:
@@ -88,10 +90,17 @@ class LMDBWriter:
                              'which data_root tells it from a text list')
         self.source = source
         self.target = target
-        close_all()  # the target must not be open in this process
+        if osp.exists(target) and not osp.isfile(target):
+            raise ValueError(f'the target {target!r} is no regular file; '
+                             'choose another one')
         self.names = [osp.relpath(path, folder) for path in self.paths]
-        self.digest = _digest([self.names, self.labels, self.classes])
-        self.stamps = _digest([_stamp(path) for path in self.paths])
+        self.digest = digest([self.names, self.labels, self.classes])
+        self.stamped = np.array([_stamp(path) for path in self.paths])
+        # A copy of a picture may have its size and date, but not the disk's.
+        # This one changes with names and rights too, and then costs no more
+        # than copying again what is unfinished.
+        self.stamps = digest(self.stamped[:, :2].tolist())
+        self.changes = digest(self.stamped.tolist())
 
     def _header(self, written, complete=False):
         return json.dumps(
@@ -102,6 +111,7 @@ class LMDBWriter:
                 classes=self.classes,
                 digest=self.digest,
                 stamps=self.stamps,
+                changes=self.changes,
                 written=written,
                 complete=complete)).encode()
 
@@ -128,22 +138,24 @@ class LMDBWriter:
                 header = read_header(txn, self.target)
         finally:
             env.close()
-        if header['digest'] != self.digest:
+        if header.get('digest') != self.digest:
             raise ValueError(
                 f'{self.target!r} holds other pictures (or the source has '
                 'changed since); remove it or choose another target')
-        # where stamps are missing, from before they were kept: unknown
-        if header.get('stamps') != self.stamps:
-            changed = f'pictures in {self.source!r} have changed since'
-            if header['complete']:
+        # what is missing, from before it was kept, is unknown
+        if header['complete']:
+            if header.get('stamps') != self.stamps:
                 raise ValueError(
-                    f'{self.target!r} is complete, but {changed} (by size or '
-                    'date); remove it to convert them again, or choose '
-                    'another target')
+                    f'{self.target!r} is complete, but pictures in '
+                    f'{self.source!r} have changed since (by size or date); '
+                    'remove it to convert them again, or choose another '
+                    'target')
+        elif header.get('changes') != self.changes:
             print_log(
-                f'{changed} the conversion to {self.target!r} was '
-                'interrupted; it begins anew', 'current', logging.WARNING)
-            os.remove(self.target)
+                f'pictures in {self.source!r} have changed since the '
+                f'conversion to {self.target!r} was interrupted; it begins '
+                'anew', 'current', logging.WARNING)
+            os.truncate(self.target, 0)
             return 0, False
         return header['written'], header['complete']
 
@@ -161,7 +173,12 @@ class LMDBWriter:
     def _read(self, index):
         path = self.paths[index]
         with open(path, 'rb') as file:
-            return pack_record(file.read())
+            data = file.read()
+        if len(data) != self.stamped[index, 0] or \
+                _stamp(path) != tuple(self.stamped[index]):
+            raise OSError(f'{path!r} has changed while it was copied; run '
+                          'the same command again when it is at rest')
+        return pack_record(data)
 
     def _put(self, env, items):
         """Commit some items together, with more room when it is needed."""
@@ -189,21 +206,44 @@ class LMDBWriter:
             ValueError: If what is read back is not what was written, or the
                 target holds other pictures.
         """
-        written, complete = self._progress()
-        if not complete:
-            os.makedirs(osp.dirname(osp.abspath(self.target)), exist_ok=True)
-            with self._open_for_writing() as env:
-                self._copy(env, written, quiet)
-        self.check(quiet)
-        if not complete:
-            with self._open_for_writing() as env:
-                header = self._header(len(self.paths), complete=True)
-                self._put(env, [(HEADER, header)])
+        close_all()  # the target must not be open in this process
+        os.makedirs(osp.dirname(osp.abspath(self.target)), exist_ok=True)
+        with self._alone():
+            written, complete = self._progress()
+            if not complete:
+                with self._open_for_writing() as env:
+                    self._copy(env, written, quiet)
+            self.check(quiet)
+            if not complete:
+                with self._open_for_writing() as env:
+                    header = self._header(len(self.paths), complete=True)
+                    self._put(env, [(HEADER, header)])
         return len(self.paths)
 
     @contextmanager
+    def _alone(self):
+        """Let no other process write to the target.
+
+        The lock is on the file itself and ends with the process; LMDB's own
+        would leave a second file beside it.
+
+        Yields:
+            None: The target is there, perhaps empty.
+
+        Raises:
+            OSError: If another process writes to it, or this one must not.
+        """
+        with open(self.target, 'ab') as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OSError(f'another process is writing {self.target!r}; '
+                              'wait for it') from error
+            yield
+
+    @contextmanager
     def _open_for_writing(self):
-        """Open the target, and leave no lock file beside it.
+        """Open the target.
 
         Yields:
             lmdb.Environment: Opened for writing.
@@ -212,19 +252,20 @@ class LMDBWriter:
             OSError: If LMDB cannot write.
         """
         lmdb = import_lmdb()
-        size = osp.getsize(self.target) if osp.exists(self.target) else 0
+        size = osp.getsize(self.target)
         try:
             with lmdb.open(
                     self.target,
                     subdir=False,
+                    lock=False,
                     map_size=max(_FIRST_MAP_SIZE, 2 * size)) as env:
                 yield env
         except lmdb.Error as error:
+            if not size and osp.getsize(self.target) < 2 * mmap.PAGESIZE:
+                os.truncate(self.target, 0)  # half of LMDB's own beginning
             raise OSError(
                 f'{self.target!r} cannot be written ({error}); make room and '
                 'run the same command again, it will resume') from error
-        if osp.exists(self.target + '-lock'):
-            os.remove(self.target + '-lock')
 
     def _copy(self, env, written, quiet):
         total = len(self.paths)
@@ -257,15 +298,15 @@ class LMDBWriter:
         names = _bar(
             self.names, unit='pictures', desc='checking', disable=quiet)
         try:
-            with env.begin() as txn:
+            with env.begin(buffers=True) as txn:
                 for index, name in enumerate(names):
-                    unpack_record(txn.get(str(index).encode()), name)
+                    read_record(txn, index, name, osp.getsize(self.target))
                 for key, value in self._tables().items():
                     if txn.get(key) != value:
                         raise ValueError(
                             f'its record {key.decode()} is missing or is not '
                             'what was written')
-        except (BrokenPictureError, ValueError) as error:
+        except (BrokenPictureError, ValueError, import_lmdb().Error) as error:
             raise ValueError(
                 f'{self.target!r} is damaged: {error}; remove it and convert '
                 'again') from error

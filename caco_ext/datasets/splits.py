@@ -1,36 +1,8 @@
-"""Parts of a data set: training, validation, a fixed share of each class."""
-import os.path as osp
-
+"""Fixed shares of a data set, the same in every run."""
 import numpy as np
 
-_SUFFIXES = ('', '.lmdb', '.txt')
 # Changing it changes which pictures are held out, in every user's runs.
 _HOLD_OUT_SEED = 0
-
-
-def _part(data_root, name):
-    """Path of a named part of a root, or None."""
-    paths = [osp.join(data_root, name + suffix) for suffix in _SUFFIXES]
-    return next((path for path in paths if osp.exists(path)), None)
-
-
-def locate_split(data_root, split):
-    """Find the part 'train' or 'val' of a root.
-
-    A lone folder ``train`` is not taken for a part: it may be a class.
-
-    Args:
-        data_root (str): The root.
-        split (str): 'train' or 'val'.
-
-    Returns:
-        tuple[str, bool]: Where the part is and True; the root itself and
-        False if it is not divided.
-    """
-    parts = {name: _part(data_root, name) for name in ('train', 'val')}
-    if osp.isdir(data_root) and all(parts.values()):
-        return parts[split], True
-    return data_root, False
 
 
 def share_of_classes(labels, share, seed, spare_one=False):

@@ -190,9 +190,17 @@ def translate_labels(train: Dataset, labels: np.ndarray, test: Dataset,
         np.ndarray: The test labels in the training set's numbers, (Q, ).
 
     Raises:
-        ValueError: A test class does not occur in training.
+        ValueError: A test class does not occur in training, or there is one
+            class only.
     """
     ours = getattr(train, 'metainfo', {}).get('classes')
+    if len(np.unique(labels)) == 1:
+        # classes of a folder that lies one too high come to this
+        name = f' ({ours[labels[0]]!r})' if ours else ''
+        raise ValueError(
+            f'train_dataset of KNNHook has one class alone{name}, and every '
+            'answer would be right; set data_root to the folder that holds '
+            'the class folders')
     theirs = getattr(test, 'metainfo', {}).get('classes')
     if ours and theirs:
         names = [theirs[label] for label in test_labels.tolist()]

@@ -11,6 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from torch import nn
 
+from caco_ext.datasets.parts import part_folders
+
 # Heads that decide among the data's classes; an RPN does not.
 _HEADS = ('head', 'bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
 _FILES = ('img_path', 'seg_map_path')
@@ -137,8 +139,15 @@ def check_classes(dataset: Any, heads: List[Tuple[str, int]],
         where (str): What to call the data set.
 
     Raises:
-        ValueError: They differ.
+        ValueError: They differ, or classes are parts of a data set.
     """
+    # what the hosts' data sets of folders found
+    parts = part_folders(list(getattr(dataset, 'folder_to_idx', ())))
+    if parts:
+        raise ValueError(
+            f'{where} takes the folders {_first(parts)} for classes, which '
+            'are named like parts of a data set; set data_root and '
+            'data_prefix to one part')
     classes = getattr(dataset, 'metainfo', {}).get('classes')
     if not classes:
         return

@@ -1,6 +1,9 @@
 """Small picture folders for the tests."""
+import logging
+
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 from PIL import Image
 
 
@@ -29,3 +32,19 @@ def flat(tmp_path):
     for i in range(6):
         noise(i).save(folder / f'{i}.png')
     return folder
+
+
+@pytest.fixture
+def said():
+    """What is logged, a text for each line."""
+    texts = []
+
+    class Keep(logging.Handler):
+
+        def emit(self, record):
+            texts.append(record.getMessage())
+
+    logger, handler = MMLogger.get_current_instance(), Keep()
+    logger.addHandler(handler)
+    yield texts
+    logger.removeHandler(handler)

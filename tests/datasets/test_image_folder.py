@@ -1,7 +1,11 @@
 """Folders and lists of pictures: what is found, and what is refused."""
 import copy
+import functools
 import os
 import pickle
+import socket
+import subprocess
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -9,8 +13,11 @@ import pytest
 import torch
 
 from caco_ext.datasets import ImageFolder
+from caco_ext.evaluation import translate_labels
 
 LOAD = [dict(type='LoadImage')]
+# Packing the list of pictures collects garbage, which takes a while here.
+unpacked = functools.partial(ImageFolder, serialize_data=False)
 
 
 def labels(data):
@@ -44,10 +51,13 @@ def test_labels_can_be_ignored(labelled):
     assert len(data) == 30 and set(labels(data)) == {-1}
 
 
-def test_loose_pictures_beside_folders(labelled, flat):
+def test_loose_pictures_beside_folders(labelled, flat, said):
     os.rename(flat / '0.png', labelled / 'loose.png')
     data = ImageFolder(str(labelled))
-    assert len(data) == 31 and set(labels(data)) == {-1}
+    assert Counter(labels(data)) == {0: 10, 1: 10, 2: 10, -1: 1}
+    assert data.metainfo['classes'] == ('ant', 'bee', 'cat')
+    assert names(data)[30] == 'loose.png'
+    assert len(said) == 1 and 'loose.png' in said[0]
     with pytest.raises(ValueError, match='loose.png.*with_labels=False'):
         ImageFolder(str(labelled), with_labels=True)
 
@@ -145,6 +155,85 @@ def test_list_with_too_few_class_names(labelled):
         ImageFolder(str(labelled), 'list.txt', classes=['a', 'b'])
 
 
+def write_list(labelled, text, **encoding):
+    path = labelled / 'list.txt'
+    path.write_text(text, newline='', **encoding)
+    return str(path)
+
+
+@pytest.mark.parametrize('label', [99999999999, 1700000000, 10**18 - 1])
+def test_label_that_is_a_time_or_an_id(labelled, label):
+    path = write_list(labelled, f'ant/00.png 3\nbee/00.png {label}\n')
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=f'line 2 .* ends in {label}, which'):
+        unpacked(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert len(unpacked(path, with_labels=False)) == 2
+
+
+def test_labels_with_gaps(labelled, said):
+    train = unpacked(
+        write_list(
+            labelled, 'ant/00.png 20240101\nbee/00.png 7\n'
+            'cat/00.png 500\ncat/01.png 7\n'))
+    assert labels(train) == [2, 0, 1, 0]
+    assert train.metainfo['classes'] == ('7', '500', '20240101')
+    assert len(said) == 1 and 'between 7 and 20240101' in said[0]
+    # another list has gaps of its own, and kNN matches the classes by name
+    test = unpacked(
+        write_list(labelled, 'ant/01.png 20240101\ncat/02.png 500\n'))
+    assert labels(test) == [1, 0]
+    assert translate_labels(train, np.array(labels(train)), test,
+                            np.array(labels(test))).tolist() == [2, 1]
+
+
+def test_marks_and_line_ends_of_lists(labelled):
+    text = 'ant/00.png 0\r\nbee/01.png 1\r\n'
+    for encoding in ('utf-8', 'utf-8-sig'):
+        data = unpacked(write_list(labelled, text, encoding=encoding))
+        assert labels(data) == [0, 1]
+        assert names(data) == ['ant/00.png', 'bee/01.png']
+    for encoding in ('utf-16', 'utf-16-le'):
+        path = write_list(labelled, text, encoding=encoding)
+        with pytest.raises(ValueError, match='perhaps one in UTF-16'):
+            unpacked(path)
+
+
+def test_classes_from_a_file(labelled, said):
+    file = labelled.parent / 'classes.txt'
+    file.write_text('cat\r\n\nant\n', encoding='utf-8-sig')
+    data = unpacked(str(labelled), classes=str(file))
+    assert data.metainfo['classes'] == ('cat', 'ant') and len(data) == 20
+    path = write_list(labelled, 'ant/00.png 1\nbee/00.png 1\n')
+    data = unpacked(path, classes=str(file))
+    assert labels(data) == [1, 1]
+    assert data.metainfo['classes'] == ('cat', 'ant')
+    assert said == [f"1 of 2 classes of '{path}' have no pictures: cat"]
+    file.write_text('ant\nant\n')
+    with pytest.raises(ValueError, match="classes.txt.*'ant' twice"):
+        unpacked(path, classes=str(file))
+    with pytest.raises(FileNotFoundError, match='none.txt.*option classes'):
+        unpacked(path, classes='none.txt')
+
+
+def test_empty_classes_cost_one_line(labelled, said):
+    for i in range(9):
+        (labelled / f'none{i}').mkdir()
+    assert len(unpacked(str(labelled))) == 30
+    assert len(said) == 1 and said[0].startswith('9 of 12 classes')
+    assert said[0].endswith('none0, none1, none2, none3, none4, ...')
+
+
+@pytest.mark.timeout(20)
+def test_list_that_names_no_regular_file(labelled):
+    os.mkfifo(labelled / 'fifo.png')
+    with pytest.raises(FileNotFoundError, match='line 1.*fifo.png'):
+        unpacked(write_list(labelled, 'fifo.png\n'))
+    with pytest.raises(FileNotFoundError, match='fifo.png.*no regular file'):
+        unpacked(str(labelled), 'fifo.png')
+
+
 def test_fraction_is_a_fixed_share_of_each_class(labelled):
     first = ImageFolder(str(labelled), fraction=.3)
     assert Counter(labels(first)) == {0: 3, 1: 3, 2: 3}
@@ -176,6 +265,78 @@ def test_split_uses_parts_where_there_are_some(labelled, tmp_path, flat):
 def test_a_class_named_train_is_no_part(labelled):
     os.rename(labelled / 'ant', labelled / 'train')
     assert len(ImageFolder(str(labelled), split='train')) == 27
+
+
+@pytest.mark.timeout(20)
+def test_only_regular_files_are_pictures(labelled, said):
+    ant = labelled / 'ant'
+    os.mkfifo(ant / 'fifo.jpg')
+    os.symlink(ant / 'fifo.jpg', ant / 'to_fifo.jpg')
+    os.symlink('/dev/zero', ant / 'zero.png')
+    os.symlink('circle', ant / 'circle')
+    os.symlink('nowhere', ant / 'dead.png')
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(ant / 'a.png'))
+    (ant / 'folder.png').mkdir()
+    os.rename(ant / '00.png', ant / 'folder.png' / '00.png')
+    (ant / 'clip.mp4').write_text('')
+    (labelled / 'README').write_text('')
+    (labelled / '.hidden.mp4').write_text('')
+    data = unpacked(str(labelled), pipeline=LOAD)
+    assert data.metainfo['classes'] == ('ant', 'bee', 'cat')
+    # the dead link is a broken picture, as one that vanishes later is
+    assert names(data)[:11] == [
+        *(f'ant/{i:02}.png' for i in range(1, 10)), 'ant/dead.png',
+        'ant/folder.png/00.png'
+    ]
+    assert len(data) == 31
+    assert data[9]['img_path'] != str(ant / 'dead.png')
+    line, = (text for text in said if text.startswith('skipped'))
+    assert line.startswith(f"skipped 7 files of '{labelled}'")
+    for kind in ('FIFO, socket or device 4', 'dead link 1', '.mp4 1',
+                 'without ending 1'):
+        assert kind in line
+
+
+def test_all_formats_are_found(labelled, said):
+    endings = ('.avif', '.ico', '.jfif', '.jp2', '.tga', '.apng', '.dds')
+    for ending in (*endings, '.eps', '.pdf', '.mpg', '.h5'):
+        (labelled / 'ant' / f'x{ending.upper()}').write_text('')
+    found = {os.path.splitext(n)[1] for n in names(unpacked(str(labelled)))}
+    assert found == {'.png', *(ending.upper() for ending in endings)}
+    assert any('.eps 1' in t and '.h5 1' in t for t in said)
+
+
+def test_a_thousand_folders_down(labelled):
+    path = labelled / 'ant'
+    here = os.open(path, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir('d', dir_fd=here)
+        below = os.open('d', os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    deep = os.path.join(path, *['d'] * 1200)
+    os.rename(path / '00.png', os.path.join(deep, '0.png'))
+    data = unpacked(str(labelled), pipeline=LOAD)
+    assert len(data) == 30
+    assert data[9]['img_path'] == os.path.join(deep, '0.png')
+    # pytest could not: shutil goes down by recursion
+    subprocess.run(['rm', '-r', path / 'd'], check=True)
+
+
+def test_folder_that_cannot_be_read(labelled, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(folder):
+        if str(folder).endswith('bee'):
+            raise PermissionError(13, 'Permission denied', folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    with pytest.raises(ValueError, match='bee.*Permission denied') as caught:
+        unpacked(str(labelled))
+    assert '\n' not in str(caught.value)
 
 
 def test_subset_copy_and_pickle(labelled):

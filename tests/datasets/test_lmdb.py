@@ -1,18 +1,28 @@
 """LMDB files: the same pictures as the folder, from many workers."""
 import json
+import mmap
 import os
 import pickle
+import resource
+from collections import Counter
 
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from caco_ext.datasets import ImageFolder
+from caco_ext.datasets import BrokenPictureError, ImageFolder
 from caco_ext.datasets import lmdb_source as source
 from caco_ext.datasets import lmdb_writer
 from caco_ext.datasets.lmdb_writer import LMDBWriter
 
 LOAD = [dict(type='LoadImage')]
+WHOLE = dict(
+    format=source.FORMAT,
+    version=source.VERSION,
+    length=30,
+    classes=['ant', 'bee', 'cat'],
+    written=30,
+    complete=True)
 
 
 def as_list(batch):
@@ -170,7 +180,15 @@ def replace_same_date(path):
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-@pytest.mark.parametrize('replace', [replace_same_size, replace_same_date])
+def replace_same_size_and_date(path):
+    stat = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    'replace',
+    [replace_same_size, replace_same_date, replace_same_size_and_date])
 def test_picture_replaced_before_resuming(labelled, tmp_path, monkeypatch,
                                           replace):
     monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
@@ -213,6 +231,61 @@ def test_file_without_stamps(labelled, converted):
         LMDBWriter(str(labelled), str(converted)).write(quiet=True)
 
 
+def test_picture_replaced_while_it_is_copied(labelled, tmp_path):
+    target = str(tmp_path / 'set.lmdb')
+    writer = LMDBWriter(str(labelled), target)
+    replace_same_size_and_date(labelled / 'bee' / '00.png')
+    with pytest.raises(OSError, match='bee/00.png.*same command again'):
+        writer.write(quiet=True)
+    with pytest.raises(ValueError, match='did not end'):
+        ImageFolder(target)
+    assert LMDBWriter(str(labelled), target).write(quiet=True) == 30
+
+
+@pytest.mark.parametrize('room', [0, 4096, 8192, 20000])
+def test_full_disk(labelled, converted, tmp_path, monkeypatch, room):
+    monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
+    target = tmp_path / 'other.lmdb'
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(OSError, match='make room.*it will resume'):
+            LMDBWriter(str(labelled), str(target)).write(quiet=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert target.stat().st_size <= room
+    with pytest.raises(ValueError, match='did not end|folder2lmdb'):
+        ImageFolder(str(target))
+    assert LMDBWriter(str(labelled), str(target)).write(quiet=True) == 30
+    assert source.LMDBSource(str(target)).get(29, '') == \
+        source.LMDBSource(str(converted)).get(29, '')
+
+
+def test_one_writer_at_a_time(labelled, tmp_path):
+    target = tmp_path / 'set.lmdb'
+    writer = LMDBWriter(str(labelled), str(target))
+    with writer._alone():
+        with pytest.raises(OSError, match='another process is writing'):
+            writer.write(quiet=True)
+    assert writer.write(quiet=True) == 30
+
+
+@pytest.mark.timeout(20)
+def test_only_regular_files(labelled, tmp_path):
+    os.mkfifo(tmp_path / 'a.lmdb')
+    with pytest.raises(ValueError, match='a.lmdb.*no regular file'):
+        LMDBWriter(str(labelled), str(tmp_path / 'a.lmdb'))
+    with pytest.raises(FileNotFoundError, match='no LMDB file.*a.lmdb'):
+        ImageFolder(str(tmp_path / 'a.lmdb'))
+    os.mkfifo(labelled / 'ant' / 'fifo.jpg')
+    assert LMDBWriter(str(labelled),
+                      str(tmp_path / 'b.lmdb')).write(True) == 30
+    (labelled / 'list.txt').write_text('to_fifo.jpg\n')
+    os.symlink(labelled / 'ant' / 'fifo.jpg', labelled / 'to_fifo.jpg')
+    with pytest.raises(OSError, match='to_fifo.jpg.*no regular file'):
+        LMDBWriter(str(labelled / 'list.txt'), str(tmp_path / 'c.lmdb'))
+
+
 def test_picture_that_is_missing(labelled, tmp_path):
     (labelled / 'ant' / 'link.png').symlink_to(tmp_path / 'nowhere.png')
     with pytest.raises(FileNotFoundError, match='link.png'):
@@ -228,15 +301,13 @@ def test_picture_that_is_missing(labelled, tmp_path):
     json.dumps(['a.png'] * 30).encode(),
     np.full(30, 3, '<i4').tobytes(),
     np.full(30, -2, '<i4').tobytes(),
+    np.repeat([0, 2, 1], 10).astype('<i4').tobytes(),
 ])
 @pytest.mark.parametrize('key', [source.LABELS, source.PATHS])
 def test_damaged_tables(labelled, converted, key, value):
     put(converted, key, value)
     with pytest.raises(ValueError, match=f'damaged: .*{key.decode()}'):
         LMDBWriter(str(labelled), str(converted)).write(quiet=True)
-    # other names of equal number are names; everything else does not fit
-    if key == source.PATHS and value and value.startswith(b'["a.png"'):
-        return
     with pytest.raises(ValueError, match='paths or labels.*damaged'):
         ImageFolder(str(converted))
 
@@ -280,6 +351,114 @@ def test_wrong_header(converted, changes, message):
     edit_header(converted, **changes)
     with pytest.raises(ValueError, match=message):
         ImageFolder(str(converted))
+
+
+@pytest.mark.parametrize('header', [
+    b'\xff',
+    b'[]',
+    b'{"format": ',
+    b'7',
+    *(json.dumps(dict(WHOLE, **change)).encode()
+      for change in (dict(length='30'), dict(length=None), dict(classes=None),
+                     dict(complete=None), dict(complete='yes'),
+                     dict(written=None), dict(digest=7))),
+])
+def test_malformed_header(labelled, converted, header):
+    put(converted, source.HEADER, header)
+    for read in (lambda: ImageFolder(str(converted)),
+                 LMDBWriter(str(labelled), str(converted)).write):
+        with pytest.raises(ValueError, match='header of .* is damaged; copy'):
+            read()
+
+
+@pytest.mark.parametrize('header', [None, b'', b'{}'])
+def test_no_header(converted, header):
+    put(converted, source.HEADER, header)
+    with pytest.raises(ValueError, match='another program'):
+        ImageFolder(str(converted))
+
+
+def test_file_of_no_pictures(converted):
+    edit_header(converted, length=0, classes=[], digest=None)
+    put(converted, source.LABELS, b'')
+    put(converted, source.PATHS, b'[]')
+    with pytest.raises(ValueError, match='holds no pictures'):
+        ImageFolder(str(converted))
+
+
+def test_file_without_digest(converted):
+    edit_header(converted, digest=None)
+    assert len(ImageFolder(str(converted))) == 30
+
+
+def flip_and_read(path, data, whole, flips):
+    """Read a file with a flipped bit, again and again.
+
+    Returns:
+        Counter: How it ended.
+    """
+    ends = Counter()
+    for place, bit in flips:
+        damaged = bytearray(data)
+        damaged[place] ^= bit
+        source.close_all()
+        path.write_bytes(damaged)
+        one = source.LMDBSource(str(path))
+        try:
+            assert one.read() == whole[0]
+        except ValueError as error:
+            assert str(path) in str(error)
+            ends['refused'] += 1
+            continue
+        for i, content in enumerate(whole[1]):
+            try:
+                assert one.get(i, 'name') == content
+            except BrokenPictureError:
+                ends['broken'] += 1
+                break
+    return ends
+
+
+def test_flipped_bits(converted):
+    """Of LMDB's own pages; a picture's pages are covered by its checksum."""
+    one = source.LMDBSource(str(converted))
+    whole = one.read(), [one.get(i, '') for i in range(30)]
+    source.close_all()
+    data = converted.read_bytes()
+    page = mmap.PAGESIZE
+    kinds = [
+        int.from_bytes(data[p + 10:p + 12], 'little') & 15
+        for p in range(0, len(data), page)
+    ]
+    # the two beginnings, branches and leaves
+    own = [n for n, kind in enumerate(kinds) if n < 2 or kind in (1, 2)]
+    rng = np.random.default_rng(0)
+    places = [
+        # of the head of a page, of its pointers and of its nodes
+        n * page + int(place) for n in own
+        for place in (*rng.integers(0, 200, 8), *rng.integers(200, page, 8))
+    ]
+    flips = [(place, 1 << int(rng.integers(8))) for place in places]
+    child = os.fork()  # which a flip might kill
+    if not child:
+        end = 1
+        try:
+            ends = flip_and_read(converted, data, whole, flips)
+            end = 0 if ends['broken'] and ends['refused'] else 2
+        finally:
+            os._exit(end)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_classes_of_another_order(converted):
+    ours = ['ant', 'bee', 'cat']
+    data = ImageFolder(str(converted), classes=ours)
+    assert data.metainfo['classes'] == ('ant', 'bee', 'cat')
+    # labels would be called by the names of others
+    with pytest.raises(ValueError, match='ant, bee, cat... in this order'):
+        ImageFolder(str(converted), classes=ours[::-1])
+    data = ImageFolder(str(converted), classes=['x', 'y', 'z'])
+    assert data.metainfo['classes'] == ('x', 'y', 'z')
 
 
 def test_truncated_file(converted):

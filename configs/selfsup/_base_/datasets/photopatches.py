@@ -25,9 +25,15 @@ default_hooks = dict(
     knn=dict(
         type='KNNHook',
         train_dataset=dict(
-            type='PhotoPatches', split='train', pipeline=knn_pipeline),
+            type='PhotoPatches',
+            split='train',
+            with_labels=True,
+            pipeline=knn_pipeline),
         test_dataset=dict(
-            type='PhotoPatches', split='val', pipeline=knn_pipeline),
+            type='PhotoPatches',
+            split='val',
+            with_labels=True,
+            pipeline=knn_pipeline),
         k=20,
         temperature=0.07,
         interval=5,

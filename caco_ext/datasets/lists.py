@@ -1,0 +1,213 @@
+"""Where pictures come from: text lists; and lists of class names."""
+import logging
+import os
+import os.path as osp
+import re
+from collections import Counter
+from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
+
+from mmengine.logging import print_log
+
+from .sources import EXTENSIONS, Source
+
+# More are numbers of pictures, times or dates, not of classes.
+MAX_LABEL = 99_999_999
+_LABEL = re.compile('[0-9]{1,18}')
+_UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
+
+
+def _read_lines(path: str, what: str, way_out: str) -> List[str]:
+    """Read a text file, with a byte order mark or without.
+
+    Args:
+        path (str): The file.
+        what (str): What it should be.
+        way_out (str): Ends the messages.
+
+    Returns:
+        list[str]: The lines without blanks around them, empty ones too.
+
+    Raises:
+        FileNotFoundError: It cannot be read.
+        ValueError: It is no text in UTF-8.
+    """
+    if osp.exists(path) and not osp.isfile(path):
+        raise FileNotFoundError(
+            f'the {what} {path!r} is no regular file; {way_out}')
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(4096)
+        # a line without end would take all memory
+        if start.startswith(_UTF16_MARKS) or b'\0' in start:
+            raise ValueError(
+                f'the {what} {path!r} is not a UTF-8 text file, but perhaps '
+                f'one in UTF-16; {way_out}')
+        with open(path, encoding='utf-8-sig') as file:
+            return [line.strip() for line in file]
+    except OSError as error:
+        raise FileNotFoundError(f'the {what} {path!r} cannot be read '
+                                f'({error.strerror}); {way_out}') from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f'the {what} {path!r} is not a UTF-8 text file; '
+                         f'{way_out}') from error
+
+
+def read_classes(
+        classes: Union[None, str, Sequence[str]]) -> Optional[List[str]]:
+    """Read the names of classes.
+
+    Args:
+        classes (str | Sequence[str], optional): The names, or a text file
+            with one a line.
+
+    Returns:
+        list[str] | None: The names.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A name occurs twice, or there is none.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, str):
+        path = osp.expanduser(classes)
+        lines = _read_lines(
+            path, 'list of classes',
+            'set the option classes to names, or a text file with one a line')
+        names = list(filter(None, lines))
+    else:
+        names = [str(name) for name in classes]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice or not names:
+        raise ValueError(f'the option classes ({classes!r}) ' + (
+            f'names {twice[0]!r} twice' if twice else 'names no class'))
+    return names
+
+
+def _split_line(line: str, extensions: Sequence[str]) -> Tuple[str, int]:
+    """Split a line into path and label; a path may hold blanks.
+
+    Args:
+        line (str): 'path' or 'path label'.
+        extensions (tuple[str]): Lower-case endings of picture files.
+
+    Returns:
+        tuple[str, int]: Path and label, -1 where the line has none.
+    """
+    if line.lower().endswith(extensions):
+        return line, -1
+    path, _, label = line.rpartition(' ') if ' ' in line \
+        else line.rpartition('\t')
+    if path.strip() and _LABEL.fullmatch(label):
+        return path.rstrip(), int(label)
+    return line, -1
+
+
+class _Existence:
+    """Whether regular files exist, from one listing per folder.
+
+    A million single look-ups take minutes on a network disk; reading the
+    folders that hold the files takes as long as scanning them. Where a link
+    leads to is seen when it is read.
+    """
+
+    def __init__(self) -> None:
+        self._names: Dict[str, Set[str]] = {}
+
+    def __contains__(self, path: str) -> bool:
+        folder, name = osp.split(path)
+        if folder not in self._names:
+            try:
+                with os.scandir(folder or '.') as found:
+                    self._names[folder] = {
+                        e.name
+                        for e in found if e.is_symlink() or e.is_file()
+                    }
+            except OSError:
+                self._names[folder] = set()
+        return name in self._names[folder]
+
+
+def read_list(list_file: str,
+              folder: str,
+              extensions: Sequence[str] = EXTENSIONS,
+              with_labels: Optional[bool] = None,
+              classes: Optional[Sequence[str]] = None) -> Source:
+    """Read a text file with a line 'path' or 'path label' per picture.
+
+    Labels with gaps are numbered anew from 0, in their order; the names of
+    their classes are the numbers that the list has.
+
+    Args:
+        list_file (str): The text file.
+        folder (str): What relative paths are relative to.
+        extensions (Sequence[str]): Lower-case endings of picture files; they
+            tell a label from a path that ends in a number.
+        with_labels (bool, optional): True demands labels, False ignores them,
+            None takes what is there. Defaults to None.
+        classes (Sequence[str], optional): Names of the labels 0, 1, ....
+            Defaults to None (the numbers).
+
+    Returns:
+        tuple[list[str], list[int], list[str]]: Paths, labels (-1: none) and
+        class names.
+
+    Raises:
+        FileNotFoundError: If the list is missing or a line names no file.
+        ValueError: If only some of the lines have a label, or a label has no
+            name in ``classes`` or is far too large.
+    """
+    lines = _read_lines(
+        list_file, 'image list', 'set ann_file, or data_root, to a UTF-8 text '
+        "file with a line 'path' or 'path label' per picture")
+    extensions = tuple(extensions)
+    paths, labels, numbers = [], [], []
+    exists = _Existence()
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        name, label = _split_line(line, extensions)
+        path = osp.join(folder, name)
+        if path not in exists:
+            raise FileNotFoundError(
+                f'line {number} of {list_file!r} names {name!r}, and there '
+                f'is no file {path!r}; paths are relative to '
+                f'{folder or os.getcwd()!r} (data_root and data_prefix)')
+        paths.append(path)
+        labels.append(label)
+        numbers.append(number)
+    if with_labels is False or not paths:
+        return paths, [-1] * len(paths), []
+    bare = [n for n, label in zip(numbers, labels) if label < 0]
+    if bare and (with_labels or len(bare) < len(labels)):
+        raise ValueError(
+            f'line {bare[0]} of {list_file!r} has no label; write '
+            "'path label' in every line, or set with_labels=False")
+    if bare:
+        return paths, labels, list(classes or [])
+    largest = max(labels)
+    if classes is not None:
+        if largest >= len(classes):
+            raise ValueError(
+                f'{list_file!r} has the label {largest}, but the option '
+                f'classes has {len(classes)} names only')
+        return paths, labels, list(classes)
+    if largest > MAX_LABEL:
+        raise ValueError(
+            f'line {numbers[labels.index(largest)]} of {list_file!r} ends in '
+            f'{largest}, which is no label of a class; number the classes '
+            'from 0, or set with_labels=False')
+    return paths, *_close_gaps(labels, list_file)
+
+
+def _close_gaps(labels: List[int],
+                list_file: str) -> Tuple[List[int], List[str]]:
+    """Number labels from 0 on, and name them by what they were."""
+    known = sorted(set(labels))
+    if known[-1] >= len(known):
+        print_log(
+            f'the {len(known)} labels of {list_file!r} lie between {known[0]} '
+            f'and {known[-1]}; they are numbered anew from 0, and keep these '
+            'numbers as names of their classes', 'current', logging.WARNING)
+    place = {label: i for i, label in enumerate(known)}
+    return [place[label] for label in labels], [str(label) for label in known]
