@@ -14,6 +14,9 @@ from .knn import check_knn_options
 from .labelled import choose_share, read_labels, translate_labels
 
 PARTS = ('train_dataset', 'test_dataset')
+# Options of a data set that do not decide which pictures it has.
+_HOW = ('pipeline', '_scope_', 'with_labels', 'max_broken_share',
+        'max_refetch', 'lazy_init', 'serialize_data', 'test_mode')
 
 
 @dataclass
@@ -212,8 +215,9 @@ def find_knn_options(cfg: Mapping) -> Optional[Dict[str, Any]]:
 def compare_pictures(own: Config, other: Config) -> str:
     """Say where the kNN pictures of two configs differ.
 
-    What is done with the pictures (``pipeline``) does not count. A config
-    without a KNNHook has those that it trains on.
+    What is done with the pictures (``pipeline``) does not count. Of a run
+    without a KNNHook those count that it was trained on, where the other ones
+    are the bundled pictures.
 
     Args:
         own (Config): Config of a run.
@@ -224,22 +228,18 @@ def compare_pictures(own: Config, other: Config) -> str:
         where they are the same.
     """
     mine, theirs = find_knn_options(own), find_knn_options(other)
-    if mine is None:
-        trained = _pictures(own.get('train_dataloader', {}).get('dataset', {}))
-        bundled = dict(type='PhotoPatches')
-        for name in PARTS:
-            one = _pictures(theirs[name])
-            one.pop('split', None)
-            trained.pop('split', None)
-            if one == bundled != trained:
-                return f'{name}: {_text(one)} in place of {_text(trained)}'
-        return ''
     differences = []
     for name in PARTS:
-        a, b = _pictures(mine[name]), _pictures(theirs[name])
-        keys = [k for k in {**a, **b} if a.get(k) != b.get(k)]
-        if keys:
-            differences.append(f'{name}: {_text(b)} in place of {_text(a)}')
+        there = _pictures(theirs[name])
+        if mine is not None:
+            here = _pictures(mine[name])
+            same = here == there
+        else:
+            here = _pictures(own.get('train_dataloader', {})['dataset'])
+            same = _is_bundled(here) or not _is_bundled(there)
+        if not same:
+            differences.append(
+                f'{name}: {_text(there)} in place of {_text(here)}')
     return '; '.join(differences)
 
 
@@ -248,13 +248,18 @@ def _pictures(dataset: Mapping) -> Dict[str, Any]:
     what = {
         name: value
         for name, value in dataset.items()
-        if name not in ('pipeline', '_scope_') and value not in (None, '')
+        if name not in _HOW and value not in (None, '')
     }
     what['type'] = getattr(
         what.get('type'), '__name__', str(what.get('type'))).split('.')[-1]
     if 'data_root' in what:
         what['data_root'] = osp.realpath(osp.expanduser(what['data_root']))
     return what
+
+
+def _is_bundled(pictures: Mapping) -> bool:
+    return pictures['type'] == 'PhotoPatches' and not (
+        {'data_root', 'ann_file'} & pictures.keys())
 
 
 def _text(pictures: Mapping) -> str:

@@ -1,5 +1,7 @@
 """What a run leaves in its work dir: scalars, config, checkpoints."""
+import difflib
 import glob
+import os
 import os.path as osp
 import re
 from dataclasses import dataclass, field
@@ -210,6 +212,20 @@ def find_last_checkpoint(work_dir: str) -> Optional[str]:
         None)
 
 
+def _check_folder(work_dir: str) -> None:
+    """Say what is wrong with a folder that is none."""
+    if osp.isdir(work_dir):
+        return
+    kind = 'is a file' if osp.exists(work_dir) else 'does not exist'
+    parent = osp.dirname(osp.abspath(work_dir))
+    beside = os.listdir(parent) if osp.isdir(parent) else []
+    near = difflib.get_close_matches(osp.basename(work_dir), beside, 1)
+    hint = f', as {osp.join(parent, near[0])}' if near and \
+        osp.isdir(osp.join(parent, near[0])) else ''
+    raise FileNotFoundError(f'{work_dir} {kind}; name the work folder of a '
+                            f'training{hint}')
+
+
 def read_run(work_dir: str) -> RunLog:
     """Read the scalars of all parts of a run and find its other files.
 
@@ -224,10 +240,7 @@ def read_run(work_dir: str) -> RunLog:
         FileNotFoundError: There are no scalars.
         ValueError: They are of a run that counts no epochs.
     """
-    if not osp.isdir(work_dir):
-        kind = 'is a file' if osp.exists(work_dir) else 'does not exist'
-        raise FileNotFoundError(f'{work_dir} {kind}; name the work folder of '
-                                'a training')
+    _check_folder(work_dir)
     pattern = osp.join(glob.escape(work_dir), '*', 'vis_data', 'scalars.json')
     log, configs, by_iteration = RunLog(work_dir), [], False
     for path in sorted(glob.glob(pattern)):  # folders are named by time

@@ -245,7 +245,10 @@ def test_wrong_use(tmp_path, arguments, words):
 
 def test_faults_of_the_tools(folder, tmp_path):
     for name, content, words in (('empty', None, 'no results.json in'),
-                                 ('bad', '{}', 'is no result')):
+                                 ('bad', '{}', 'is no result'),
+                                 ('cut', '{"ta', 'cut/results.json is not J'),
+                                 ('odd', '{"task": "a", "metrics": [1]}',
+                                  'is no result')):
         (tmp_path / name).mkdir()
         if content:
             (tmp_path / name / 'results.json').write_text(content)

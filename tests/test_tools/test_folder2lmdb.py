@@ -87,3 +87,13 @@ def test_errors_are_one_line(pictures, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith('error: the picture folder')
     assert done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('tool, arguments, message', [
+    ('benchmarks/measure_loading', ['nope'], "the picture folder 'nope' does"),
+    ('benchmarks/speed/bench_pipeline', ['nope.py', '--images', '.'
+                                         ], 'no such config: nope.py'),
+])
+def test_errors_of_measuring_are_one_line(call_tool, tool, arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        call_tool(tool, *arguments)

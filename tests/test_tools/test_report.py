@@ -93,6 +93,14 @@ def test_several_runs_as_markdown(run, call_tool, tmp_path):
 def test_report_of_nothing(run, call_tool, tmp_path):
     with pytest.raises(SystemExit, match='no logged losses'):
         call_tool(f'{TOOLS}report', tmp_path, '-o', 'no.html')
+    for tool in ('report', 'plot_run', 'embed'):
+        with pytest.raises(
+                SystemExit,
+                match='error: rum does not exist; name '
+                f'the work folder of a training, as {run}$'):
+            call_tool(TOOLS + tool, 'rum')
+        with pytest.raises(SystemExit, match='epoch_1.pth is a file; name'):
+            call_tool(TOOLS + tool, run / 'epoch_1.pth')
     with pytest.raises(SystemExit, match='there is no folder'):
         call_tool(f'{TOOLS}report', run, '-o', 'gone/no.html')
     with pytest.raises(SystemExit, match='--base: no such file'):
@@ -104,6 +112,9 @@ def test_report_of_nothing(run, call_tool, tmp_path):
 
 def test_damaged_checkpoint_costs_its_panels_only(run, call_tool, tmp_path):
     (run / 'epoch_1.pth').write_bytes(b'no checkpoint')
+    (run / KNNFeatures.file_name).write_bytes(b'no features')
+    scalars, = run.glob('*/vis_data/scalars.json')
+    scalars.write_bytes(b'\0\0\n' + scalars.read_bytes() + b'{"loss": ')
     call_tool(f'{TOOLS}report', run, '-o', 'r.html', '--embedding', 'pca')
     text = (tmp_path / 'r.html').read_text()
     assert text.count('Not shown: ') == 4
@@ -142,7 +153,13 @@ def test_attention(trained, call_tool, tmp_path):
               '--pictures', '3')
     assert colours('attention.png') > 1000
     (tmp_path / 'bad.png').write_bytes(b'no picture')
-    for arguments, message in ((('gone.png', ), 'no such picture: gone.png'),
+    with pytest.raises(
+            SystemExit,
+            match=f'is a folder; name a file in it, as {checkpoint}'):
+        call_tool(f'{TOOLS}attention', checkpoint.parent, folder)
+    (tmp_path / 'empty').mkdir()
+    for arguments, message in ((('empty', ), 'empty has no pictures'),
+                               (('gone.png', ), 'no such picture: gone.png'),
                                (('bad.png', ), 'bad.png'),
                                ((folder, '--place', '2', '0'),
                                 'shares from 0 to 1'), ((folder, '--pictures',

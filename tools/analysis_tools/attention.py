@@ -8,6 +8,7 @@ block attends to from a place, and what is attended to most.
 """
 import argparse
 import os.path as osp
+from typing import Optional
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.datasets import read_picture
@@ -15,6 +16,7 @@ from caco_ext.datasets.sources import find_pictures
 from caco_ext.utils import UsageError, make_parser, run_tool
 from caco_ext.visualization import draw_gallery, load_model, look
 from caco_ext.visualization.loading import config_of
+from caco_ext.visualization.run_logs import find_last_checkpoint
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -89,6 +91,27 @@ def read_pictures(paths, count):
     return [read_picture(file) for file in files]
 
 
+def check_files(checkpoint: str, config: Optional[str]) -> None:
+    """Refuse what is no file.
+
+    Args:
+        checkpoint (str): The checkpoint.
+        config (str, optional): The config.
+
+    Raises:
+        UsageError: Says what it is, and of a run's folder which checkpoint
+            may be meant.
+    """
+    for path in filter(None, (checkpoint, config)):
+        if osp.isfile(path):
+            continue
+        if not osp.isdir(path):
+            raise UsageError(f'no such file: {path}')
+        last = find_last_checkpoint(path)
+        hint = f', as {last}' if path is checkpoint and last else ''
+        raise UsageError(f'{path} is a folder; name a file in it{hint}')
+
+
 def main(args: argparse.Namespace) -> None:
     """Look at the pictures and draw.
 
@@ -100,9 +123,7 @@ def main(args: argparse.Namespace) -> None:
                          'shares from 0 to 1')
     if args.pictures < 1:
         raise UsageError(f'--pictures {args.pictures} must be at least 1')
-    for path in (args.checkpoint, args.config):
-        if path and not osp.isfile(path):
-            raise UsageError(f'no such file: {path}')
+    check_files(args.checkpoint, args.config)
     try:
         pictures = read_pictures(args.images, args.pictures)
         cfg = config_of(args.checkpoint, args.config)

@@ -56,6 +56,32 @@ def find_results(paths: List[str]) -> List[str]:
     return sorted(found)
 
 
+def read(path: str) -> Dict[str, Any]:
+    """Read a results.json.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        dict[str, Any]: Its content.
+
+    Raises:
+        ValueError: It is of something else, or damaged.
+    """
+    with open(path, encoding='utf-8') as file:
+        try:
+            content = json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f'{path} is not JSON: {error}') from error
+    if not isinstance(content, dict) or \
+            not isinstance(content.get('task'), str) or \
+            not isinstance(content.get('metrics'), dict) or not all(
+                isinstance(value, (int, float))
+                for value in content['metrics'].values()):
+        raise ValueError(f'{path} is no result of a benchmark')
+    return content
+
+
 def numbers(content: Dict[str, Any]) -> Dict[str, float]:
     """The numbers of a run that go into the table.
 
@@ -149,17 +175,13 @@ def main() -> None:
     contents = []
     try:
         for path in find_results(args.paths):
-            with open(path, encoding='utf-8') as file:
-                content = json.load(file)
-            if not isinstance(content, dict) or not {'task', 'metrics'
-                                                     } <= set(content):
-                raise ValueError(f'{path} is no result of a benchmark')
-            contents.append(content)
+            contents.append(read(path))
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     if not contents:
         sys.exit(f'error: no results.json in {", ".join(args.paths)}')
-    text = markdown(contents)
+    # a name that is no UTF-8 can hardly be written
+    text = markdown(contents).encode(errors='replace').decode()
     print(text, end='')
     if args.out:
         with open(args.out, 'w', encoding='utf-8') as file:

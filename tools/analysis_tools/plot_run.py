@@ -4,13 +4,19 @@ Writes WORK_DIR/curves.png (loss and kNN accuracy by epoch) and
 WORK_DIR/neighbours.png (test pictures with their nearest training pictures);
 with --report also WORK_DIR/report.html, see report.py.
 """
+import argparse
+
 import caco_ext  # noqa: F401  registers the classes that configs name
-from caco_ext.utils import make_parser
+from caco_ext.utils import UsageError, make_parser, run_tool
 from caco_ext.visualization import draw_run
 
 
-def parse_args():
-    """Read the command line."""
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line.
+
+    Returns:
+        ArgumentParser: The arguments.
+    """
     parser = make_parser(__doc__)
     parser.add_argument('work_dir', help='work_dir of the run')
     parser.add_argument(
@@ -24,22 +30,24 @@ def parse_args():
         '--report',
         action='store_true',
         help='write the report too, its maps by PCA, from the same features')
-    args = parser.parse_args()
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    """Draw, and say what was found.
+
+    Args:
+        args (Namespace): The arguments.
+    """
     if args.queries < 1:
-        parser.error(f'--queries {args.queries} must be at least 1')
-    return args
-
-
-def main():
-    """Draw, and say what was found."""
-    args = parse_args()
+        get_parser().error(f'--queries {args.queries} must be at least 1')
     try:
         lines = draw_run(args.work_dir, args.checkpoint, args.queries,
                          args.report)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(f'error: {error}')
+    except (OSError, ValueError, ImportError) as error:
+        raise UsageError(str(error)) from error
     print('\n'.join(lines))
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(get_parser(), main)

@@ -73,12 +73,12 @@ def main(args: argparse.Namespace) -> None:
     if form is None:
         form = 'md' if (args.out or '').endswith('.md') else 'html'
     out = args.out or osp.join(args.work_dirs[0], f'report.{form}')
-    folder = osp.dirname(osp.abspath(out))
-    if not osp.isdir(folder):
-        raise UsageError(f'-o {out}: there is no folder {folder}')
     try:
         check_method(args.embedding)
         logs = [read_run(folder) for folder in args.work_dirs]
+        folder = osp.dirname(osp.abspath(out))
+        if not osp.isdir(folder):
+            raise UsageError(f'-o {out}: there is no folder {folder}')
         features = [open_features(log, args.checkpoint) for log in logs]
         write_report(
             logs,

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 import caco_ext  # noqa: F401
 from caco_ext.datasets import EpochSeededSampler, ImageFolder
 from caco_ext.datasets.lmdb_source import close_all
+from caco_ext.utils import UsageError, run_tool
 
 
 def files_of(root, data):
@@ -125,14 +126,23 @@ def measure(loader):
     return total / (time.perf_counter() - start)
 
 
-def main():
-    """Measure and print a line per source."""
-    args = get_parser().parse_args()
+def main(args):
+    """Measure and print a line per source.
+
+    Args:
+        args (Namespace): The arguments.
+
+    Raises:
+        UsageError: A source has no pictures.
+    """
     pipeline = [read_bytes] if args.raw else [dict(type='LoadImage')]
     sources = []
     for root in args.data_root:
         start = time.perf_counter()
-        data = ImageFolder(root, pipeline=pipeline)
+        try:
+            data = ImageFolder(root, pipeline=pipeline)
+        except (OSError, ValueError, ImportError) as error:
+            raise UsageError(error) from error
         opened = time.perf_counter() - start
         loader = DataLoader(
             data,
@@ -157,4 +167,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(get_parser(), main)

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import AdCo, CaCo
+from caco_ext.utils import run_tool
 
 # Algorithm, query views, key views.
 METHODS = dict(
@@ -227,9 +228,12 @@ def run_rank(rank, args, folder):
     distributed.destroy_process_group()
 
 
-def main():
-    """Measure and print."""
-    args = get_parser().parse_args()
+def main(args):
+    """Measure and print.
+
+    Args:
+        args (Namespace): The arguments.
+    """
     args.ranks = args.ranks or (2 if args.shard else 1)
     if args.ranks == 1:
         print(json.dumps(measure(args)))
@@ -240,4 +244,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(get_parser(), main)

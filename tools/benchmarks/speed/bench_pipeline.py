@@ -26,6 +26,7 @@ from reference_views import reference_pipeline
 import caco_ext  # noqa: F401
 from caco_ext.datasets import EpochSeededSampler, ImageFolder, MultiCrop
 from caco_ext.datasets.photo_patches import photographs
+from caco_ext.utils import UsageError, run_tool
 
 
 def make_pictures(folder, count, size, quality, seed):
@@ -252,9 +253,20 @@ def get_parser():
     return parser
 
 
-def main():
-    """Measure and print the line."""
-    args = get_parser().parse_args()
+def main(args):
+    """Measure and print the line.
+
+    Args:
+        args (Namespace): The arguments.
+
+    Raises:
+        UsageError: There is no such config, or no picture.
+    """
+    if not osp.isfile(args.config):
+        raise UsageError(f'no such config: {args.config}')
+    if not args.make and not osp.isdir(args.images):
+        raise UsageError(f'--images {args.images}: no such folder; --make N '
+                         'makes one')
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     if args.make:
@@ -293,4 +305,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(get_parser(), main)
