@@ -9,10 +9,11 @@ from typing import Any, Dict, Optional
 import yaml
 from mmengine.config import Config
 
+from caco_ext.utils.files import write_whole
 from .back import method_of
 from .backbones import find_backbone
 from .files import CheckpointError, read_checkpoint, sha256, weights_of
-from .writing import provenance, write_atomically, write_checkpoint
+from .writing import provenance, write_checkpoint
 
 _COLLECTIONS = dict(adco='AdCo', caco='CaCo', clsa='CLSA', care='CARE')
 
@@ -55,12 +56,11 @@ def publish(config: str,
     name = osp.splitext(osp.basename(config))[0]
     meta = provenance(
         path,
+        dict(meta, **backbone.meta),
         config=f'{name}.py',
         part=part,
         method=method or None,
-        architecture=backbone.architecture.name,
-        epoch=meta.get('epoch'),
-        iter=meta.get('iter'))
+        architecture=backbone.architecture.name)
     # mmengine reads a key 'config' as the text of a config
     meta['config_name'] = meta.pop('config')
     os.makedirs(folder, exist_ok=True)
@@ -150,9 +150,5 @@ def enter(entry: Dict[str, Any], metafile: str) -> str:
             f'{metafile!r}: the entry of {entry["Name"]} has no Config line '
             'of its own, behind which the weights could stand')
 
-    def write(to: str) -> None:
-        with open(to, 'w', encoding='utf-8') as file:
-            file.write(text)
-
-    write_atomically(metafile, write)
+    write_whole(metafile, text)
     return done

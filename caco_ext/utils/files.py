@@ -32,21 +32,21 @@ def check_output(path: str, *inputs: str) -> None:
                              'which would be lost; name another file')
     problem = _output_problem(osp.realpath(path))
     if problem:
-        raise UsageError(f'{path!r} {problem}; name another file')
+        raise UsageError(f'{path!r} {problem}')
 
 
 def _output_problem(path: str) -> str:
     """Why a file, links followed, cannot be written; empty where it can."""
     if osp.isdir(path):
-        return 'is a folder'
+        return 'is a folder; name a file'
     if osp.islink(path):
-        return 'is a link to itself'
+        return 'is a link to itself; name a file'
     if osp.exists(path):
         if not osp.isfile(path):
-            return 'is a device or a pipe, not a file'
+            return 'is a device or a pipe; name a file'
         # root may write to everything, but was told not to
         if not (os.stat(path).st_mode & 0o222 and os.access(path, os.W_OK)):
-            return 'is read-only'
+            return 'is read-only; name another file'
     folder = osp.dirname(path)
     while not osp.exists(folder):
         folder = osp.dirname(folder)
@@ -114,24 +114,44 @@ def remove_parts(folder: str) -> None:
         os.unlink(path)
 
 
-def is_whole(path: str) -> bool:
-    """Whether a file of ``torch.save`` is complete and undamaged.
+def damage_of(path: str) -> str:
+    """What is wrong with a file of ``torch.save``.
 
     Args:
         path (str): The file. It is read once, and compared with the sums
             that it holds.
 
     Returns:
-        bool: Whether it can be relied on.
+        str: As 'x/data/0 does not have its sum'; empty where all is well.
     """
     try:
         with zipfile.ZipFile(path) as file:
-            return file.testzip() is None
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError,
-            NotImplementedError):
-        # A damaged header can name a compression that zipfile does not have:
-        # its NotImplementedError is one more sign of damage.
-        return False
+            parts = file.infolist()
+            size = sum(part.file_size for part in parts)
+            if size > osp.getsize(path):
+                # torch.save compresses nothing
+                return (f'its parts would take {size / 2**30:.2f} GiB, more '
+                        'than the file has')
+            if not any(part.CRC for part in parts):
+                return ''  # torch.serialization.set_crc32_options(False)
+            broken = file.testzip()
+    except Exception as error:
+        # Damaged headers end in errors of many types: they name a
+        # compression that zipfile does not have, or a password.
+        return f'{type(error).__name__}: {error}'
+    return f'{broken} does not have its sum' if broken else ''
+
+
+def is_whole(path: str) -> bool:
+    """Whether a file of ``torch.save`` is complete and undamaged.
+
+    Args:
+        path (str): See :func:`damage_of`.
+
+    Returns:
+        bool: Whether it can be relied on.
+    """
+    return not damage_of(path)
 
 
 def resumable(folder: str) -> Iterator[str]:

@@ -4,9 +4,10 @@ NAMES = [
     'check_versions', 'operators_from_torchvision', 'mend_registry_locations',
     'lend_former_scopes', 'build_inherited_collate_fn', 'remove_hooks_by_none',
     'format_configs_once', 'silence_noise', 'mend_mixed_precision',
-    'allow_checkpoint_classes', 'write_files_whole', 'find_whole_checkpoint',
-    'resume_inside_epoch', 'outlast_full_disks', 'launch_on_cpu',
-    'sync_batchnorm_on_cpu', 'log_to_mlflow'
+    'allow_checkpoint_classes', 'notice_damaged_checkpoints',
+    'write_files_whole', 'find_whole_checkpoint', 'resume_inside_epoch',
+    'outlast_full_disks', 'launch_on_cpu', 'sync_batchnorm_on_cpu',
+    'log_to_mlflow'
 ]
 
 
