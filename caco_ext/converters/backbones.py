@@ -88,7 +88,6 @@ def find_backbone(content: Any,
             weights, meta, source = _of_official(content, path, part)
         else:
             weights, meta, source = _of_program(found, content, part, prefix)
-        check_weights(weights, path)
         try:
             architecture = detect(weights, 'the backbone')
         except ValueError as error:
@@ -129,6 +128,11 @@ def _of_program(found: Survey, content: Any, part: str, prefix: str) -> tuple:
     # extracted, a key encoder's backbone has the usual names
     place = found.find('backbone' if meta.get('part') == part else part,
                        prefix)
+    check_weights(
+        {
+            name.partition('/')[2]: value
+            for name, value in found.weights.items() if name.startswith(place)
+        }, found.path)
     weights = found.backbone(place)
     if place.endswith('backbone.'):
         weights = {n: v for n, v in weights.items() if n[:3] != 'fc.'}

@@ -81,12 +81,7 @@ def _foreign(content: Any, path: str, part: str, prefix: str,
     backbone = find_backbone(content, path, part, src_prefix)
     meta = provenance(
         path,
-        dict(
-            part=part,
-            **{
-                k: v
-                for k, v in backbone.meta.items() if k != 'part'
-            }),
+        backbone.meta,
         architecture=backbone.architecture.name)
     report = Report(
         f'{backbone.source}, {backbone.architecture.name}',

@@ -49,9 +49,6 @@ def weights_of(content: Any, path: str) -> Tuple[Dict[str, Tensor], dict]:
     if not isinstance(state, Mapping) or not state:
         raise CheckpointError(f'{path!r}: its state_dict holds no weights')
     for name, value in state.items():
-        if not isinstance(name, str):
-            raise CheckpointError(f'{path!r} has a weight named {name!r}, '
-                                  f'a {type(name).__name__} and no text')
         if not isinstance(value, Tensor):
             raise CheckpointError(f'{name!r} is a {type(value).__name__}, '
                                   f'not a tensor, in {path!r}')

@@ -98,10 +98,11 @@ class Survey(NamedTuple):
             name[len(place):]: value
             for name, value in self.weights.items() if name.startswith(place)
         }
-        stem = self.places.get(place)
-        if stem == '0.weight':
-            return from_children(weights)
-        return from_detectron2(weights) if stem else weights
+        rename = {
+            '0.weight': from_children,
+            'stem.conv1.weight': from_detectron2
+        }.get(self.places.get(place, ''))
+        return rename(weights) if rename else weights
 
     def labelled(self, place: str) -> str:
         """What shows that a network was trained with labels.
@@ -194,6 +195,7 @@ def _parameters(optimizer: Any) -> int:
     """How many parameters an optimizer's state is of."""
     groups = optimizer.get('param_groups') if isinstance(optimizer,
                                                          Mapping) else None
-    return sum(
-        len(group['params']) for group in groups or ()
-        if isinstance(group, Mapping) and 'params' in group)
+    params = [
+        group.get('params') for group in groups or () if hasattr(group, 'get')
+    ] if isinstance(groups, (list, tuple)) else []
+    return sum(len(one) for one in params if isinstance(one, (list, tuple)))

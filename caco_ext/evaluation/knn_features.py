@@ -3,8 +3,9 @@ import os.path as osp
 from dataclasses import dataclass
 from typing import Optional
 
-import torch
 from torch import Tensor
+
+from caco_ext.utils.checkpoints import read_checkpoint
 
 
 @dataclass
@@ -41,7 +42,7 @@ class KNNFeatures:
         path = osp.join(work_dir, cls.file_name)
         if not osp.isfile(path):
             return None
-        content = torch.load(path, map_location='cpu', weights_only=True)
+        content = read_checkpoint(path)
         if content.pop('iter') != iteration:
             return None
         return cls(**content)

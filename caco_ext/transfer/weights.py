@@ -109,7 +109,7 @@ def read_pretrained(path: str,
         backbone = find_backbone(content, path, part, prefix)
     except CheckpointError as error:
         raise CheckpointError(
-            f'{error}. {_diagnose(content, path, own)}') from error
+            f'{error}{_diagnose(content, path, own)}') from error
     _check_origin(backbone, path, part, supervised, own)
     return backbone
 
@@ -191,8 +191,8 @@ def _check_origin(backbone: Backbone, path: str, part: str, supervised: bool,
     signs = backbone.meta.get('supervised')
     if signs and not supervised:
         raise CheckpointError(
-            f'{counts}, but it is a {backbone.source}: {signs} show that it was '
-            'trained with labels or is of another task. For a supervised '
+            f'{counts}, but it is a {backbone.source}: {signs} show that it '
+            'was trained with labels or is of another task. For a supervised '
             'baseline say supervised=True; otherwise give the checkpoint of '
             'the pre-training')
 
@@ -206,15 +206,16 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
         own (Mapping[str, Any]): What the model needs.
 
     Returns:
-        str: Counts, first names and the prefix that fits best.
+        str: Counts, first names and the prefix that fits best; empty where
+        it has no weights to count.
     """
     try:
         state, _ = weights_of(content, path)
     except CheckpointError:
-        return f'0 of {len(own)} keys of the backbone match'
+        return ''
     unmatched = [f'backbone.{n}' for n in own if f'backbone.{n}' not in state]
-    text = (f'{len(own) - len(unmatched)} of {len(own)} keys of the backbone '
-            f'match; first unmatched: {", ".join(unmatched[:3])}')
+    text = (f'. {len(own) - len(unmatched)} of {len(own)} keys of the '
+            f'backbone match; first unmatched: {", ".join(unmatched[:3])}')
     count, prefix = _best_prefix(state, own)
     if count and prefix != 'backbone.':
         text += (f'. {count} of them stand behind the prefix {prefix!r}; if '

@@ -72,7 +72,7 @@ def read_checkpoint(path: str,
         return _read_safetensors(path)
     if path.endswith('.pkl') and not trust and not _of_torch(path):
         return _read_arrays(path)
-    is_zip = zipfile.is_zipfile(path)
+    is_zip = _is_zip(path)
     damage = damage_of(path) if is_zip else ''
     if damage:
         raise CheckpointError(f'{path!r} is not a readable checkpoint: it is '
@@ -119,6 +119,13 @@ def _absence(path: str) -> str:
     return 'is no regular file' if osp.exists(path) else 'does not exist'
 
 
+def _is_zip(path: str) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return True  # one whose directory is damaged
+
+
 def _first_line(error: Exception) -> str:
     # a KeyError of an unknown instruction says nothing but its number
     return ': '.join([type(error).__name__, *str(error).splitlines()[:1]])
@@ -142,7 +149,7 @@ def _refusal(path: str, message: str) -> str:
     """
     named = re.search(r'GLOBAL (\S+)', message)
     reason = f'it names {named[1]}' if named else message.splitlines()[0][:160]
-    if zipfile.is_zipfile(path):
+    if _is_zip(path):
         return (f'{path!r} is not a readable checkpoint: it holds more than '
                 f'tensors and plain data ({reason}). To read it, code that '
                 'the file names would have to run; --trust does that, for a '

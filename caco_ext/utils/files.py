@@ -122,7 +122,7 @@ def damage_of(path: str) -> str:
             that it holds.
 
     Returns:
-        str: As 'x/data/0 does not have its sum'; empty where all is well.
+        str: As "'x/data/0' does not have its sum"; empty where all is well.
     """
     try:
         with zipfile.ZipFile(path) as file:
@@ -138,8 +138,8 @@ def damage_of(path: str) -> str:
     except Exception as error:
         # Damaged headers end in errors of many types: they name a
         # compression that zipfile does not have, or a password.
-        return f'{type(error).__name__}: {error}'
-    return f'{broken} does not have its sum' if broken else ''
+        return f'{type(error).__name__}: {" ".join(str(error).split())}'
+    return f'{broken!r} does not have its sum' if broken else ''
 
 
 def is_whole(path: str) -> bool:

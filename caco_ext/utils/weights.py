@@ -19,13 +19,16 @@ def check_weights(weights: Mapping[str, Any], path: str) -> None:
         path (str): The file, for the error.
 
     Raises:
-        CheckpointError: One is not finite, empty, complex, sparse, quantized,
-            or an integer where a layer has floats; or its storage is smaller
-            than its shape.
+        CheckpointError: One has no text as its name, is not finite, empty,
+            complex, sparse or quantized, is of integers where a layer has
+            floats, or has less storage than its shape says.
     """
     for name, value in weights.items():
+        if not isinstance(name, str):
+            raise CheckpointError(f'{path!r} has a weight named {name!r}, '
+                                  f'a {type(name).__name__} and no text')
         if isinstance(value, Tensor):
-            layer = str(name).rsplit('.', 1)[-1] in _NUMBERS
+            layer = name.rsplit('.', 1)[-1] in _NUMBERS
             problem = _problem(value, layer)
             if problem:
                 raise CheckpointError(f'{name!r} {problem}, in {path!r}')
