@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional
 import yaml
 from mmengine.config import Config
 
-from caco_ext.utils.files import write_whole
+from caco_ext.utils.files import check_output, write_whole
 from .back import method_of
 from .backbones import find_backbone
 from .files import CheckpointError, read_checkpoint, sha256, weights_of
@@ -68,6 +68,7 @@ def publish(config: str,
         draft = osp.join(inner, 'model.pth')
         write_checkpoint(dict(state_dict=state, meta=meta), draft)
         result = osp.join(folder, f'{name}_{date}-{sha256(draft)[:8]}.pth')
+        check_output(result, path)
         os.replace(draft, result)
     return result
 
@@ -119,9 +120,14 @@ def enter(entry: Dict[str, Any], metafile: str) -> str:
     Raises:
         CheckpointError: The file is no metafile.
     """
-    with open(metafile, encoding='utf-8') as file:
-        text = file.read()
-    before = yaml.safe_load(text)
+    try:
+        with open(metafile, encoding='utf-8') as file:
+            text = file.read()
+        before = yaml.safe_load(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CheckpointError(
+            f'{metafile!r} is no YAML: {str(error).splitlines()[0]}'
+        ) from error
     if not isinstance(before, dict) or not before.get('Models'):
         raise CheckpointError(f'{metafile!r} lists no Models')
     names = [model['Name'] for model in before['Models']]

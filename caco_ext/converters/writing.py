@@ -1,5 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Write checkpoints whole, of tensors and plain data only."""
+import io
 import json
 import os.path as osp
 import platform
@@ -64,24 +65,22 @@ def write_checkpoint(content: Mapping[str, Any], path: str) -> None:
         CheckpointError: Something other than tensors and plain data is in
             it, or safetensors is not installed.
         UsageError: See :func:`caco_ext.utils.files.check_output`.
+        OSError: It cannot be written; what was there is still there.
     """
     check_output(path)
     content = plain(content, 'checkpoint')
-    if not path.endswith('.safetensors'):
+    # In memory first: their writers end in odd errors when a disk is full,
+    # and torch's writes the name of its file into it.
+    if path.endswith('.safetensors'):
+        safetensors = import_safetensors()
+        meta = dict(format='pt', meta=json.dumps(content.get('meta', {})))
+        data = safetensors.torch.save(content['state_dict'], metadata=meta)
+    else:
         # the zip format, which torch >= 1.6 reads
-        write_whole(path, lambda to: _save(content, to))
-        return
-    safetensors = import_safetensors()
-    meta = dict(format='pt', meta=json.dumps(content.get('meta', {})))
-    write_whole(
-        path, lambda to: safetensors.torch.save_file(
-            content['state_dict'], to, metadata=meta))
-
-
-def _save(content: Mapping[str, Any], path: str) -> None:
-    # given a name, torch.save writes it into the file, and the hash changes
-    with open(path, 'wb') as file:
-        torch.save(content, file)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        data = buffer.getbuffer()
+    write_whole(path, data)
 
 
 def beside(path: str) -> str:

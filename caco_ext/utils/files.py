@@ -18,18 +18,20 @@ def check_output(path: str, *inputs: str) -> None:
 
     Args:
         path (str): The file to write.
-        *inputs (str): Files that are read. None of them may be the output,
-            under another name or through a link either.
+        *inputs (str): Files that are to stay, as those that are read. None
+            of them may be the output, under another name or through a link
+            either.
 
     Raises:
         UsageError: It is an input, a folder, a device or a pipe, or it or
             its folder is read-only.
     """
     for source in inputs:
-        if osp.exists(path) and osp.exists(source) and osp.samefile(
-                path, source):
-            raise UsageError(f'{path!r} is the input {source!r} itself, '
-                             'which would be lost; name another file')
+        if osp.realpath(path) == osp.realpath(source) or (
+                osp.exists(path) and osp.exists(source)
+                and osp.samefile(path, source)):
+            raise UsageError(f'{path!r} is the file {source!r} itself, which '
+                             'would be lost; name another one')
     problem = _output_problem(osp.realpath(path))
     if problem:
         raise UsageError(f'{path!r} {problem}')

@@ -24,7 +24,7 @@ def places(tmp_path):
 @pytest.mark.parametrize('name', ['a.pth', './a.pth', 'link.pth', 'hard.pth'])
 def test_the_output_is_no_input(places, monkeypatch, name):
     monkeypatch.chdir(places)
-    with pytest.raises(UsageError, match="is the input 'a.pth' itself"):
+    with pytest.raises(UsageError, match="is the file 'a.pth' itself"):
         check_output(name, 'b.pth', 'a.pth')
 
 

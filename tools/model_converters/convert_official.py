@@ -79,12 +79,12 @@ def main() -> None:
     args = get_parser().parse_args()
     try:
         outputs = [args.dst]
-        if args.safetensors:
+        if args.safetensors and beside(args.dst) != args.dst:
             outputs.append(beside(args.dst))
         if args.report:
             outputs.append(args.report)
-        for output in outputs:
-            check_output(output, args.src)
+        for i, output in enumerate(outputs):
+            check_output(output, args.src, *outputs[:i])
         if args.back:
             content, left = to_official(
                 read_checkpoint(args.src, args.trust), args.src)

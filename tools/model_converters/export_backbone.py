@@ -93,12 +93,7 @@ def write(content: dict, args: argparse.Namespace) -> None:
             name: value.numpy()
             for name, value in arrays['model'].items()
         }
-
-        def dump(path: str) -> None:
-            with open(path, 'wb') as file:
-                pickle.dump(arrays, file, protocol=2)
-
-        write_whole(args.dst, dump)
+        write_whole(args.dst, pickle.dumps(arrays, protocol=2))
     else:
         write_checkpoint(content, args.dst)
     if args.safetensors:
@@ -110,8 +105,8 @@ def main() -> None:
     args = get_parser().parse_args()
     try:
         check_output(args.dst, args.src)
-        if args.safetensors:
-            check_output(beside(args.dst), args.src)
+        if args.safetensors and beside(args.dst) != args.dst:
+            check_output(beside(args.dst), args.src, args.dst)
         if args.to == 'onnx' and args.safetensors:
             raise CheckpointError('--safetensors: an ONNX file holds its '
                                   'weights; use another --to for them')
