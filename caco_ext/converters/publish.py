@@ -63,6 +63,8 @@ def publish(config: str,
         architecture=backbone.architecture.name)
     # mmengine reads a key 'config' as the text of a config
     meta['config_name'] = meta.pop('config')
+    if osp.exists(folder) and not osp.isdir(folder):
+        raise CheckpointError(f'{folder!r} is a file; name a folder')
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as inner:
         draft = osp.join(inner, 'model.pth')

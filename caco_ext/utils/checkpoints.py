@@ -70,8 +70,8 @@ def read_checkpoint(path: str,
         raise CheckpointError(f'{path!r} is empty (0 bytes)')
     if path.endswith('.safetensors'):
         return _read_safetensors(path)
-    if path.endswith('.pkl') and not trust and not _of_torch(path):
-        return _read_arrays(path)
+    if path.endswith('.pkl') and not _of_torch(path):
+        return _read_arrays(path, trust)
     is_zip = _is_zip(path)
     damage = damage_of(path) if is_zip else ''
     if damage:
@@ -227,11 +227,12 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode('latin1')
 
 
-def _read_arrays(path: str) -> Any:
+def _read_arrays(path: str, trust: bool) -> Any:
     """A pickle of numpy arrays, which become tensors."""
     try:
         with open(path, 'rb') as file:
-            content = _ArrayUnpickler(file, encoding='latin1').load()
+            unpickler = pickle.Unpickler if trust else _ArrayUnpickler
+            content = unpickler(file, encoding='latin1').load()
         return _to_tensors(content)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, str(error))) from error
