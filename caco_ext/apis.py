@@ -45,17 +45,20 @@ def zoo() -> Dict[str, dict]:
 
 def get_model(name_or_path: str,
               part: str = 'backbone',
-              trust: bool = False) -> nn.Module:
+              trust: bool = False,
+              prefix: str = '') -> nn.Module:
     """A pre-trained backbone, ready to use.
 
     Args:
-        name_or_path (str): A checkpoint (of this package, of MMSelfSup,
-            torchvision or an author's program), its URL, or the name of a
-            model in :func:`zoo` that has weights.
+        name_or_path (str): A checkpoint (of this package or another program,
+            see ``docs/checkpoints.md``), its URL, or the name of a model in
+            :func:`zoo` that has weights.
         part (str): 'backbone', or 'backbone_k' for the key encoder's.
             Defaults to 'backbone'.
         trust (bool): Read files that hold more than tensors and plain data,
             which runs code that they name. Defaults to False.
+        prefix (str): Which backbone of a file that has several, by what its
+            keys begin with, as 'teacher.'. Defaults to ''.
 
     Returns:
         nn.Module: The hosts' ResNet in evaluation mode, on the CPU. Takes
@@ -77,7 +80,7 @@ def get_model(name_or_path: str,
         name = _weights(name)
     if '://' in name:
         name = _download(name)
-    return build(read_backbone(name, part, trust))
+    return build(read_backbone(name, part, trust, prefix))
 
 
 def _weights(name: str) -> str:

@@ -51,6 +51,7 @@ def apply() -> None:
                  registries.check_types_first, hosts.format_configs_once,
                  hosts.silence_noise, hosts.mend_mixed_precision,
                  checkpoints.allow_checkpoint_classes,
+                 checkpoints.notice_damaged_checkpoints,
                  resuming.write_files_whole, resuming.find_whole_checkpoint,
                  resuming.resume_inside_epoch, resuming.outlast_full_disks,
                  resuming.keep_on_resume, resuming.train_alone,

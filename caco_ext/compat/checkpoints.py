@@ -1,7 +1,9 @@
 # Licensed under the Apache License, Version 2.0.
 """Read and write checkpoints of mmengine with today's torch."""
+import argparse
 import functools
-from typing import Callable, Dict, Tuple
+import os.path as osp
+from typing import Any, Callable, Dict, Mapping, Tuple
 
 
 def _needed_methods() -> Dict[type, Tuple[str, ...]]:
@@ -44,7 +46,8 @@ def allow_checkpoint_classes() -> Tuple[bool, str]:
     and ``init_cfg=Pretrained`` end with ``Weights only load failed``. Remedy:
     allow the classes found in such checkpoints and nothing else: numpy
     numbers and arrays of numbers, ``HistoryBuffer``, ``ConfigDict`` (in the
-    meta information of a dataset) and the one-cycle scheduler. ``getattr``,
+    meta information of a dataset), the one-cycle scheduler, and the plain
+    ``argparse.Namespace`` of other programs' options. ``getattr``,
     through which methods of the latter are pickled, is replaced by
     :func:`_needed_method`, since the real one would open the door to
     everything. The check itself stays on, also with onedl-mmengine, whose
@@ -60,8 +63,8 @@ def allow_checkpoint_classes() -> Tuple[bool, str]:
     from mmengine.config import ConfigDict
     core = np.core if np.__version__.startswith('1.') else np._core
     allowed = [
-        *_needed_methods(), ConfigDict, np.ndarray, np.dtype,
-        (_needed_method, 'builtins.getattr')
+        *_needed_methods(), ConfigDict, argparse.Namespace, np.ndarray,
+        np.dtype, (_needed_method, 'builtins.getattr')
     ]
     # A file written beside numpy 2 is read beside numpy 1 and vice versa.
     for package in ('numpy.core', 'numpy._core'):
@@ -76,6 +79,48 @@ def allow_checkpoint_classes() -> Tuple[bool, str]:
         checkpoint._safe_torch_load = functools.partial(
             torch.load, weights_only=True)
     return True, f'torch {torch.__version__} loads with weights_only=True'
+
+
+def notice_damaged_checkpoints() -> Tuple[bool, str]:
+    """Let mmengine notice that a local checkpoint is damaged.
+
+    What breaks: a file of ``torch.save`` holds a sum of each part, which
+    ``torch.load`` does not look at. A flipped bit, or weights that are not
+    numbers, go into the model without a word. Remedy: ``--resume``,
+    ``load_from`` and ``init_cfg=Pretrained`` compare the sums first, and
+    refuse weights with NaN and the like. That costs about a second per
+    gigabyte.
+
+    Returns:
+        tuple[bool, str]: Whether it is in force, and why.
+    """
+    import torch
+    from mmengine.runner import CheckpointLoader
+
+    from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
+    from caco_ext.utils.weights import check_weights
+    if hasattr(CheckpointLoader._schemes[''], 'caco_ext'):
+        return True, 'done before'
+    # before, torch itself unpickled everything
+    trust = _release(torch.__version__) < (2, 6)
+
+    # mmengine cuts the first ten letters off the name and logs the rest
+    def load_from_local(filename: str, map_location: Any) -> Any:
+        path = osp.expanduser(filename)
+        content = read_checkpoint(path, trust, map_location)
+        state = content
+        if isinstance(content, Mapping):
+            state = content.get('state_dict', content)
+        if not isinstance(state, Mapping):
+            raise CheckpointError(f'{path!r} holds a {type(state).__name__} '
+                                  'where weights should be')
+        check_weights(state, path)
+        return content
+
+    load_from_local.caco_ext = True
+    CheckpointLoader.register_scheme(
+        prefixes='', loader=load_from_local, force=True)
+    return True, 'torch reads damaged files in silence'
 
 
 def _release(version: str) -> Tuple[int, ...]:

@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from torch import Tensor
 
+from caco_ext.utils.checkpoints import reading
 from .files import CheckpointError, weights_of
 from .key_maps import (BUFFERS, METHODS, PROBES, Method, encoder_names,
                        entry_names, with_prefix)
@@ -49,6 +50,11 @@ def to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
         CheckpointError: It is of no full pre-training of the four methods
             and of no converted linear probe.
     """
+    with reading(path):
+        return _to_official(content, path)
+
+
+def _to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
     state, meta = weights_of(content, path)
     original = meta.get('original') or {}
     if meta.get('kind') == 'linear probe':
@@ -72,6 +78,9 @@ def to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
         result.setdefault(epoch, meta['epoch'])
         if not original:
             result['arch'] = f'resnet{detect_backbone(state).depth}'
+            if container == 'state_dict':
+                # it tells CLSA's files from MoCo's; no run here measures it
+                result['best_acc'] = 0.
     plain = {old: new for old, new in names.items() if BANK not in old}
     # 'module.' as in the file, or as DDP writes it
     keys = original.get('keys') or [f'module.{old}' for old in plain]

@@ -1,19 +1,25 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """The backbone of any checkpoint."""
+import re
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping
+from typing import Any, Dict
 
 import torch
 from torch import Tensor
 
+from caco_ext.utils.checkpoints import reading
+from caco_ext.utils.weights import check_weights
 from .back import method_of
-from .files import CheckpointError, read_checkpoint, weights_of
-from .library_names import from_detectron2
+from .files import CheckpointError, meta_of, read_checkpoint
 from .official import identify
 from .resnet import Architecture, detect
+from .survey import Survey, show, survey
+from .writing import LASTING
 
-# Where a checkpoint of this package or of MMSelfSup has each backbone.
+# Where a checkpoint of this package has each backbone.
 _PREFIXES = dict(backbone='backbone.', backbone_k='key_encoder.backbone.')
+# What of a network is no head: a ResNet has nothing more of these names.
+_TRUNK = re.compile(r'(conv|bn|layer|stem|res|norm)\d*\.')
 
 
 @dataclass
@@ -24,7 +30,9 @@ class Backbone:
         weights (dict[str, Tensor]): By names without a prefix.
         architecture (Architecture): Depth and widths.
         source (str): What the file is, for people.
-        meta (dict): 'method', 'epoch' and the like, where the file tells.
+        meta (dict): 'method', 'epoch', 'origin' (the program), 'supervised'
+            (weights that show that labels were used) and the like, where the
+            file tells.
     """
     weights: Dict[str, Tensor]
     architecture: Architecture
@@ -34,15 +42,18 @@ class Backbone:
 
 def read_backbone(path: str,
                   part: str = 'backbone',
-                  trust: bool = False) -> Backbone:
+                  trust: bool = False,
+                  prefix: str = '') -> Backbone:
     """Read the backbone of any checkpoint.
 
     Args:
-        path (str): A checkpoint of this package, MMSelfSup, torchvision or
-            detectron2 (in torch's format), or of the authors' programs.
+        path (str): A checkpoint of one of :data:`.programs.PROGRAMS`.
         part (str): 'backbone', or 'backbone_k' for the key encoder's.
             Defaults to 'backbone'.
         trust (bool): See :func:`read_checkpoint`. Defaults to False.
+        prefix (str): What the backbone's keys begin with, as 'teacher.',
+            where the file has several or is of an unknown program.
+            Defaults to '': as the program has them.
 
     Returns:
         Backbone: A complete ResNet.
@@ -50,16 +61,20 @@ def read_backbone(path: str,
     Raises:
         CheckpointError: The file has no such backbone; says what it has.
     """
-    return find_backbone(read_checkpoint(path, trust), path, part)
+    return find_backbone(read_checkpoint(path, trust), path, part, prefix)
 
 
-def find_backbone(content: Any, path: str, part: str = 'backbone') -> Backbone:
+def find_backbone(content: Any,
+                  path: str,
+                  part: str = 'backbone',
+                  prefix: str = '') -> Backbone:
     """As :func:`read_backbone`, of a file that is read already.
 
     Args:
         content (Any): What the file holds.
         path (str): The file, for errors.
         part (str): See :func:`read_backbone`. Defaults to 'backbone'.
+        prefix (str): See :func:`read_backbone`. Defaults to ''.
 
     Returns:
         Backbone: A complete ResNet.
@@ -67,82 +82,84 @@ def find_backbone(content: Any, path: str, part: str = 'backbone') -> Backbone:
     if part not in _PREFIXES:
         raise CheckpointError(f'--part {part}: choose one of '
                               f'{", ".join(_PREFIXES)}')
-    names, known = _top_names(content)
-    if any(name.startswith(('backbone.', 'key_encoder.')) for name in names):
-        state, meta = weights_of(content, path)
-        weights = _behind(state, _PREFIXES[part])
-        if not weights:
+    with reading(path):
+        found = survey(content, path)
+        if found.program.method and not prefix:
+            weights, meta, source = _of_official(content, path, part)
+        else:
+            weights, meta, source = _of_program(found, content, part, prefix)
+        try:
+            architecture = detect(weights, 'the backbone')
+        except ValueError as error:
+            raise CheckpointError(f'{path!r}: {error}') from error
+        extra = sorted(set(weights) - set(architecture.shapes()))
+        if extra:
             raise CheckpointError(
-                f'{path!r} has no key that begins with {_PREFIXES[part]!r}, '
-                f'only {", ".join(sorted({n.split(".")[0] for n in names}))}')
-        method = method_of(state)
-        source = (f'checkpoint of {method}'
-                  if method else 'checkpoint in the layout of OpenMMLab')
+                f'{path!r}: its backbone is more than a {architecture.name}: '
+                f'{", ".join(extra[:4])}')
         meta = {
-            key: meta[key]
-            for key in ('method', 'epoch', 'source', 'source_sha256')
-            if meta.get(key) is not None
-        }
-        if method:
-            meta['method'] = method
-    elif known and part == 'backbone':
-        state, _ = weights_of(known, path)
-        weights = from_detectron2(state) if 'stem.conv1.weight' in state else {
             name: value
-            for name, value in state.items() if not name.startswith('fc.')
+            for name, value in meta.items() if value not in (None, '')
         }
-        meta = dict(known.get('meta') or {}) if 'state_dict' in known else {}
-        source = 'weights of a ResNet alone'
-    else:
-        official = identify(content, path)
-        wanted = _PREFIXES[part]
-        weights = {
-            target[len(wanted):]: official.state[name]
-            for name, target in official.names.items()
-            if target.startswith(wanted)
-        }
-        if not weights:
-            raise CheckpointError(f'{path!r} is of a linear probe, which has '
-                                  'no key encoder')
-        meta = dict(method=official.method, epoch=official.epoch)
-        source = f"authors' checkpoint of {official.method}"
-    try:
-        architecture = detect(weights, 'the backbone')
-    except ValueError as error:
-        raise CheckpointError(f'{path!r}: {error}') from error
-    extra = sorted(set(weights) - set(architecture.shapes()))
-    if extra:
-        raise CheckpointError(
-            f'{path!r}: its backbone is more than a {architecture.name}: '
-            f'{", ".join(extra[:4])}')
-    meta = {name: value for name, value in meta.items() if value is not None}
-    return Backbone({name: weights[name]
-                     for name in architecture.shapes()}, architecture, source,
-                    meta)
+        return Backbone(
+            {name: weights[name]
+             for name in architecture.shapes()}, architecture, source, meta)
 
 
-def _top_names(content: Any):
-    """Names of the weights, and the content if it is a plain ResNet's."""
-    if not isinstance(content, Mapping):
-        return [], None
-    state = content.get('state_dict', content)
-    names = [name for name in state
-             if isinstance(name, str)] if isinstance(state, Mapping) else []
-    model = content.get('model')
-    if isinstance(model, Mapping) and 'stem.conv1.weight' in model:
-        return list(model), dict(state_dict=model, meta=content.get('meta'))
-    # a linear probe of the authors has its container's other entries
-    probe = 'optimizer' in content or 'best_acc1' in content
-    plain = {'conv1.weight', 'stem.conv1.weight'} & set(names)
-    return names, content if plain and not probe else None
-
-
-def _behind(state: Mapping[str, Tensor], prefix: str) -> Dict[str, Tensor]:
-    """Entries that begin with a prefix, without it."""
-    return {
-        name[len(prefix):]: value
-        for name, value in state.items() if name.startswith(prefix)
+def _of_official(content: Any, path: str, part: str) -> tuple:
+    """Weights, meta data and source of an original's file."""
+    official = identify(content, path)
+    wanted = _PREFIXES[part]
+    weights = {
+        target[len(wanted):]: official.state[name]
+        for name, target in official.names.items() if target.startswith(wanted)
     }
+    if not weights:
+        raise CheckpointError(f'{path!r} is of a linear probe, which has '
+                              'no key encoder')
+    return weights, dict(
+        method=official.method,
+        epoch=official.epoch), (f"authors' checkpoint of {official.method}")
+
+
+def _of_program(found: Survey, content: Any, part: str, prefix: str) -> tuple:
+    """Weights, meta data and source of any other file."""
+    meta = meta_of(content, found.path)
+    # extracted, a key encoder's backbone has the usual names
+    place = found.find('backbone' if meta.get('part') == part else part,
+                       prefix)
+    check_weights(
+        {
+            name.partition('/')[2]: value
+            for name, value in found.weights.items() if name.startswith(place)
+        }, found.path)
+    weights = found.backbone(place)
+    if place.endswith('backbone.'):
+        weights = {n: v for n, v in weights.items() if n[:3] != 'fc.'}
+    else:
+        weights = {n: v for n, v in weights.items() if _TRUNK.match(n)}
+    # torch < 0.4.1 and detectron2 count no batches
+    for name in [n for n in weights if n.endswith('.running_var')]:
+        counter = name.replace('running_var', 'num_batches_tracked')
+        weights.setdefault(counter, torch.tensor(0))
+    method = method_of({
+        name.partition('/')[2]: value
+        for name, value in found.weights.items()
+    })
+    known = {name: meta.get(name) for name in LASTING}
+    source = f'checkpoint {f"of {method}" if method else found.program.name}'
+    if prefix:
+        source += f', {show(place)}'
+    known['origin'] = known['origin'] or source
+    known['part'] = 'backbone_k' if 'backbone_k' in (
+        part, known['part']) else 'backbone'
+    known['method'] = method or known['method']
+    known['supervised'] = known['supervised'] or found.labelled(place)
+    if known['origin'] != source:
+        source += f', made from a {known["origin"]}'
+    if known['supervised']:
+        source += ', trained with labels'
+    return weights, known, source
 
 
 def build(backbone: Backbone) -> torch.nn.Module:

@@ -6,10 +6,13 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from caco_ext.utils.checkpoints import reading
+from .backbones import find_backbone
 from .files import CheckpointError, read_checkpoint
 from .key_maps import METHODS
 from .official import Official, identify
 from .report import Report, describe
+from .survey import survey
 from .writing import provenance
 
 PARTS = ('full', 'backbone', 'backbone_k')
@@ -32,8 +35,9 @@ def convert(path: str,
             config: Optional[str] = None,
             iters_per_epoch: Optional[int] = None,
             prefix: str = 'backbone.',
-            trust: bool = False) -> Tuple[Dict[str, Any], Report]:
-    """Convert a checkpoint of an original's program.
+            trust: bool = False,
+            src_prefix: str = '') -> Tuple[Dict[str, Any], Report]:
+    """Convert a checkpoint of an original's program, or the backbone of any.
 
     Args:
         path (str): The file.
@@ -49,6 +53,8 @@ def convert(path: str,
             ImageNet's with the config's batch.
         prefix (str): In front of a backbone's keys. Defaults to 'backbone.'.
         trust (bool): See :func:`read_checkpoint`. Defaults to False.
+        src_prefix (str): Of a part, where it stands in a file of another
+            program; see :func:`.backbones.read_backbone`. Defaults to ''.
 
     Returns:
         tuple[dict, Report]: The content of the new checkpoint, and what
@@ -60,11 +66,42 @@ def convert(path: str,
     if part not in PARTS:
         raise CheckpointError(f'--part {part}: choose one of '
                               f'{", ".join(PARTS)}')
-    official = identify(read_checkpoint(path, trust), path, method)
+    content = read_checkpoint(path, trust)
+    with reading(path):
+        if part != 'full' and method == 'auto' and (
+                src_prefix or not survey(content, path).program.method):
+            return _foreign(content, path, part, prefix, src_prefix)
+        return _official(content, path, part, method, config, iters_per_epoch,
+                         prefix)
+
+
+def _foreign(content: Any, path: str, part: str, prefix: str,
+             src_prefix: str) -> Tuple[Dict[str, Any], Report]:
+    """The backbone of another program's file."""
+    backbone = find_backbone(content, path, part, src_prefix)
+    meta = provenance(
+        path, backbone.meta, architecture=backbone.architecture.name)
+    report = Report(
+        f'{backbone.source}, {backbone.architecture.name}',
+        used=[(name, prefix + name) for name in backbone.weights],
+        dropped=[('the rest', f'not asked for by --part {part}')])
+    if 'supervised' in meta:
+        report.notes.append(
+            f'trained with labels, by {meta["supervised"]}: benchmarks take '
+            'it as a supervised baseline alone')
+    state = {prefix + name: v for name, v in backbone.weights.items()}
+    return dict(meta=meta, state_dict=state), report
+
+
+def _official(content: Any, path: str, part: str, method: str,
+              config: Optional[str], iters_per_epoch: Optional[int],
+              prefix: str) -> Tuple[Dict[str, Any], Report]:
+    """What is made of an original's file."""
+    official = identify(content, path, method)
     report = Report(describe(official), dropped=list(official.dropped))
     report.dropped += official.idle.items()
     meta = provenance(
-        path,
+        path, {},
         method=official.method,
         kind='linear probe' if official.probe else 'pre-training',
         part=part,

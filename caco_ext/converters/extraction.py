@@ -1,38 +1,65 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """The backbone of a run, whatever network it is, with the hosts' names."""
-from .files import CheckpointError, read_checkpoint, weights_of
-from .writing import check_destination, provenance, write_checkpoint
+from typing import Any, Dict, Mapping, Tuple
+
+from torch import Tensor
+
+from caco_ext.utils.checkpoints import reading
+from caco_ext.utils.files import check_output
+from .back import method_of
+from .backbones import find_backbone
+from .files import read_checkpoint, weights_of
+from .survey import survey
+from .writing import provenance, write_checkpoint
 
 PREFIX = 'backbone.'
 
 
-def extract_backbone(source: str, path: str) -> int:
+def extract_backbone(source: str, path: str, src_prefix: str = '') -> int:
     """Write the weights named ``backbone.*`` to a file of their own.
 
     The names keep their prefix, as every OpenMMLab project can take it off.
+    The ResNet of another program's checkpoint gets these names.
 
     Args:
-        source (str): A checkpoint of this package or of MMSelfSup; nothing
-            but tensors and plain data is unpickled from it.
+        source (str): A checkpoint; nothing but tensors and plain data is
+            unpickled from it.
         path (str): The file to write.
+        src_prefix (str): See :func:`.backbones.read_backbone`.
+            Defaults to ''.
 
     Returns:
         int: How many tensors it holds.
 
     Raises:
-        CheckpointError: The source is no checkpoint or has no backbone, or
-            the file cannot be written.
+        CheckpointError: The source is no checkpoint or has no backbone.
+        UsageError: The file is the source itself or cannot be written.
     """
-    check_destination(path)
-    state, meta = weights_of(read_checkpoint(source), source)
-    weights = {n: v for n, v in state.items() if n.startswith(PREFIX)}
-    if not weights:
-        found = sorted({str(name).split('.')[0] for name in state})
-        raise CheckpointError(
-            f'{source!r} has no key that begins with {PREFIX!r}, only '
-            f'{", ".join(found[:8])}; give a checkpoint that this package or '
-            "MMSelfSup has trained; convert_official.py reads the authors'")
-    keep = {name: meta.get(name) for name in ('method', 'epoch', 'iter')}
+    check_output(path, source)
+    content = read_checkpoint(source)
+    with reading(source):
+        weights, meta = _backbone(content, source, src_prefix)
     write_checkpoint(
-        dict(state_dict=weights, meta=provenance(source, **keep)), path)
+        dict(state_dict=weights, meta=provenance(source, meta)), path)
     return len(weights)
+
+
+def _backbone(content: Any, source: str,
+              src_prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
+    """The weights by the names to write, and what is known of them."""
+    found = survey(content, source)
+    state = content.get('state_dict', content)
+    hosted = isinstance(state, Mapping) and any(
+        str(name).startswith(PREFIX) for name in state)
+    if src_prefix or not hosted or found.program.labels is False:
+        backbone = find_backbone(content, source, prefix=src_prefix)
+        return {
+            PREFIX + name: value
+            for name, value in backbone.weights.items()
+        }, backbone.meta
+    state, meta = weights_of(content, source)
+    weights = {n: v for n, v in state.items() if n.startswith(PREFIX)}
+    meta.setdefault('method', method_of(state) or None)
+    meta.setdefault('supervised',
+                    found.labelled(f'state_dict/{PREFIX}') or None)
+    return weights, meta

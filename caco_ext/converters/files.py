@@ -1,21 +1,16 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Read checkpoints without running what is in them."""
+"""What every checkpoint has: a hash, weights, meta data."""
 import hashlib
-import json
-import os.path as osp
-import pickle
-import re
-import zipfile
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
-import torch
 from torch import Tensor
 
-from caco_ext.utils.extras import MissingExtraError, import_extra
+from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
+from caco_ext.utils.weights import check_weights
 
-
-class CheckpointError(ValueError):
-    """A file cannot be read or is not what it should be; says what it is."""
+__all__ = [
+    'CheckpointError', 'meta_of', 'read_checkpoint', 'sha256', 'weights_of'
+]
 
 
 def sha256(path: str) -> str:
@@ -34,112 +29,6 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def read_checkpoint(path: str, trust: bool = False) -> Any:
-    """Read a checkpoint; nothing in it is executed.
-
-    Args:
-        path (str): ``.safetensors``, or a file of ``torch.save``.
-        trust (bool): Unpickle anything, which may run any code that the
-            file's author put there. Defaults to False.
-
-    Returns:
-        Any: The content, on the CPU. Of safetensors ``dict(state_dict=...,
-        meta=...)``.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        CheckpointError: It is empty, damaged, or holds more than tensors and
-            plain data.
-    """
-    if not osp.isfile(path):
-        kind = 'is a folder' if osp.isdir(path) else 'does not exist'
-        raise FileNotFoundError(f'no checkpoint {path!r}: it {kind}')
-    if osp.getsize(path) == 0:
-        raise CheckpointError(f'{path!r} is empty (0 bytes)')
-    if path.endswith('.safetensors'):
-        return _read_safetensors(path)
-    try:
-        return torch.load(path, map_location='cpu', weights_only=not trust)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(_refusal(path, str(error))) from error
-    except Exception as error:
-        # Damaged files end in errors of many types; a KeyError of an unknown
-        # instruction says nothing but its number.
-        reason = ': '.join(
-            [type(error).__name__, *str(error).splitlines()[:1]])
-        raise CheckpointError(
-            f'{path!r} is not a readable checkpoint, but '
-            f'{_first_bytes(path)}; it may be truncated: {reason}') from error
-
-
-def _refusal(path: str, message: str) -> str:
-    """Say why the safe unpickler refused a file.
-
-    Args:
-        path (str): The file.
-        message (str): torch's own.
-
-    Returns:
-        str: For the user.
-    """
-    named = re.search(r'GLOBAL (\S+)', message)
-    reason = f'it names {named[1]}' if named else message.splitlines()[0][:160]
-    if zipfile.is_zipfile(path):
-        return (f'{path!r} is not a readable checkpoint: it holds more than '
-                f'tensors and plain data ({reason}). To read it, code that '
-                'the file names would have to run; --trust does that, for a '
-                'file whose author you know')
-    return (f'{path!r} is not a readable checkpoint, but '
-            f'{_first_bytes(path)} ({reason}). When it is an old pickle of an '
-            'author you know, --trust reads it and runs what it names')
-
-
-def _first_bytes(path: str) -> str:
-    """Say what a file seems to be."""
-    with open(path, 'rb') as file:
-        start = file.read(8)
-    kinds = ((b'PK', 'the beginning of a zip file'), (b'\x80', 'a pickle'),
-             (b'<', 'a page of the web or XML'), (b'{', 'JSON'),
-             (b'\x1f\x8b', 'a gzip file'), (b'version ', 'a Git LFS pointer'))
-    kind = next((kind for magic, kind in kinds if start.startswith(magic)),
-                f'a file that begins with {start!r}')
-    return f'{kind} of {osp.getsize(path)} bytes'
-
-
-def import_safetensors():
-    """Import safetensors, or say how to get it.
-
-    Returns:
-        module: safetensors, with its part for torch.
-
-    Raises:
-        CheckpointError: It is not installed.
-    """
-    what = 'A file that ends in .safetensors'
-    try:
-        import_extra('safetensors.torch', 'export', what)
-        return import_extra('safetensors', 'export', what)
-    except MissingExtraError as error:
-        raise CheckpointError(str(error)) from error
-
-
-def _read_safetensors(path: str) -> Dict[str, Any]:
-    safetensors = import_safetensors()
-    try:
-        with safetensors.safe_open(path, framework='pt') as file:
-            meta = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise CheckpointError(
-            f'{path!r} is not a readable safetensors file: {error}') from error
-    try:
-        meta = json.loads(meta.get('meta', '{}'))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(
-            f'{path!r}: its metadata are not JSON: {error}') from error
-    return dict(state_dict=state, meta=meta)
-
-
 def weights_of(content: Any, path: str) -> Tuple[Dict[str, Tensor], dict]:
     """State dict and meta data of a checkpoint of this package or a host.
 
@@ -156,12 +45,35 @@ def weights_of(content: Any, path: str) -> Tuple[Dict[str, Tensor], dict]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path!r} holds a {type(content).__name__}, '
                               'not a checkpoint')
-    state: Optional[Mapping] = content.get('state_dict', content)
+    state = content.get('state_dict', content)
     if not isinstance(state, Mapping) or not state:
         raise CheckpointError(f'{path!r}: its state_dict holds no weights')
     for name, value in state.items():
         if not isinstance(value, Tensor):
             raise CheckpointError(f'{name!r} is a {type(value).__name__}, '
                                   f'not a tensor, in {path!r}')
-    meta = content.get('meta') if 'state_dict' in content else None
-    return dict(state), dict(meta or {})
+    check_weights(state, path)
+    return dict(state), meta_of(content, path)
+
+
+def meta_of(content: Any, path: str) -> Dict[str, Any]:
+    """Meta data beside weights.
+
+    Args:
+        content (Any): What the file holds.
+        path (str): The file, for errors.
+
+    Returns:
+        dict[str, Any]: Empty where there are none.
+
+    Raises:
+        CheckpointError: They are no dict.
+    """
+    if not isinstance(content, Mapping) or not {'state_dict', 'model'
+                                                }.intersection(content):
+        return {}
+    meta = content.get('meta')
+    if meta is not None and not isinstance(meta, Mapping):
+        raise CheckpointError(f'{path!r}: its meta is a '
+                              f'{type(meta).__name__}, not a dict')
+    return dict(meta or {})

@@ -9,7 +9,9 @@ from .back import method_of
 from .backbones import find_backbone
 from .files import CheckpointError, read_checkpoint, sha256
 from .official import identify
+from .programs import UNKNOWN
 from .report import describe
+from .survey import survey
 
 
 def inspect(path: str, trust: bool = False) -> List[str]:
@@ -30,8 +32,8 @@ def inspect(path: str, trust: bool = False) -> List[str]:
     meta = content.get('meta') if isinstance(content, Mapping) else None
     meta = meta if isinstance(meta, Mapping) else {}
     tensors = _tensors(content)
-    numbers = sum(value.numel() for value in tensors.values())
-    kinds = sorted({str(v.dtype).split('.')[-1] for v in tensors.values()})
+    numbers = sum(value.numel() for value in tensors)
+    kinds = sorted({str(value.dtype).split('.')[-1] for value in tensors})
     lines = dict(
         file=f'{path}, {osp.getsize(path) / 2**20:.1f} MiB',
         sha256=digest,
@@ -40,38 +42,42 @@ def inspect(path: str, trust: bool = False) -> List[str]:
         tensors=f'{len(tensors)}, {numbers:,} numbers, {", ".join(kinds)}',
         versions=', '.join(f'{name[:-len("_version")]} {value}'
                            for name, value in meta.items()
-                           if name.endswith('_version')) or 'not recorded',
+                           if str(name).endswith('_version'))
+        or 'not recorded',
         source=_source(meta))
     return [f'{name}: {value}' for name, value in lines.items()]
 
 
-def _tensors(value: Any, name: str = '') -> Dict[str, Tensor]:
-    """All tensors anywhere in a checkpoint, by path."""
-    if isinstance(value, Tensor):
-        return {name: value}
-    if isinstance(value, Mapping):
-        value = list(value.items())
-    elif isinstance(value, (list, tuple)):
-        value = list(enumerate(value))
-    else:
-        return {}
-    found = {}
-    for key, item in value:
-        found.update(_tensors(item, f'{name}/{key}'))
+def _tensors(content: Any) -> List[Tensor]:
+    """All tensors anywhere in a checkpoint; what stands twice counts once."""
+    found, seen, waiting = [], set(), [content]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, (list, tuple)):
+            waiting += value
     return found
 
 
 def _nature(content: Any, path: str, meta: Mapping) -> Dict[str, str]:
     """What it is, its method, backbone and epoch."""
-    epoch = meta.get('epoch', 'not recorded')
-    unknown = dict(
-        kind='unknown', method='unknown', backbone='unknown', epoch=str(epoch))
+    epoch = meta.get('epoch')
     try:
         backbone = find_backbone(content, path)
     except CheckpointError as error:
         # a file of another program, or damaged: say why
         reason = str(error).replace(repr(path), 'it')
-        return dict(unknown, kind=f'unknown: {reason}')
+        return dict(
+            kind=f'{_program(content, path)}: {reason}',
+            method='unknown',
+            backbone='unknown',
+            epoch=_known(epoch))
     kind = backbone.source
     if kind.startswith("authors'"):
         official = identify(content, path)
@@ -84,9 +90,22 @@ def _nature(content: Any, path: str, meta: Mapping) -> Dict[str, str]:
         kind += f' ({meta["part"]})' if 'part' in meta else ''
     return dict(
         kind=kind,
-        method=str(backbone.meta.get('method', 'not recorded')),
+        method=_known(backbone.meta.get('method')),
         backbone=backbone.architecture.name,
-        epoch='not recorded' if epoch is None else str(epoch))
+        epoch=_known(epoch))
+
+
+def _known(value: Any) -> str:
+    return 'not recorded' if value is None else str(value)
+
+
+def _program(content: Any, path: str) -> str:
+    """Which program's a file is."""
+    try:
+        program = survey(content, path).program
+    except CheckpointError:
+        return 'unknown'
+    return 'unknown' if program is UNKNOWN else f'checkpoint {program.name}'
 
 
 def _parts(content: Any) -> str:

@@ -80,3 +80,23 @@ def from_detectron2(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
         for name in architecture.shapes():
             names[_detectron2_name(name)] = name
     return {names.get(name, name): value for name, value in state.items()}
+
+
+def from_children(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """Names of a ResNet of which ``nn.Sequential`` was made.
+
+    Args:
+        state (Mapping[str, Tensor]): By the numbers of its children, as in
+            ``nn.Sequential(*list(resnet50().children())[:-1])``.
+
+    Returns:
+        dict[str, Tensor]: By torchvision's names.
+    """
+    children = ('conv1', 'bn1', 'relu', 'maxpool', 'layer1', 'layer2',
+                'layer3', 'layer4')
+    numbers = {str(i): child for i, child in enumerate(children)}
+    named = {}
+    for name, value in state.items():
+        head, _, tail = name.partition('.')
+        named[f'{numbers.get(head, head)}.{tail}'] = value
+    return named

@@ -6,11 +6,14 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from torch import Tensor
 
+from caco_ext.utils.weights import check_weights
 from .files import CheckpointError
 from .key_maps import METHODS, PROBES, encoder_names, entry_names, with_prefix
-from .recognition import (BANK, describe_value, find_container, recognise,
-                          strip_state)
+from .programs import UNKNOWN
+from .recognition import (BANK, describe_value, find_container, foreign,
+                          recognise, strip_state)
 from .resnet import Architecture, detect
+from .survey import survey
 from .writing import PLAIN
 
 
@@ -79,17 +82,17 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
         CheckpointError: It is none, is incomplete, or holds what belongs to
             no single method; says what was found.
     """
-    if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(
-            f'{path!r} holds {describe_value(content)}, not a '
-            'checkpoint of AdCo, CaCo, CLSA or CARE')
+    program = survey(content, path).program
+    if not program.method and program is not UNKNOWN and method == 'auto':
+        raise CheckpointError(foreign(path, content, program))
     container, raw = find_container(content, path)
     state = strip_state(raw, f'{path!r}, {container}')
     bank = content.get(BANK, {})
     if not isinstance(bank, Mapping):
         raise CheckpointError(f'{path!r}: {BANK} is {describe_value(bank)}')
     bank = strip_state(bank, f'{path!r}, {BANK}') if bank else {}
-    found, probe = recognise(state, bank, path, method)
+    check_weights({**state, **bank}, path)
+    found, probe = recognise(state, bank, path, method, program)
     layout = PROBES['care' if found ==
                     'care' else 'maple'] if probe else METHODS[found]
     if container not in ('', layout.container):

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from caco_ext.utils.extras import MissingExtraError, import_extra
+from caco_ext.utils.files import write_whole
 from .backbones import Backbone, build
 from .files import CheckpointError
-from .writing import write_atomically
 
 TOLERANCE = 1e-4
 # Of the inputs on which both are compared: batch, height, width.
@@ -94,7 +94,7 @@ def export_onnx(backbone: Backbone, path: str, meta: Mapping[str,
             to, providers=['CPUExecutionProvider'])
         errors.append(_compare(model, session))
 
-    write_atomically(path, write)
+    write_whole(path, write)
     return errors[0]
 
 

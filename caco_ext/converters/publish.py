@@ -9,10 +9,11 @@ from typing import Any, Dict, Optional
 import yaml
 from mmengine.config import Config
 
+from caco_ext.utils.files import check_output, write_whole
 from .back import method_of
 from .backbones import find_backbone
 from .files import CheckpointError, read_checkpoint, sha256, weights_of
-from .writing import provenance, write_atomically, write_checkpoint
+from .writing import provenance, write_checkpoint
 
 _COLLECTIONS = dict(adco='AdCo', caco='CaCo', clsa='CLSA', care='CARE')
 
@@ -55,19 +56,21 @@ def publish(config: str,
     name = osp.splitext(osp.basename(config))[0]
     meta = provenance(
         path,
+        dict(meta, **backbone.meta),
         config=f'{name}.py',
         part=part,
         method=method or None,
-        architecture=backbone.architecture.name,
-        epoch=meta.get('epoch'),
-        iter=meta.get('iter'))
+        architecture=backbone.architecture.name)
     # mmengine reads a key 'config' as the text of a config
     meta['config_name'] = meta.pop('config')
+    if osp.exists(folder) and not osp.isdir(folder):
+        raise CheckpointError(f'{folder!r} is a file; name a folder')
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as inner:
         draft = osp.join(inner, 'model.pth')
         write_checkpoint(dict(state_dict=state, meta=meta), draft)
         result = osp.join(folder, f'{name}_{date}-{sha256(draft)[:8]}.pth')
+        check_output(result, path)
         os.replace(draft, result)
     return result
 
@@ -119,9 +122,14 @@ def enter(entry: Dict[str, Any], metafile: str) -> str:
     Raises:
         CheckpointError: The file is no metafile.
     """
-    with open(metafile, encoding='utf-8') as file:
-        text = file.read()
-    before = yaml.safe_load(text)
+    try:
+        with open(metafile, encoding='utf-8') as file:
+            text = file.read()
+        before = yaml.safe_load(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CheckpointError(
+            f'{metafile!r} is no YAML: {str(error).splitlines()[0]}'
+        ) from error
     if not isinstance(before, dict) or not before.get('Models'):
         raise CheckpointError(f'{metafile!r} lists no Models')
     names = [model['Name'] for model in before['Models']]
@@ -150,9 +158,5 @@ def enter(entry: Dict[str, Any], metafile: str) -> str:
             f'{metafile!r}: the entry of {entry["Name"]} has no Config line '
             'of its own, behind which the weights could stand')
 
-    def write(to: str) -> None:
-        with open(to, 'w', encoding='utf-8') as file:
-            file.write(text)
-
-    write_atomically(metafile, write)
+    write_whole(metafile, text)
     return done

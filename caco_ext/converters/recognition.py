@@ -6,8 +6,11 @@ from typing import Any, Dict, Mapping, Tuple
 from torch import Tensor
 
 from .files import CheckpointError
+from .programs import PROGRAMS, UNKNOWN, Program
 
 BANK = 'Memory_Bank'
+# Methods whose linear probes have the same keys.
+MAPLE = ('adco', 'caco', 'clsa')
 
 
 def describe_value(value: Any) -> str:
@@ -101,8 +104,8 @@ def strip_key(key: str) -> str:
                   re.sub(r'^module\.', '', key))
 
 
-def recognise(state: Mapping, bank: Mapping, path: str,
-              method: str) -> Tuple[str, bool]:
+def recognise(state: Mapping, bank: Mapping, path: str, method: str,
+              program: Program) -> Tuple[str, bool]:
     """Tell the method by the keys.
 
     Args:
@@ -110,6 +113,7 @@ def recognise(state: Mapping, bank: Mapping, path: str,
         bank (Mapping): The memory, may be empty.
         path (str): The file, for errors.
         method (str): 'auto' or what the user says.
+        program (Program): What :func:`.survey.survey` says.
 
     Returns:
         tuple[str, bool]: Method, and whether it is a linear probe; 'maple'
@@ -119,37 +123,60 @@ def recognise(state: Mapping, bank: Mapping, path: str,
         CheckpointError: It is of none or several, or of another than the
             user says.
     """
+    classified = 'conv1.weight' in state and ('fc.weight' in state
+                                              or 'fc.1.weight' in state)
     signs = {
         'care': any(name.startswith('student_encoder.') for name in state),
         'caco': 'encoder_q.fc.6.weight' in state,
-        'clsa': 'queue' in state,
+        # MoCo writes the same keys
+        'clsa': 'queue' in state and 'clsa' in (method, program.method),
         'adco': bool(bank) and 'encoder_q.fc.6.weight' not in state,
     }
+    if 'queue' in state and bank:
+        signs['clsa'] = True
     found = [name for name, sign in signs.items() if sign]
     if len(found) > 1:
         raise CheckpointError(f'{path!r} is mixed up: it has the marks of '
                               f'{" and ".join(found)}')
-    probe = False
+    probe = not found and (classified
+                           or any(n.startswith('classifier.') for n in state))
+    if probe and not classified:
+        found = ['care']
+    elif probe and (program.method == 'maple' or method in program.alike):
+        found = ['maple']
+    elif not found and method in ('adco', 'clsa') and any(
+            name.startswith('encoder_q.') for name in state):
+        found = [method]
     if not found:
-        encoders = any(name.startswith('encoder_q.') for name in state)
-        if any(name.startswith('classifier.') for name in state):
-            found, probe = ['care'], True
-        elif 'conv1.weight' in state and ('fc.weight' in state
-                                          or 'fc.1.weight' in state):
-            found, probe = ['maple'], True
-        elif encoders and method in ('adco', 'clsa'):
-            found = [method]
-        elif encoders:
-            raise CheckpointError(
-                f'{path!r} has encoders of AdCo or CLSA and neither a '
-                f'{BANK} nor a queue that would tell which; give --method')
-        else:
-            raise CheckpointError(
-                f'{path!r} is of no known method: its weights are '
-                f'{describe_value(state)}, {len(state)} in all')
+        raise CheckpointError(foreign(path, state, program))
     if method not in ('auto', found[0]):
-        if found == ['maple'] and method in ('adco', 'caco', 'clsa'):
+        if found == ['maple'] and method in MAPLE:
             return method, True
         raise CheckpointError(f'--method {method}: {path!r} is of '
                               f'{found[0]}, by its keys')
     return found[0], probe
+
+
+def foreign(path: str, state: Mapping, program: Program) -> str:
+    """Say why a file is of none of the four methods, and what it is for.
+
+    Args:
+        path (str): The file.
+        state (Mapping): Its weights.
+        program (Program): Whose it is.
+
+    Returns:
+        str: For the user.
+    """
+    if program is UNKNOWN:
+        return (f'{path!r} is of no known method: its weights are '
+                f'{describe_value(state)}, {len(state)} in all')
+    if program is PROGRAMS[0]:
+        return (f'{path!r} is of this package already, and resumes as it is; '
+                "--back writes it for its original's program")
+    text = (f'{path!r} is {program.name}, by its keys, and no training goes '
+            'on from it here; --part backbone takes its backbone')
+    if program.alike:
+        text += ('. Where you know that it is of one of these, give --method '
+                 f'{"|".join(program.alike)}')
+    return text

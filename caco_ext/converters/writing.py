@@ -1,17 +1,18 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Write checkpoints whole, of tensors and plain data only."""
+import io
 import json
-import os
 import os.path as osp
 import platform
-import tempfile
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Dict, Mapping
 
 import torch
 from torch import Tensor
 
+from caco_ext.utils.checkpoints import CheckpointError, import_safetensors
+from caco_ext.utils.files import check_output, write_whole
 from caco_ext.version import __version__
-from .files import CheckpointError, import_safetensors, sha256
+from .files import sha256
 
 PLAIN = (str, int, float, bool, type(None))
 
@@ -52,50 +53,6 @@ def plain(value: Any, where: str = 'meta') -> Any:
                           'written here holds tensors and plain data only')
 
 
-def check_destination(path: str) -> None:
-    """Refuse what cannot be written to, before hours of work.
-
-    Args:
-        path (str): The file to write.
-
-    Raises:
-        CheckpointError: It is a folder, or its folder takes no files.
-    """
-    if osp.isdir(path):
-        raise CheckpointError(f'{path!r} is a folder; name a file')
-    folder = osp.dirname(osp.abspath(path))
-    if osp.isdir(folder) and not os.access(folder, os.W_OK):
-        raise CheckpointError(f'{folder!r} cannot be written to')
-
-
-def write_atomically(path: str, write: Callable[[str], None]) -> None:
-    """Write under a temporary name and rename, so that no half file stays.
-
-    Args:
-        path (str): Where; its folder is made when missing.
-        write (Callable[[str], None]): Writes to the path it is given.
-
-    Raises:
-        CheckpointError: See :func:`check_destination`.
-    """
-    check_destination(path)
-    folder = osp.dirname(osp.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=folder, prefix=f'.{osp.basename(path)}.')
-    os.close(handle)
-    try:
-        write(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
-        if osp.exists(temporary):
-            os.unlink(temporary)
-        raise
-
-
 def write_checkpoint(content: Mapping[str, Any], path: str) -> None:
     """Write a checkpoint in the format that the ending asks for.
 
@@ -107,17 +64,23 @@ def write_checkpoint(content: Mapping[str, Any], path: str) -> None:
     Raises:
         CheckpointError: Something other than tensors and plain data is in
             it, or safetensors is not installed.
+        UsageError: See :func:`caco_ext.utils.files.check_output`.
+        OSError: It cannot be written; what was there is still there.
     """
+    check_output(path)
     content = plain(content, 'checkpoint')
-    if not path.endswith('.safetensors'):
+    # In memory first: their writers end in odd errors when a disk is full,
+    # and torch's writes the name of its file into it.
+    if path.endswith('.safetensors'):
+        safetensors = import_safetensors()
+        meta = dict(format='pt', meta=json.dumps(content.get('meta', {})))
+        data = safetensors.torch.save(content['state_dict'], metadata=meta)
+    else:
         # the zip format, which torch >= 1.6 reads
-        write_atomically(path, lambda to: torch.save(content, to))
-        return
-    safetensors = import_safetensors()
-    meta = dict(format='pt', meta=json.dumps(content.get('meta', {})))
-    write_atomically(
-        path, lambda to: safetensors.torch.save_file(
-            content['state_dict'], to, metadata=meta))
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        data = buffer.getbuffer()
+    write_whole(path, data)
 
 
 def beside(path: str) -> str:
@@ -125,21 +88,33 @@ def beside(path: str) -> str:
     return f'{osp.splitext(path)[0]}.safetensors'
 
 
-def provenance(path: str, **entries) -> Dict[str, Any]:
+# What a file tells about its weights stays true of each part of them.
+LASTING = ('method', 'epoch', 'iter', 'part', 'origin', 'supervised')
+
+
+def provenance(path: str, known: Mapping[str, Any],
+               **entries) -> Dict[str, Any]:
     """What every file written here tells about where it is from.
 
     Args:
         path (str): The source file.
+        known (Mapping[str, Any]): What the source tells about its weights,
+            of which :data:`LASTING` is taken over.
         **entries: More; those that are None are left out.
 
     Returns:
         dict[str, Any]: 'source', 'source_sha256', versions and the entries.
     """
-    known = {key: value for key, value in entries.items() if value is not None}
+    lasting = {name: known.get(name) for name in LASTING}
+    lasting.update(
+        (name, value) for name, value in entries.items() if value is not None)
     return dict(
         source=osp.basename(path),
         source_sha256=sha256(path),
         caco_ext_version=__version__,
         torch_version=str(torch.__version__),
         python_version=platform.python_version(),
-        **known)
+        **{
+            name: value
+            for name, value in lasting.items() if value is not None
+        })

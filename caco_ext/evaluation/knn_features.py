@@ -4,8 +4,9 @@ import warnings
 from dataclasses import dataclass
 from typing import Optional
 
-import torch
 from torch import Tensor
+
+from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
 
 
 @dataclass
@@ -43,10 +44,10 @@ class KNNFeatures:
         if not osp.isfile(path):
             return None
         try:
-            content = torch.load(path, map_location='cpu', weights_only=True)
+            content = read_checkpoint(path)
             same = content.pop('iter') == iteration
             return cls(**content) if same else None
-        except Exception as error:  # damage has errors of many types
+        except (CheckpointError, AttributeError, KeyError, TypeError) as error:
             warnings.warn(f'{path} cannot be read ({type(error).__name__}); '
                           'its features are made anew')
             return None

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from caco_ext.converters.backbones import build
-from caco_ext.converters.writing import write_atomically
 from caco_ext.evaluation import (build_feature_loader, extract_features,
                                  read_labels)
+from caco_ext.utils.files import write_whole
 from .weights import prove, read_pretrained
 
 
@@ -26,7 +26,7 @@ class FrozenBackbone(nn.Module):
     Args:
         path (str): The checkpoint; the depth follows from it.
         data_preprocessor (dict): Config of the host's.
-        part, supervised, trust: See
+        part, supervised, trust, prefix: See
             :func:`caco_ext.transfer.load_pretrained`.
 
     Attributes:
@@ -42,9 +42,11 @@ class FrozenBackbone(nn.Module):
                  data_preprocessor: dict,
                  part: str = 'backbone',
                  supervised: bool = False,
-                 trust: bool = False) -> None:
+                 trust: bool = False,
+                 prefix: str = '') -> None:
         super().__init__()
-        backbone = read_pretrained(path, part, supervised, trust)
+        backbone = read_pretrained(
+            path, part, supervised, trust, prefix=prefix)
         self.backbone = build(backbone)
         self.backbone.requires_grad_(False)
         self.width = backbone.architecture.out_channels
@@ -110,7 +112,7 @@ def features_of(model: FrozenBackbone,
                     np.savez(
                         file, features=features.numpy(), labels=known.numpy())
 
-            write_atomically(path, write)
+            write_whole(path, write)
         # nobody may look for the file before it is there
         barrier()
     return features, known

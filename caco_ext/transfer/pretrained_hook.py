@@ -31,6 +31,9 @@ class PretrainedBackboneHook(Hook):
             Defaults to False.
         trust (bool): Read a file that holds more than tensors and plain data,
             which runs code that it names. Defaults to False.
+        prefix (str): Which backbone of a file that has several, or is of an
+            unknown program, by what its keys begin with, as 'teacher.'.
+            Defaults to ''.
 
     Raises:
         ValueError: ``part`` is neither.
@@ -46,7 +49,8 @@ class PretrainedBackboneHook(Hook):
                  checkpoint: Optional[str] = None,
                  part: str = 'backbone',
                  supervised: bool = False,
-                 trust: bool = False) -> None:
+                 trust: bool = False,
+                 prefix: str = '') -> None:
         if part not in ('backbone', 'backbone_k'):
             raise ValueError(f'part={part!r} of PretrainedBackboneHook: '
                              "'backbone' or 'backbone_k'")
@@ -54,6 +58,7 @@ class PretrainedBackboneHook(Hook):
         self.part = part
         self.supervised = supervised
         self.trust = trust
+        self.prefix = prefix
 
     def before_train(self, runner) -> None:
         """Load the backbone.
@@ -81,7 +86,8 @@ class PretrainedBackboneHook(Hook):
                 f'default_hooks.pretrained.checkpoint={self.checkpoint!r} '
                 'both name weights; keep the second')
         proof = load_pretrained(runner.model, osp.expanduser(self.checkpoint),
-                                self.part, self.supervised, self.trust)
+                                self.part, self.supervised, self.trust,
+                                self.prefix)
         runner.message_hub.update_info(INFO, proof)
         counts = ', '.join(f'{count} keys of {place}'
                            for place, count in proof['matched'].items())

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Dict, Mapping, Optional
 
 from caco_ext.compat.versions import PACKAGES
-from caco_ext.converters.writing import write_atomically
+from caco_ext.utils.files import write_whole
 
 FILE = 'results.json'
 _PACKAGES = (*PACKAGES, 'scikit-learn', 'pycocotools')
@@ -61,13 +61,8 @@ def write_results(folder: str,
         **more,
         versions=versions())
 
-    def write(path):
-        with open(path, 'w', encoding='utf-8') as file:
-            json.dump(content, file, indent=2)
-            file.write('\n')
-
     path = osp.join(folder, FILE)
-    write_atomically(path, write)
+    write_whole(path, json.dumps(content, indent=2) + '\n')
     return path
 
 

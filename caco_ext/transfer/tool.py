@@ -42,6 +42,12 @@ def run_benchmark(description: str, measure: Callable[[Config, FrozenBackbone],
         default='backbone',
         help="whose backbone: the query encoder's (default) or the key's")
     parser.add_argument(
+        '--src-prefix',
+        default='',
+        metavar='PREFIX',
+        help='which backbone of a file that has several, or whose program is '
+        "not known, by what its keys begin with, as 'teacher.'")
+    parser.add_argument(
         '--supervised',
         action='store_true',
         help='a network trained with labels is meant')
@@ -81,7 +87,8 @@ def _run(args: argparse.Namespace, measure: Callable,
     torch.manual_seed(cfg.seed)
     try:
         model = FrozenBackbone(args.checkpoint, cfg.data_preprocessor,
-                               args.part, args.supervised, args.trust)
+                               args.part, args.supervised, args.trust,
+                               args.src_prefix)
         logger.info(f'{model.proof}')
         model = model.to(get_device()).eval()
         metrics, more = measure(cfg, model)

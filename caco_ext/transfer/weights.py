@@ -1,6 +1,6 @@
 """Put a pre-trained backbone into the model of any task, and prove it."""
 import re
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import torch
 from mmengine.model import is_model_wrapper
@@ -12,10 +12,6 @@ from caco_ext.converters.files import sha256, weights_of
 from caco_ext.converters.resnet import Architecture
 from caco_ext.utils import describe_differences
 
-# Weights that only a network trained with labels has, in OpenMMLab's layout
-# and in torchvision's.
-_LABELLED = re.compile(r'((cls_|rpn_|roi_|bbox_|mask_|decode_|auxiliary_)?'
-                       r'head|fc|classifier)\.')
 # What a new task adds behind the last stage, as R50-C4 does.
 _STAGE = re.compile(r'layer\d+\.')
 
@@ -24,7 +20,8 @@ def load_pretrained(model: nn.Module,
                     path: str,
                     part: str = 'backbone',
                     supervised: bool = False,
-                    trust: bool = False) -> Dict[str, Any]:
+                    trust: bool = False,
+                    prefix: str = '') -> Dict[str, Any]:
     """Load a backbone into all its places in a model.
 
     The places are ``model.backbone`` and, in detectors whose RoI head goes on
@@ -45,6 +42,9 @@ def load_pretrained(model: nn.Module,
             labels is meant, for a supervised baseline. Defaults to False.
         trust (bool): See :func:`caco_ext.converters.read_checkpoint`.
             Defaults to False.
+        prefix (str): Which backbone of a file that has several, or is of an
+            unknown program, by what its keys begin with, as 'teacher.'.
+            Defaults to ''.
 
     Returns:
         dict[str, Any]: 'path', 'sha256', 'source', 'part', 'architecture',
@@ -61,7 +61,7 @@ def load_pretrained(model: nn.Module,
         for values in places.values()
         for name, value in values.items()
     }
-    backbone = read_pretrained(path, part, supervised, trust, own)
+    backbone = read_pretrained(path, part, supervised, trust, own, prefix)
     differences = describe_differences(own, backbone.weights)
     if differences:
         matched = sum(name in own and own[name].shape == value.shape
@@ -85,13 +85,15 @@ def read_pretrained(path: str,
                     part: str = 'backbone',
                     supervised: bool = False,
                     trust: bool = False,
-                    own: Optional[Mapping[str, Any]] = None) -> Backbone:
+                    own: Optional[Mapping[str, Any]] = None,
+                    prefix: str = '') -> Backbone:
     """Read a backbone that may be transferred; refuse any other.
 
     Args:
         path, part, supervised, trust: See :func:`load_pretrained`.
         own (Mapping[str, Any], optional): What the model needs, by name, for
             the counts in errors. Defaults to None: a ResNet-50.
+        prefix (str): See :func:`load_pretrained`. Defaults to ''.
 
     Returns:
         Backbone: The weights and where from.
@@ -103,14 +105,12 @@ def read_pretrained(path: str,
     """
     own = Architecture(50).shapes() if own is None else own
     content = read_checkpoint(path, trust)
-    # extracted, a key encoder's backbone has the usual names
-    place = 'backbone' if _extracted_part(content) == part else part
     try:
-        backbone = find_backbone(content, path, place)
+        backbone = find_backbone(content, path, part, prefix)
     except CheckpointError as error:
         raise CheckpointError(
-            f'{error}. {_diagnose(content, path, own)}') from error
-    _check_origin(content, backbone, path, part, supervised, own)
+            f'{error}{_diagnose(content, path, own)}') from error
+    _check_origin(backbone, path, part, supervised, own)
     return backbone
 
 
@@ -167,13 +167,12 @@ def _tensors(module: nn.Module) -> Dict[str, Tensor]:
     return module.state_dict(keep_vars=True)
 
 
-def _check_origin(content: Any, backbone: Backbone, path: str, part: str,
-                  supervised: bool, own: Mapping[str, Any]) -> None:
+def _check_origin(backbone: Backbone, path: str, part: str, supervised: bool,
+                  own: Mapping[str, Any]) -> None:
     """Refuse a key encoder that was extracted, and a labelled network.
 
     Args:
-        content (Any): What the file holds.
-        backbone (Backbone): What was found in it.
+        backbone (Backbone): What was found in the file.
         path (str): The file.
         part (str): What was asked for.
         supervised (bool): Whether a labelled network is asked for.
@@ -184,36 +183,18 @@ def _check_origin(content: Any, backbone: Backbone, path: str, part: str,
     """
     found = sum(name in own for name in backbone.weights)
     counts = f'{found} of {len(own)} backbone keys are in {path!r}'
-    if _extracted_part(content) == 'backbone_k' and part != 'backbone_k':
+    if backbone.meta.get('part') == 'backbone_k' and part != 'backbone_k':
         raise CheckpointError(
             f'{counts}, but they are those of the key encoder, by its '
             "meta['part']; the papers transfer the query encoder. Extract "
             "that one, or say part='backbone_k'")
-    names = _labelled_names(content)
-    if names and not supervised:
+    signs = backbone.meta.get('supervised')
+    if signs and not supervised:
         raise CheckpointError(
-            f'{counts}, but {len(names)} more, first {", ".join(names[:3])}, '
-            'show that it was trained with labels or is of another task. For '
-            'a supervised baseline say supervised=True; otherwise give the '
-            'checkpoint of the pre-training')
-
-
-def _extracted_part(content: Any) -> Optional[str]:
-    """Which encoder's backbone a file of this package's converters has."""
-    meta = content.get('meta') if isinstance(content, Mapping) else None
-    return meta.get('part') if isinstance(meta, Mapping) else None
-
-
-def _labelled_names(content: Any) -> List[str]:
-    """Weights that only training with labels makes, sorted."""
-    for container in ('state_dict', 'model', 'classifier'):
-        state = content.get(container)
-        if isinstance(state, Mapping):
-            break
-    else:
-        state = content
-    names = [re.sub(r'^module\.', '', str(name)) for name in state]
-    return sorted(name for name in names if _LABELLED.match(name))
+            f'{counts}, but it is a {backbone.source}: {signs} show that it '
+            'was trained with labels or is of another task. For a supervised '
+            'baseline say supervised=True; otherwise give the checkpoint of '
+            'the pre-training')
 
 
 def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
@@ -225,19 +206,20 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
         own (Mapping[str, Any]): What the model needs.
 
     Returns:
-        str: Counts, first names and the prefix that fits best.
+        str: Counts, first names and the prefix that fits best; empty where
+        it has no weights to count.
     """
     try:
         state, _ = weights_of(content, path)
     except CheckpointError:
-        return f'0 of {len(own)} keys of the backbone match'
+        return ''
     unmatched = [f'backbone.{n}' for n in own if f'backbone.{n}' not in state]
-    text = (f'{len(own) - len(unmatched)} of {len(own)} keys of the backbone '
-            f'match; first unmatched: {", ".join(unmatched[:3])}')
+    text = (f'. {len(own) - len(unmatched)} of {len(own)} keys of the '
+            f'backbone match; first unmatched: {", ".join(unmatched[:3])}')
     count, prefix = _best_prefix(state, own)
     if count and prefix != 'backbone.':
         text += (f'. {count} of them stand behind the prefix {prefix!r}; if '
-                 "they are the right ones, rename it to 'backbone.'")
+                 'they are the right ones, say so with prefix')
     return text
 
 

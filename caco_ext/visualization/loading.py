@@ -1,7 +1,4 @@
 """From a config and a checkpoint to a model and its data sets."""
-import os.path as osp
-import pickle
-import zipfile
 from typing import Any, Dict, Optional
 
 import torch
@@ -9,9 +6,12 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS, init_default_scope
 from torch import nn
 
+from caco_ext.converters.files import meta_of
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import find_knn_options
+from caco_ext.utils import checkpoints
 from caco_ext.utils.config_text import check_config_text
+from caco_ext.utils.weights import check_weights
 
 
 def build_knn_hook(cfg: Config) -> KNNHook:
@@ -43,19 +43,10 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
         dict[str, Any]: What it holds.
 
     Raises:
-        ValueError: It is damaged, or no checkpoint.
+        FileNotFoundError: There is no such file.
+        CheckpointError: It is damaged, or no checkpoint.
     """
-    try:
-        return torch.load(
-            path,
-            map_location='cpu',
-            weights_only=True,
-            mmap=zipfile.is_zipfile(path))
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        if not osp.isfile(path):  # removed while it was being opened
-            raise FileNotFoundError(f'no checkpoint {path}') from error
-        raise ValueError(f'{path} cannot be read as a checkpoint: '
-                         f'{str(error).splitlines()[0]}') from error
+    return checkpoints.read_checkpoint(path, mmap=True)
 
 
 def load_model(cfg: Config,
@@ -81,6 +72,7 @@ def load_model(cfg: Config,
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     content = read_checkpoint(checkpoint) if content is None else content
     state = content.get('state_dict', content)
+    check_weights(state, checkpoint)
     prefix = 'backbone.'
     weights = {
         name[len(prefix):]: value
@@ -114,8 +106,8 @@ def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
     """
     if path is not None:
         return Config.fromfile(path)
-    text = read_checkpoint(checkpoint).get('meta', {}).get('cfg')
-    if not text:
+    text = meta_of(read_checkpoint(checkpoint), checkpoint).get('cfg')
+    if not text or not isinstance(text, str):
         raise ValueError(f'{checkpoint} holds no config, as a checkpoint of a '
                          'run does; name it with --config')
     try:

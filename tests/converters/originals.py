@@ -122,4 +122,5 @@ def probe(method, classes=10):
         arch='resnet18',
         state_dict=state,
         best_acc1=60.,
-        optimizer={}), net
+        # of the linear layer alone
+        optimizer=dict(state={}, param_groups=[dict(params=[0, 1])])), net

@@ -9,6 +9,7 @@ import torch
 
 from caco_ext.converters import (CheckpointError, convert, read_checkpoint,
                                  write_checkpoint)
+from caco_ext.utils import UsageError
 from . import originals
 
 
@@ -85,7 +86,7 @@ def test_what_is_written(tmp_path):
     with pytest.raises(CheckpointError, match='Breaks'):
         write_checkpoint(dict(state_dict={}, meta=[Breaks('x')]), target)
     assert read_checkpoint(target)['meta'] == dict(epoch=1)
-    with pytest.raises(CheckpointError, match='is a folder'):
+    with pytest.raises(UsageError, match='is a folder'):
         write_checkpoint(dict(state_dict={}), str(tmp_path))
 
 

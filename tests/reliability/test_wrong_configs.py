@@ -196,7 +196,7 @@ WRONG = [
     (DATA, {
         DATA + 'ann_file': 'gone.txt'
     }, "image list .*gone.txt' cannot be read"),
-    ('CaCo', dict(load_from='/gone.pth'), '/gone.pth can not be found'),
+    ('CaCo', dict(load_from='/gone.pth'), "no checkpoint '/gone.pth'"),
     ('AdCo', dict(default_hooks__bank_fill=None),
      '0 of the 40 columns of the bank are filled: keep .*BankFillHook'),
     # several processes

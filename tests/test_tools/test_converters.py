@@ -8,7 +8,7 @@ from glob import glob
 import pytest
 import torch
 
-from ..converters import originals
+from ..converters import originals, others
 
 TOOLS = osp.join(
     osp.dirname(osp.abspath(__file__)), '../../tools/model_converters')
@@ -121,3 +121,49 @@ def test_errors_end_with_one_line(call, tmp_path):
                                               tmp_path)
     assert 'no such config' in call('publish_model', config, empty, tmp_path)
     assert 'does not exist' in call('inspect_checkpoint', target)
+
+
+def test_the_source_is_never_the_output(call, tmp_path):
+    """Under another name neither, and nothing is written elsewhere."""
+    source, link = tmp_path / 'a.pth', tmp_path / 'link.safetensors'
+    torch.save(originals.adco_of(originals.network(18)), source)
+    link.symlink_to('a.pth')
+    before = source.read_bytes()
+    same = f"is the file '{source}' itself"
+    for command in (('convert_official', source,
+                     source), ('convert_official', source, source, '--back'),
+                    ('convert_official', source, tmp_path / 'link.pth',
+                     '--safetensors'), ('convert_official', source,
+                                        tmp_path / 'b.pth', '--report',
+                                        f'{tmp_path}/./a.pth'),
+                    ('export_backbone', source, link, '--to',
+                     'timm'), ('extract_backbone', source, source)):
+        assert same in call(*command), command
+    twice = call('convert_official', source, tmp_path / 'b.pth', '--report',
+                 tmp_path / 'b.pth')
+    assert 'b.pth\' itself' in twice
+    assert source.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [source, link]
+
+
+def test_files_of_other_programs(call, tmp_path):
+    """What the tools say of them, and what the user has to say."""
+    source, target = tmp_path / 'a.pth', tmp_path / 'b.pth'
+    torch.save(others.FILES['timm_training'][0], source)
+    out = call('convert_official', source, target, '--part', 'backbone')
+    assert 'checkpoint of timm, trained with labels' in out
+    assert 'note: trained with labels, by fc.bias, fc.weight' in out
+    assert 'kind: checkpoint of timm, trained with labels' in call(
+        'inspect_checkpoint', source)
+    dino = dict(
+        student=others.behind('module.backbone.', others.BARE),
+        teacher=others.behind('backbone.', others.BARE))
+    torch.save(dino, source)
+    for tool, *options in (('convert_official', '--part', 'backbone'),
+                           ('export_backbone', '--to',
+                            'openmmlab'), ('extract_backbone', )):
+        assert 'of DINO, has 2 ResNets' in call(tool, source, target, *options)
+        done = call(tool, source, target, *options, '--src-prefix', 'teacher')
+        assert '120 tensors' in done
+    meta = torch.load(target)['meta']
+    assert meta['origin'] == "checkpoint of DINO, 'teacher.backbone.'"

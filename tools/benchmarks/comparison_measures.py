@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.evaluation import knn_accuracy
+from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.extras import import_extra
 from caco_ext.visualization import read_run
 from caco_ext.visualization.loading import build_knn_hook
@@ -116,7 +117,7 @@ def measure_run(folder):
     log = read_run(folder)
     cfg = Config.fromfile(log.config)
     init_default_scope(cfg.default_scope)
-    content = torch.load(log.checkpoint, map_location='cpu', weights_only=True)
+    content = read_checkpoint(log.checkpoint)
     epochs = content['meta']['epoch']
     if epochs != cfg.train_cfg.max_epochs:
         raise ValueError(f'{log.checkpoint} has {epochs} epochs of '

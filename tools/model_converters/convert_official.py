@@ -8,11 +8,11 @@ import argparse
 import json
 import shlex
 
-from caco_ext.converters import (METHODS, PARTS, CheckpointError, beside,
-                                 convert, read_checkpoint, to_official,
+from caco_ext.converters import (METHODS, PARTS, beside, convert,
+                                 read_checkpoint, to_official,
                                  write_checkpoint)
-from caco_ext.converters.writing import check_destination
-from caco_ext.utils import make_parser
+from caco_ext.utils import UsageError, make_parser
+from caco_ext.utils.files import check_output, write_whole
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -22,14 +22,16 @@ def get_parser() -> argparse.ArgumentParser:
         ArgumentParser: The arguments.
     """
     parser = make_parser(__doc__)
-    parser.add_argument('src', help="an author's checkpoint")
+    parser.add_argument(
+        'src', help="an author's checkpoint; with --part, any with a ResNet")
     parser.add_argument(
         'dst', help='file to write; *.safetensors holds the weights alone')
     parser.add_argument(
         '--method',
         choices=['auto', *METHODS],
         default='auto',
-        help='refuse files of another method, default: any')
+        help='refuse files of another method; of a file that may be of '
+        'several, which one; default: by its keys')
     parser.add_argument(
         '--part',
         choices=PARTS,
@@ -48,6 +50,13 @@ def get_parser() -> argparse.ArgumentParser:
         '--prefix',
         default='backbone.',
         help="in front of a backbone's keys, default: backbone.")
+    parser.add_argument(
+        '--src-prefix',
+        default='',
+        metavar='PREFIX',
+        help=
+        'with --part, which backbone of SRC, by what its keys begin with, as '
+        "'teacher.'; needed where it has several or its program is not known")
     parser.add_argument(
         '--back',
         action='store_true',
@@ -69,7 +78,13 @@ def main() -> None:
     """Convert and give an account of it."""
     args = get_parser().parse_args()
     try:
-        check_destination(args.dst)
+        outputs = [args.dst]
+        if args.safetensors and beside(args.dst) != args.dst:
+            outputs.append(beside(args.dst))
+        if args.report:
+            outputs.append(args.report)
+        for i, output in enumerate(outputs):
+            check_output(output, args.src, *outputs[:i])
         if args.back:
             content, left = to_official(
                 read_checkpoint(args.src, args.trust), args.src)
@@ -79,14 +94,13 @@ def main() -> None:
             return
         content, report = convert(args.src, args.part, args.method,
                                   args.config, args.iters_per_epoch,
-                                  args.prefix, args.trust)
+                                  args.prefix, args.trust, args.src_prefix)
         write_checkpoint(content, args.dst)
         if args.safetensors:
             write_checkpoint(content, beside(args.dst))
         if args.report:
-            with open(args.report, 'w', encoding='utf-8') as file:
-                json.dump(vars(report), file, indent=1)
-    except (CheckpointError, OSError) as error:
+            write_whole(args.report, json.dumps(vars(report), indent=1))
+    except (UsageError, OSError) as error:
         raise SystemExit(f'error: {error}')
     print(report.text())
     print(f'{len(content["state_dict"])} tensors written to {args.dst}')

@@ -2,7 +2,8 @@
 
     export_backbone.py SRC DST --to torchvision
 
-SRC is of this package, of MMSelfSup, or of an author's program.
+SRC is of this package, of MMSelfSup, of an author's program, or of another
+one; docs/checkpoints.md lists them.
 """
 import argparse
 import pickle
@@ -13,9 +14,9 @@ from caco_ext.converters import CheckpointError, beside, write_checkpoint
 from caco_ext.converters.backbones import read_backbone
 from caco_ext.converters.exports import TARGETS, export
 from caco_ext.converters.onnx_export import export_onnx
-from caco_ext.converters.writing import (check_destination, plain, provenance,
-                                         write_atomically)
-from caco_ext.utils import make_parser
+from caco_ext.converters.writing import plain, provenance
+from caco_ext.utils import UsageError, make_parser
+from caco_ext.utils.files import check_output, write_whole
 
 USE = dict(
     openmmlab="init_cfg=dict(type='Pretrained', checkpoint={dst!r}, "
@@ -57,6 +58,12 @@ def get_parser() -> argparse.ArgumentParser:
         default='backbone.',
         help='in front of the keys for openmmlab, default: backbone.')
     parser.add_argument(
+        '--src-prefix',
+        default='',
+        metavar='PREFIX',
+        help='which backbone of SRC, by what its keys begin with, as '
+        "'teacher.'; needed where it has several or its program is not known")
+    parser.add_argument(
         '--safetensors',
         action='store_true',
         help='write the weights beside DST as .safetensors too')
@@ -86,12 +93,7 @@ def write(content: dict, args: argparse.Namespace) -> None:
             name: value.numpy()
             for name, value in arrays['model'].items()
         }
-
-        def dump(path: str) -> None:
-            with open(path, 'wb') as file:
-                pickle.dump(arrays, file, protocol=2)
-
-        write_atomically(args.dst, dump)
+        write_whole(args.dst, pickle.dumps(arrays, protocol=2))
     else:
         write_checkpoint(content, args.dst)
     if args.safetensors:
@@ -102,17 +104,20 @@ def main() -> None:
     """Export and say how to use the result."""
     args = get_parser().parse_args()
     try:
-        check_destination(args.dst)
+        check_output(args.dst, args.src)
+        if args.safetensors and beside(args.dst) != args.dst:
+            check_output(beside(args.dst), args.src, args.dst)
         if args.to == 'onnx' and args.safetensors:
             raise CheckpointError('--safetensors: an ONNX file holds its '
                                   'weights; use another --to for them')
-        backbone = read_backbone(args.src, args.part, args.trust)
+        backbone = read_backbone(args.src, args.part, args.trust,
+                                 args.src_prefix)
         meta = provenance(
-            args.src,
-            part=args.part,
-            architecture=backbone.architecture.name,
-            **{key: backbone.meta.get(key)
-               for key in ('method', 'epoch')})
+            args.src, {
+                'part': args.part,
+                **backbone.meta
+            },
+            architecture=backbone.architecture.name)
         content = dict(meta=meta)
         if args.to == 'onnx':
             error = export_onnx(backbone, args.dst, meta)
@@ -120,7 +125,7 @@ def main() -> None:
         else:
             content = export(backbone, args.to, meta, args.prefix)
             write(content, args)
-    except (CheckpointError, OSError) as error:
+    except (UsageError, OSError) as error:
         raise SystemExit(f'error: {error}')
     print(f'{backbone.source}, {backbone.architecture.name}: '
           f'{len(backbone.weights)} tensors written to {args.dst}')

@@ -10,15 +10,24 @@ for other libraries too.
 
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
-from caco_ext.converters import CheckpointError, extract_backbone
-from caco_ext.utils import make_parser
+from caco_ext.converters import extract_backbone
+from caco_ext.utils import UsageError, make_parser
 
 
 def parse_args():
     """Read the command line."""
     parser = make_parser(__doc__)
-    parser.add_argument('src', help='checkpoint of a pre-training run')
+    parser.add_argument(
+        'src',
+        help='checkpoint of a pre-training run, or of another '
+        'program with a ResNet')
     parser.add_argument('dst', help='file to write, usually *.pth')
+    parser.add_argument(
+        '--src-prefix',
+        default='',
+        metavar='PREFIX',
+        help='which backbone of SRC, by what its keys begin with, as '
+        "'teacher.'; needed where it has several or its program is not known")
     return parser.parse_args()
 
 
@@ -26,8 +35,8 @@ def main():
     """Convert and say how to use the result."""
     args = parse_args()
     try:
-        count = extract_backbone(args.src, args.dst)
-    except (CheckpointError, OSError) as error:
+        count = extract_backbone(args.src, args.dst, args.src_prefix)
+    except (UsageError, OSError) as error:
         raise SystemExit(f'error: {error}')
     print(f'{count} tensors of the backbone written to {args.dst}\n'
           "use: init_cfg=dict(type='Pretrained', "

@@ -3,8 +3,8 @@ import argparse
 
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
-from caco_ext.converters import CheckpointError
 from caco_ext.converters.inspection import inspect
+from caco_ext.utils import UsageError
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,7 +28,7 @@ def main() -> None:
     args = get_parser().parse_args()
     try:
         print('\n'.join(inspect(args.file, args.trust)))
-    except (CheckpointError, OSError) as error:
+    except (UsageError, OSError) as error:
         raise SystemExit(f'error: {error}')
 
 

@@ -10,9 +10,8 @@ import yaml
 
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
-from caco_ext.converters import CheckpointError
 from caco_ext.converters.publish import enter, publish, zoo_entry
-from caco_ext.utils import make_parser
+from caco_ext.utils import UsageError, make_parser
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -53,7 +52,7 @@ def main() -> None:
             print(enter(entry, args.metafile))
         else:
             print(yaml.safe_dump([entry], sort_keys=False), end='')
-    except (CheckpointError, OSError) as error:
+    except (UsageError, OSError) as error:
         raise SystemExit(f'error: {error}')
 
 

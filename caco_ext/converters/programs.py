@@ -1,0 +1,117 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+"""Kinds of checkpoints, told apart by their keys."""
+from typing import NamedTuple, Optional, Tuple
+
+
+class Program(NamedTuple):
+    """A kind of checkpoint.
+
+    Attributes:
+        name (str): For people.
+        marks (tuple[str, ...]): Patterns. A file is of the kind when each is
+            found in one of its names: 'container/key' for a weight, 'top:key'
+            for a top-level entry, 'optimizer:N' for the number of parameters
+            that its optimizer has.
+        query (str): Pattern of the place of the backbone that counts, as
+            'container/prefix'. Defaults to '': any, where it is the only one.
+        key (str): The same of the momentum encoder's. Defaults to '': none.
+        labels (bool | None): Whether it was trained with labels.
+            Defaults to None: the names of its weights tell.
+        method (str): Of the four methods, whose files ``identify`` takes
+            apart; 'maple' for the probe of three of them. Defaults to ''.
+        alike (tuple[str, ...]): Methods whose files may have these keys too,
+            so that the user says when one is. Defaults to none.
+    """
+    name: str
+    marks: Tuple[str, ...]
+    query: str = ''
+    key: str = ''
+    labels: Optional[bool] = None
+    method: str = ''
+    alike: Tuple[str, ...] = ()
+
+
+_MOCO = (r'/encoder_q\.$', r'/encoder_k\.$', False)
+_BACKBONE = r'/backbone\.$'
+_LIGHTNING = r'^top:pytorch-lightning_version$'
+# The linear layer right behind a ResNet, in the layout of torchvision.
+_CLASSIFIER = (r'/conv1\.weight$', r'/fc(\.1)?\.weight$')
+
+#: In the order in which they are tried: who has more marks comes first.
+PROGRAMS: Tuple[Program, ...] = (
+    Program('of this package', (r'/key_encoder\._extra_state$', ), _BACKBONE,
+            r'/key_encoder\.backbone\.$'),
+    # the four originals
+    Program('of CARE', (r'/student_encoder\.', ), method='care'),
+    Program('of CaCo', (r'/encoder_q\.fc\.6\.weight$', ), method='caco'),
+    Program('of AdCo', (r'/encoder_q\.', r'^Memory_Bank/W$'), method='adco'),
+    # MoCo's program writes the same keys, and no best accuracy
+    Program(
+        'of CLSA', (r'/encoder_q\.', r'/queue$', r'^top:best_acc$'),
+        method='clsa'),
+    Program(
+        'of a linear probe of CARE', (r'^classifier/classifier\.', ),
+        method='care'),
+    # it trains the linear layer alone: weight and bias
+    Program(
+        'of a linear probe of AdCo, CaCo, CLSA or MoCo',
+        (*_CLASSIFIER, r'^optimizer:2$'),
+        method='maple'),
+    # other programs that pre-train without labels
+    Program(
+        'of MoCo v2', (r'/encoder_q\.fc\.2\.weight$', r'/queue$'),
+        *_MOCO,
+        alike=('clsa', )),
+    Program(
+        'of MoCo v2, AdCo or CLSA, without a queue or a bank',
+        (r'/encoder_q\.fc\.2\.weight$', r'/encoder_k\.'),
+        *_MOCO,
+        alike=('adco', 'clsa')),
+    Program('of MoCo v2, as released, without a key encoder',
+            (r'/encoder_q\.fc\.2\.weight$', ), *_MOCO),
+    Program('of MoCo v1', (r'/encoder_q\.fc\.weight$', ), *_MOCO),
+    Program('of MoCo v3', (r'/base_encoder\.', ), r'/base_encoder\.$',
+            r'/momentum_encoder\.$', False),
+    Program('of DINO', (r'^student/', r'^teacher/'), labels=False),
+    Program(
+        'of SwAV', (r'/conv1\.weight$', r'/projection_head\.'), labels=False),
+    Program(
+        'of SimSiam', (r'/encoder\.conv1\.weight$', r'/predictor\.'),
+        labels=False),
+    Program('of BYOL', (r'online', r'target'), r'online', r'target', False),
+    Program('of solo-learn', (_LIGHTNING, r'/backbone\.', r'/projector\.'),
+            _BACKBONE, r'/momentum_backbone\.$', False),
+    Program('of lightly', (_LIGHTNING, r'/backbone\.', r'/projection_head'),
+            _BACKBONE, r'/backbone_momentum\.$', False),
+    Program(
+        'of Barlow Twins or VICReg', (r'/backbone\.', r'/projector\.'),
+        labels=False),
+    Program(
+        'of SimCLR', (r'/backbone\.conv1\.', r'/backbone\.fc\.\d\.'),
+        labels=False),
+    # programs that train with labels, and those that do either
+    Program('of PyTorch Lightning', (_LIGHTNING, )),
+    Program(
+        'of timm', (*_CLASSIFIER, r'^top:arch$', r'^top:version$'),
+        labels=True),
+    Program(
+        "of torchvision's training",
+        (r'^model/conv1\.weight$', r'^model/fc\.weight$'),
+        labels=True),
+    Program(
+        "of PyTorch's ImageNet example",
+        (*_CLASSIFIER, r'^top:arch$', r'^optimizer:([3-9]|\d\d)'),
+        labels=True),
+    Program(
+        'of a classifier, or of a linear probe, and nothing in it tells '
+        'which', (*_CLASSIFIER, r'^top:(arch|best_acc1|epoch)$'),
+        alike=('adco', 'caco', 'clsa')),
+    Program('of a classifier, as of torchvision and timm', _CLASSIFIER),
+    Program('of detectron2', (r'/(backbone\.)?(bottom_up\.)?stem\.conv1\.', )),
+    Program('in the layout of OpenMMLab', (r'/(backbone|key_encoder)\.', ),
+            _BACKBONE,
+            r'/(key_encoder\.backbone|(encoder_k|target_net)(\.0)?)\.$'),
+    Program('of a ResNet alone', (r'/conv1\.weight$', ), r'/$'),
+)
+#: What has none of the marks: the user says where its backbone is.
+UNKNOWN = Program('of no program known here', (), query='(?!)')
