@@ -24,6 +24,7 @@ def test_the_hosts_own_trainer_trains_and_resumes(tmp_path):
         '--resume',
         '--cfg-options',
         'train_cfg.max_epochs=2',
+        'default_hooks.setup_check.resume_changes=apply',
         cwd=tmp_path)
     assert 'Epoch(train) [1]' not in again and 'Epoch(train) [2]' in again
     assert 'is not installed' not in first + again

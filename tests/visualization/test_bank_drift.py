@@ -43,6 +43,7 @@ def test_drift_of_a_run(tmp_path):
     cfg = config(
         tmp_path / 'run',
         resume=True,
+        resume_changes='apply',
         train_cfg=dict(by_epoch=True, max_epochs=3))
     cfg['default_hooks']['signals'] = signals
     run(cfg)
