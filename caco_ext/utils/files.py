@@ -4,41 +4,102 @@ import os.path as osp
 import re
 import zipfile
 from glob import escape, glob
-from typing import Iterator, Union
+from typing import Callable, Iterator, Union
+
+from .launch import UsageError
 
 # What a run writes to be resumed from; best_*.pth lacks the optimizer.
 _RESUMABLE = re.compile(r'((epoch|iter)_\d+|stopped)\.pth')
+Data = Union[bytes, memoryview, str, Callable[[str], None]]
 
 
-def write_whole(path: str, data: Union[bytes, memoryview, str]) -> None:
+def check_output(path: str, *inputs: str) -> None:
+    """Refuse a file that must not be written or cannot be, before the work.
+
+    Args:
+        path (str): The file to write.
+        *inputs (str): Files that are to stay, as those that are read. None
+            of them may be the output, under another name or through a link
+            either.
+
+    Raises:
+        UsageError: It is an input, a folder, a device or a pipe, or it or
+            its folder is read-only.
+    """
+    for source in inputs:
+        if osp.realpath(path) == osp.realpath(source) or (
+                osp.exists(path) and osp.exists(source)
+                and osp.samefile(path, source)):
+            raise UsageError(f'{path!r} is the file {source!r} itself, which '
+                             'would be lost; name another one')
+    problem = _output_problem(osp.realpath(path))
+    if problem:
+        raise UsageError(f'{path!r} {problem}')
+
+
+def _output_problem(path: str) -> str:
+    """Why a file, links followed, cannot be written; empty where it can."""
+    if osp.isdir(path):
+        return 'is a folder; name a file'
+    if osp.islink(path):
+        return 'is a link to itself; name a file'
+    if osp.exists(path):
+        if not osp.isfile(path):
+            return 'is a device or a pipe; name a file'
+        # root may write to everything, but was told not to
+        if not (os.stat(path).st_mode & 0o222 and os.access(path, os.W_OK)):
+            return 'is read-only; name another file'
+    folder = osp.dirname(path)
+    while not osp.exists(folder):
+        folder = osp.dirname(folder)
+    if not osp.isdir(folder):
+        return f'cannot be made: {folder!r} is no folder'
+    if not os.access(folder, os.W_OK):
+        return f'cannot be made: the folder {folder!r} is read-only'
+    return ''
+
+
+def write_whole(path: str, data: Data) -> None:
     """Write a file so that a crash at any moment leaves the old one or the
     new one.
 
     The data goes to a hidden file beside it, is forced to the disk and takes
-    the name in one step. A link is followed.
+    the name in one step. A link is followed. A missing folder is made.
 
     Args:
-        path (str): Where; the folder exists.
-        data (bytes | memoryview | str): The whole content.
+        path (str): Where.
+        data (bytes | memoryview | str | Callable[[str], None]): The whole
+            content, or a function that writes it to the path that it gets.
 
     Raises:
         OSError: It cannot be written; what was there is still there.
     """
     path = osp.realpath(path)
+    problem = _output_problem(path)
+    if problem:
+        raise PermissionError(f'{path!r} {problem}')
     folder, name = osp.split(path)
+    os.makedirs(folder, exist_ok=True)
     part = osp.join(folder, f'.{name}.{os.getpid()}.part')
     try:
-        with open(part, 'wb') as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
+        if callable(data):
+            data(part)
+        else:
+            with open(part, 'wb') as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+        _sync(part)
         os.replace(part, path)
     except BaseException:
         if osp.exists(part):
             os.unlink(part)
         raise
     # the name is in the folder, which is a file of its own
-    handle = os.open(folder, os.O_RDONLY)
+    _sync(folder)
+
+
+def _sync(path: str) -> None:
+    """Force a file or a folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -55,24 +116,44 @@ def remove_parts(folder: str) -> None:
         os.unlink(path)
 
 
-def is_whole(path: str) -> bool:
-    """Whether a file of ``torch.save`` is complete and undamaged.
+def damage_of(path: str) -> str:
+    """What is wrong with a file of ``torch.save``.
 
     Args:
         path (str): The file. It is read once, and compared with the sums
             that it holds.
 
     Returns:
-        bool: Whether it can be relied on.
+        str: As "'x/data/0' does not have its sum"; empty where all is well.
     """
     try:
         with zipfile.ZipFile(path) as file:
-            return file.testzip() is None
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError,
-            NotImplementedError):
-        # A damaged header can name a compression that zipfile does not have:
-        # its NotImplementedError is one more sign of damage.
-        return False
+            parts = file.infolist()
+            size = sum(part.file_size for part in parts)
+            if size > osp.getsize(path):
+                # torch.save compresses nothing
+                return (f'its parts would take {size / 2**30:.2f} GiB, more '
+                        'than the file has')
+            if not any(part.CRC for part in parts):
+                return ''  # torch.serialization.set_crc32_options(False)
+            broken = file.testzip()
+    except Exception as error:
+        # Damaged headers end in errors of many types: they name a
+        # compression that zipfile does not have, or a password.
+        return f'{type(error).__name__}: {" ".join(str(error).split())}'
+    return f'{broken!r} does not have its sum' if broken else ''
+
+
+def is_whole(path: str) -> bool:
+    """Whether a file of ``torch.save`` is complete and undamaged.
+
+    Args:
+        path (str): See :func:`damage_of`.
+
+    Returns:
+        bool: Whether it can be relied on.
+    """
+    return not damage_of(path)
 
 
 def resumable(folder: str) -> Iterator[str]:

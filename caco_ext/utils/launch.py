@@ -8,6 +8,7 @@ from typing import Callable, Optional, Sequence
 from mmengine.config import Config, DictAction
 
 from .options import check_options
+from .text import printable
 
 
 class UsageError(ValueError):
@@ -88,6 +89,10 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('work_dirs', name)
+    if printable(cfg.work_dir) != cfg.work_dir:
+        raise UsageError(f'--work-dir {printable(cfg.work_dir)}: the name is '
+                         'not UTF-8, and neither torch nor TensorBoard writes '
+                         'into such a folder; choose another one')
     return cfg
 
 
@@ -102,6 +107,8 @@ def run_tool(parser: argparse.ArgumentParser,
         argv (Sequence[str], optional): The command line. Defaults to this
             process's.
     """
+    if hasattr(sys.stdout, 'reconfigure'):  # for names that are not UTF-8
+        sys.stdout.reconfigure(errors='backslashreplace')
     argv = sys.argv[1:] if argv is None else argv
     try:
         args = parser.parse_args(argv)
