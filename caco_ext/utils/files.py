@@ -6,7 +6,7 @@ import zipfile
 from glob import escape, glob
 from typing import Callable, Iterator, Union
 
-from .launch import UsageError
+from .errors import UsageError
 
 # What a run saves that a signal stops.
 STOPPED = 'stopped.pth'

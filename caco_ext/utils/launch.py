@@ -12,6 +12,7 @@ from .errors import UsageError, last_words
 from .extras import check_host
 from .launchers import choose_launcher
 from .options import check_options
+from .text import printable
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -95,6 +96,10 @@ def load_config(args: argparse.Namespace) -> Config:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('work_dirs', name)
     check_host(cfg.get('default_scope'))
+    if printable(cfg.work_dir) != cfg.work_dir:
+        raise UsageError(f'--work-dir {printable(cfg.work_dir)}: the name is '
+                         'not UTF-8, and neither torch nor TensorBoard writes '
+                         'into such a folder; choose another one')
     return cfg
 
 
@@ -112,6 +117,8 @@ def run_tool(parser: argparse.ArgumentParser,
         argv (Sequence[str], optional): The command line. Defaults to this
             process's.
     """
+    if hasattr(sys.stdout, 'reconfigure'):  # for names that are not UTF-8
+        sys.stdout.reconfigure(errors='backslashreplace')
     argv = sys.argv[1:] if argv is None else argv
     try:
         args = parser.parse_args(argv)

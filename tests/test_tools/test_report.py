@@ -107,6 +107,10 @@ def test_report_of_nothing(run, call_tool, tmp_path):
         call_tool(f'{TOOLS}report', run, '--base', 'gone.py')
     with pytest.raises(SystemExit, match='goes with one WORK_DIR, got 2'):
         call_tool(f'{TOOLS}report', run, run, '--checkpoint', 'x')
+    for path, what in ((run / 'epoch_1.pth', 'itself, which would be lost'),
+                       ('/dev/full', 'is a device'), ('.', 'is a folder')):
+        with pytest.raises(SystemExit, match=what):
+            call_tool(f'{TOOLS}report', run, '-o', path)
     assert not list(tmp_path.glob('*.html'))
 
 
@@ -158,6 +162,9 @@ def test_attention(trained, call_tool, tmp_path):
             match=f'is a folder; name a file in it, as {checkpoint}'):
         call_tool(f'{TOOLS}attention', checkpoint.parent, folder)
     (tmp_path / 'empty').mkdir()
+    picture = next((folder / 'val').rglob('*.png'))
+    with pytest.raises(SystemExit, match='itself, which would be lost'):
+        call_tool(f'{TOOLS}attention', checkpoint, picture, '-o', picture)
     for arguments, message in ((('empty', ), 'empty has no pictures'),
                                (('gone.png', ), 'no such picture: gone.png'),
                                (('bad.png', ), 'bad.png'),

@@ -91,6 +91,9 @@ def test_wrong_use_ends_with_one_line(trained, call_tool, capsys, tmp_path):
     assert refusal(
         call_tool, 'train', config, '--resume',
         'gone.pth').endswith('error: --resume: no such checkpoint: gone.pth')
+    assert 'w\ufffd: the name is not UTF-8' in refusal(call_tool, 'train',
+                                                       config, '--work-dir',
+                                                       'w\udce9')
     assert 'auto_scale_lr.base_batch_size=N' in refusal(
         call_tool, 'train', config, '--auto-scale-lr', '--cfg-options',
         'auto_scale_lr=None')

@@ -14,6 +14,7 @@ import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.datasets import read_picture
 from caco_ext.datasets.sources import find_pictures
 from caco_ext.utils import UsageError, make_parser, run_tool
+from caco_ext.utils.files import check_output
 from caco_ext.visualization import draw_gallery, load_model, look
 from caco_ext.visualization.loading import config_of
 from caco_ext.visualization.run_logs import find_last_checkpoint
@@ -65,15 +66,15 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_pictures(paths, count):
-    """Read pictures and the first ones of folders.
+def find_files(paths, count):
+    """Find picture files, of folders some.
 
     Args:
         paths (list[str]): Files and folders.
         count (int): Pictures of a folder.
 
     Returns:
-        list[np.ndarray]: (H, W, 3) uint8 RGB.
+        list[str]: Their paths.
     """
     files = []
     for path in paths:
@@ -88,7 +89,7 @@ def read_pictures(paths, count):
             files.append(path)
         else:
             raise UsageError(f'no such picture: {path}')
-    return [read_picture(file) for file in files]
+    return files
 
 
 def check_files(checkpoint: str, config: Optional[str]) -> None:
@@ -125,7 +126,9 @@ def main(args: argparse.Namespace) -> None:
         raise UsageError(f'--pictures {args.pictures} must be at least 1')
     check_files(args.checkpoint, args.config)
     try:
-        pictures = read_pictures(args.images, args.pictures)
+        files = find_files(args.images, args.pictures)
+        check_output(args.out, args.checkpoint, *files)
+        pictures = [read_picture(file) for file in files]
         cfg = config_of(args.checkpoint, args.config)
         model = load_model(cfg, args.checkpoint)
         gallery = look(model, pictures, args.size, args.block, args.place,

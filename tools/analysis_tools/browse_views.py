@@ -11,6 +11,7 @@ import os.path as osp
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
                             make_parser, run_tool)
+from caco_ext.utils.files import check_output
 from caco_ext.visualization import draw_gallery, make_views, views_gallery
 
 
@@ -56,6 +57,7 @@ def main(args: argparse.Namespace) -> None:
             raise UsageError(f'--{name} {getattr(args, name)} must be at '
                              'least 1')
     cfg = load_config(args)
+    check_output(args.out, args.config)
     seed = args.seed
     if seed is None:
         seed = (cfg.get('randomness') or {}).get('seed') or 0

@@ -172,10 +172,13 @@ def main() -> None:
         'paths', nargs='+', help='results.json files, or folders with some')
     parser.add_argument('--out', help='file for the table, default: none')
     args = parser.parse_args()
-    contents = []
     try:
-        for path in find_results(args.paths):
-            contents.append(read(path))
+        paths = find_results(args.paths)
+        if args.out:
+            # here, as importing torch takes longer than the table
+            from caco_ext.utils.files import check_output
+            check_output(args.out, *paths)
+        contents = [read(path) for path in paths]
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     if not contents:

@@ -11,6 +11,7 @@ import os.path as osp
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import UsageError, make_parser, run_tool
+from caco_ext.utils.files import check_output
 from caco_ext.visualization import (RunFeatures, draw_charts, embedding_chart,
                                     read_run)
 from caco_ext.visualization.embedding import METHODS, check_method
@@ -65,6 +66,7 @@ def main(args: argparse.Namespace) -> None:
         if log.config is None:
             raise UsageError(f'no config.py beside the scalars of '
                              f'{args.work_dir}')
+        check_output(args.out, checkpoint, log.config)
         features = RunFeatures(
             log.cfg, checkpoint, cache=osp.join(args.work_dir, 'features'))
         chart = embedding_chart(features, args.method, args.seed)

@@ -11,6 +11,7 @@ import os.path as osp
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import UsageError, make_parser, run_tool
+from caco_ext.utils.files import check_output
 from caco_ext.visualization import open_features, read_run, write_report
 from caco_ext.visualization.embedding import METHODS, check_method
 from caco_ext.visualization.report import FORMATS
@@ -79,6 +80,10 @@ def main(args: argparse.Namespace) -> None:
         folder = osp.dirname(osp.abspath(out))
         if not osp.isdir(folder):
             raise UsageError(f'-o {out}: there is no folder {folder}')
+        read = [args.base, args.checkpoint]
+        for log in logs:
+            read += [log.checkpoint, log.config, *log.checkpoints().values()]
+        check_output(out, *filter(None, read))
         features = [open_features(log, args.checkpoint) for log in logs]
         write_report(
             logs,
