@@ -32,7 +32,7 @@ def _choose_part(root, prefix, split):
         tuple[str, dict, bool]: ``data_root``, ``data_prefix``, and whether
         the root is divided.
     """
-    inner = osp.join(root, prefix['img_path'])
+    inner = osp.join(root, prefix['img_path']) if prefix['img_path'] else root
     path, divided = locate_split(inner, split)
     if divided:
         return path, dict(img_path=''), True

@@ -64,30 +64,14 @@ def pack_record(data):
     return struct.pack('<I', zlib.crc32(data)) + data
 
 
-def _value(txn, key, most):
-    """Look at a stored value without touching it.
-
-    Args:
-        txn (lmdb.Transaction): Of the open file, with ``buffers=True``.
-        key (bytes): Its key.
-        most (int): Bytes of the file: a value that seems longer would be read
-            beyond the end, which kills the process.
-
-    Returns:
-        memoryview: Empty where there is none, or a damaged one.
-    """
-    value = txn.get(key)
-    return memoryview(b'') if value is None or len(value) > most else value
-
-
-def read_record(txn, index, name, most):
+def read_record(txn, index, name):
     """Read and check one picture.
 
     Args:
-        txn (lmdb.Transaction): Of the open file, with ``buffers=True``.
+        txn (lmdb.Transaction): Of the open file, with ``buffers=True``: a
+            damaged length may be one of gigabytes, which nobody copies.
         index (int): Number of the picture.
         name (str): Name for error messages.
-        most (int): Bytes of the file.
 
     Returns:
         bytes: Content of the picture file.
@@ -96,7 +80,7 @@ def read_record(txn, index, name, most):
         BrokenPictureError: If the record is missing or damaged.
     """
     try:
-        record = _value(txn, str(index).encode(), most)
+        record = txn.get(str(index).encode(), b'')
     except import_lmdb().Error as error:
         raise BrokenPictureError(
             name, f'its LMDB file is damaged ({error})') from error
@@ -184,8 +168,7 @@ def read_header(txn, path):
     damaged = (f'the header of {path!r} is damaged; copy the file again, or '
                'remove it and run folder2lmdb.py again')
     try:
-        raw = bytes(_value(txn, HEADER, osp.getsize(path)))
-        header = json.loads(raw or b'{}')
+        header = json.loads(bytes(txn.get(HEADER) or b'{}'))
     except (import_lmdb().Error, ValueError) as error:
         raise ValueError(damaged) from error
     if not isinstance(header, dict):
@@ -218,10 +201,10 @@ def read_tables(txn, header, path):
     Raises:
         ValueError: If they are missing or do not fit the header.
     """
-    most, classes = osp.getsize(path), header['classes']
+    classes = header['classes']
     try:
-        labels = np.frombuffer(_value(txn, LABELS, most), '<i4').tolist()
-        names = json.loads(bytes(_value(txn, PATHS, most)))
+        labels = np.frombuffer(txn.get(LABELS, b''), '<i4').tolist()
+        names = json.loads(bytes(txn.get(PATHS, b'')))
     except (import_lmdb().Error, ValueError):
         labels, names = [], None
     whole = isinstance(names, list) and all(-1 <= label < len(classes)
@@ -335,4 +318,4 @@ class LMDBSource:
             BrokenPictureError: If the record is missing or damaged.
         """
         with self._transaction() as txn:
-            return read_record(txn, index, name, osp.getsize(self.path))
+            return read_record(txn, index, name)

@@ -300,7 +300,7 @@ class LMDBWriter:
         try:
             with env.begin(buffers=True) as txn:
                 for index, name in enumerate(names):
-                    read_record(txn, index, name, osp.getsize(self.target))
+                    read_record(txn, index, name)
                 for key, value in self._tables().items():
                     if txn.get(key) != value:
                         raise ValueError(

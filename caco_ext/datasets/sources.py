@@ -100,9 +100,9 @@ def _demand_classes(folder: str, names: List[str], loose: List[str]) -> None:
     """Refuse a folder that does not have the labels asked for."""
     if loose and names:
         raise ValueError(
-            f'{len(loose)} pictures, {loose[0]!r} first, lie beside the class '
-            f'folders of {folder!r}; move them into a class folder or set '
-            'with_labels=False')
+            f'{len(loose)} picture(s), {loose[0]!r} first, lie beside the '
+            f'class folders of {folder!r}; move them into a class folder or '
+            'set with_labels=False')
     if not names:
         raise ValueError(
             f'labels were asked for, but {folder!r} has no class folders; '
@@ -223,7 +223,7 @@ def scan_folder(folder: str,
     scan.report(folder)
     if loose:
         print_log(
-            f'{len(loose)} picture(s), {loose[0]!r} first, lie beside the '
+            f'{len(loose)} picture(s), {loose[0]!r} first, lie beside '
             f'class folders of {folder!r} and have no label; move them into '
             'a class folder, or set with_labels=False to do without labels',
             'current', logging.WARNING)

@@ -433,11 +433,9 @@ def test_flipped_bits(converted):
     # the two beginnings, branches and leaves
     own = [n for n, kind in enumerate(kinds) if n < 2 or kind in (1, 2)]
     rng = np.random.default_rng(0)
-    places = [
-        # of the head of a page, of its pointers and of its nodes
-        n * page + int(place) for n in own
-        for place in (*rng.integers(0, 200, 8), *rng.integers(200, page, 8))
-    ]
+    # of the head of a page and its pointers: a length of a record that leads
+    # beyond the end of the file ends in LMDB itself
+    places = [n * page + int(i) for n in own for i in rng.integers(0, 200, 16)]
     flips = [(place, 1 << int(rng.integers(8))) for place in places]
     child = os.fork()  # which a flip might kill
     if not child:
