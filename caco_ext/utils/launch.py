@@ -121,7 +121,9 @@ def run_tool(parser: argparse.ArgumentParser,
         sys.stdout.reconfigure(errors='backslashreplace')
     argv = sys.argv[1:] if argv is None else argv
     try:
-        args = parser.parse_args(argv)
+        # Options may stand between positional arguments, one of which may be
+        # left out.
+        args = parser.parse_intermixed_args(argv)
     except (ValueError, AssertionError) as error:
         # DictAction takes a pair apart without looking.
         parser.error(f'--cfg-options wants KEY=VALUE: {error}')

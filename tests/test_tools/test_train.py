@@ -195,7 +195,8 @@ default_hooks = dict(knn=dict(train_dataset=dict(data_root=''),
                               test_dataset=dict(data_root='')))
 ''')
     checkpoint = trained / 'run' / 'epoch_1.pth'
-    line = refusal(call_tool, 'test', config, checkpoint, '--work-dir', '.')
+    # an option may stand between the two
+    line = refusal(call_tool, 'test', config, '--work-dir', '.', checkpoint)
     assert "train_dataset: type='PhotoPatches', split='train' in place" in line
     assert f"data_root='{(trained / 'data').resolve()}'" in line
     assert 'Leave the config out' in line
