@@ -86,7 +86,7 @@ def test_wrong_use_ends_with_one_line(trained, call_tool, capsys, tmp_path):
                        'error: --cfg-options: no such option: '
                        'optim_wraper.optimizer.lr; nearest: '
                        'optim_wrapper.optimizer.lr')
-    assert "error: '/proc/1/none': No such file or directory" in refusal(
+    assert "work folder '/proc/1/none': No such file or directory" in refusal(
         call_tool, 'train', config, '--work-dir', '/proc/1/none')
     assert refusal(
         call_tool, 'train', config, '--resume',
