@@ -203,6 +203,10 @@ class ImageFolder(BaseDataset):
         keep = np.arange(len(paths))
         if self.val_share is not None:
             keep = hold_out(labels, self.val_share, self.split)
+            print_log(
+                f"{source!r} has no parts: split={self.split!r} takes "
+                f'{len(keep)} of its {len(paths)} pictures '
+                f'(val_share={self.val_share})', 'current')
         keep = keep_fraction(keep, labels, self.fraction, self.fraction_seed)
         if not len(keep):
             raise ValueError(

@@ -200,7 +200,8 @@ def translate_labels(train: Dataset, labels: np.ndarray, test: Dataset,
         raise ValueError(
             f'train_dataset of KNNHook has one class alone{name}, and every '
             'answer would be right; set data_root to the folder that holds '
-            'the class folders')
+            'the class folders, or leave kNN out with '
+            'default_hooks.knn=None')
     theirs = getattr(test, 'metainfo', {}).get('classes')
     if ours and theirs:
         names = [theirs[label] for label in test_labels.tolist()]

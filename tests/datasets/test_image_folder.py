@@ -244,10 +244,12 @@ def test_fraction_is_a_fixed_share_of_each_class(labelled):
     assert Counter(labels(least)) == {0: 1, 1: 1, 2: 1}
 
 
-def test_split_holds_out_where_there_are_no_parts(labelled):
+def test_split_holds_out_where_there_are_no_parts(labelled, said):
     train = ImageFolder(str(labelled), split='train', val_share=.2)
     val = ImageFolder(str(labelled), split='val', val_share=.2)
     assert Counter(labels(val)) == {0: 2, 1: 2, 2: 2}
+    assert "split='train' takes 24 of its 30 pictures" in said[-2]
+    assert "split='val' takes 6 of its 30 pictures" in said[-1]
     assert sorted(names(train) + names(val)) == names(
         ImageFolder(str(labelled)))
     everything = ImageFolder(str(labelled), split='train', val_share=0)

@@ -284,3 +284,27 @@ def test_features_are_kept_with_the_iteration_they_belong_to(tmp_path):
         F.normalize(kept.test), truth[kept.test_index], 5, 0.2)
     logged = [r for r in read_scalars(runner) if 'knn/top1' in r][-1]
     assert logged['knn/top1'] == pytest.approx(again['top1'])
+
+
+@pytest.mark.parametrize('best, key', [
+    ('knn/top1_k3', 'best_ckpt'),
+    (['knn/top1_k3', 'knn/top1_k5'], 'best_ckpt_knn/top1_k3'),
+])
+def test_another_runs_best_checkpoint_stays(tmp_path, best, key):
+    """As where a run goes on in another folder with --resume FILE."""
+    here, there = tmp_path / 'here', tmp_path / 'there'
+    here.mkdir()
+    there.mkdir()
+    for folder in (here, there):
+        (folder / 'best_0.pth').write_bytes(b'best')
+    hook = dict(type='WholeCheckpointHook', save_best=best, rule='greater')
+    runner = make_runner(
+        here,
+        make_hook(k=[3, 5]),
+        epochs=1,
+        default_hooks=dict(checkpoint=hook))
+    runner.message_hub.update_info(key, str(there / 'best_0.pth'))
+    runner.train()
+    assert (here / 'best_knn_top1_k3_epoch_1.pth').exists()
+    assert (there / 'best_0.pth').exists()
+    assert not (here / 'best_0.pth').exists()

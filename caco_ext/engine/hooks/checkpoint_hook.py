@@ -66,6 +66,7 @@ class WholeCheckpointHook(CheckpointHook):
             OSError: Nothing can be written there.
         """
         super().before_train(runner)
+        self._keep_to_folder()
         if is_main_process() and isinstance(self.file_backend, LocalBackend):
             self._try_folder()
             remove_parts(self.out_dir)
@@ -81,6 +82,21 @@ class WholeCheckpointHook(CheckpointHook):
         if self._rng is not None:
             run_state.set_rng_state(self._rng)
             self._rng = None
+
+    def _keep_to_folder(self) -> None:
+        """Take the best checkpoint for one of this folder.
+
+        A better one replaces it. A run that was resumed in another folder
+        must not remove that of the run it comes from.
+        """
+
+        def here(path):
+            return path and osp.join(self.out_dir, osp.basename(path))
+
+        if getattr(self, 'best_ckpt_path', None):
+            self.best_ckpt_path = here(self.best_ckpt_path)
+        named = getattr(self, 'best_ckpt_path_dict', {})
+        named.update({key: here(path) for key, path in named.items()})
 
     def _try_folder(self) -> None:
         trial = osp.join(self.out_dir, '.trial.pth')
