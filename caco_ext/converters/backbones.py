@@ -19,7 +19,7 @@ from .writing import LASTING
 # Where a checkpoint of this package has each backbone.
 _PREFIXES = dict(backbone='backbone.', backbone_k='key_encoder.backbone.')
 # What of a network is no head: a ResNet has nothing more of these names.
-_TRUNK = re.compile(r'(conv|bn|layer|stem|res|norm)\d*\.')
+_TRUNK = re.compile(r'(conv|bn|layer|stem(?!\.fc)|res|norm)\d*\.')
 
 
 @dataclass

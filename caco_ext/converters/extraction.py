@@ -51,7 +51,10 @@ def _backbone(content: Any, source: str,
     state = content.get('state_dict', content)
     hosted = isinstance(state, Mapping) and any(
         str(name).startswith(PREFIX) for name in state)
-    if src_prefix or not hosted or found.program.labels is False:
+    # the hosts' names, not those of nn.Sequential
+    named = found.places.get(f'state_dict/{PREFIX}', 'conv1.')[:6] == 'conv1.'
+    if src_prefix or not hosted or not named or \
+            found.program.labels is False:
         backbone = find_backbone(content, source, prefix=src_prefix)
         return {
             PREFIX + name: value

@@ -72,22 +72,26 @@ PROGRAMS: Tuple[Program, ...] = (
     Program('of MoCo v1', (r'/encoder_q\.fc\.weight$', ), *_MOCO),
     Program('of MoCo v3', (r'/base_encoder\.', ), r'/base_encoder\.$',
             r'/momentum_encoder\.$', False),
-    Program('of DINO', (r'^student/', r'^teacher/'), labels=False),
+    # distillation with labels has both, too: the heads tell
+    Program('of DINO', (r'^student/', r'^teacher/')),
+    Program('of DINO, one network of two', (r'/head\.last_layer\.', )),
     Program(
         'of SwAV', (r'/conv1\.weight$', r'/projection_head\.'), labels=False),
     Program(
-        'of SimSiam', (r'/encoder\.conv1\.weight$', r'/predictor\.'),
+        'of SimSiam', (r'/encoder\.conv1\.weight$', r'/encoder\.fc\.\d\.',
+                       r'/predictor\.\d\.'),
         labels=False),
-    Program('of BYOL', (r'online', r'target'), r'online', r'target', False),
+    Program('of BYOL', (r'online.*conv1\.weight$', r'target.*conv1\.weight$'),
+            r'online', r'target', False),
     Program('of solo-learn', (_LIGHTNING, r'/backbone\.', r'/projector\.'),
             _BACKBONE, r'/momentum_backbone\.$', False),
     Program('of lightly', (_LIGHTNING, r'/backbone\.', r'/projection_head'),
             _BACKBONE, r'/backbone_momentum\.$', False),
+    Program('of Barlow Twins or VICReg', (r'/backbone\.', r'/projector\.')),
+    # a dropout and a linear layer are fc.1
     Program(
-        'of Barlow Twins or VICReg', (r'/backbone\.', r'/projector\.'),
-        labels=False),
-    Program(
-        'of SimCLR', (r'/backbone\.conv1\.', r'/backbone\.fc\.\d\.'),
+        'of SimCLR', (r'/backbone\.conv1\.', r'/backbone\.fc\.0\.weight$',
+                      r'/backbone\.fc\.2\.weight$'),
         labels=False),
     # programs that train with labels, and those that do either
     Program('of PyTorch Lightning', (_LIGHTNING, )),

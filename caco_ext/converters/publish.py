@@ -50,8 +50,11 @@ def publish(config: str,
     if part == 'backbone':
         state = {f'backbone.{k}': v for k, v in backbone.weights.items()}
     wanted = str(Config.fromfile(config).model.type).lower()
-    if method and method != wanted:
-        raise CheckpointError(f'{path!r} is of {method}, and {config} trains '
+    # what the hosts' own methods are is not told by their weights
+    own = wanted in _COLLECTIONS or method
+    if own and method != wanted or backbone.meta.get('supervised'):
+        what = f'of {method}' if method else f'a {backbone.source}'
+        raise CheckpointError(f'{path!r} is {what}, and {config} trains '
                               f'{wanted}')
     name = osp.splitext(osp.basename(config))[0]
     meta = provenance(

@@ -140,7 +140,7 @@ def recognise(state: Mapping, bank: Mapping, path: str, method: str,
                               f'{" and ".join(found)}')
     probe = not found and (classified
                            or any(n.startswith('classifier.') for n in state))
-    if probe and not classified:
+    if probe and 'care' in (method, program.method):
         found = ['care']
     elif probe and (program.method == 'maple' or method in program.alike):
         found = ['maple']

@@ -12,10 +12,12 @@ from .programs import PROGRAMS, UNKNOWN, Program
 # What DDP and torch.compile put in front of names, at any depth.
 _WRAPPERS = re.compile(r'(?:^|(?<=\.))(?:module|_orig_mod)\.')
 # Weights that only training with labels makes, in OpenMMLab's layout and in
-# those of torchvision and detectron2. MMSelfSup's own heads predict no label.
+# those of torchvision, detectron2 and others. The heads of MMSelfSup and DINO
+# predict no label.
 _LABELLED = re.compile(r'((cls_|rpn_|roi_|bbox_|mask_|decode_|auxiliary_)?'
-                       r'heads?\.(?!predictor\.|prototypes|projector\.)|'
-                       r'proposal_generator\.|(fc|classifier)\.)')
+                       r'heads?\.(?!predictor\.|prototypes|projector\.|'
+                       r'mlp|last_layer)|proposal_generator\.|(stem\.)?fc\.|'
+                       r'(classifier|clf|(last_)?linear|logits|output)\.)')
 # First convolution of a ResNet and a weight that only such a network has:
 # torchvision's names, detectron2's, those of torchvision's children.
 _STEMS = {
@@ -57,7 +59,9 @@ class Survey(NamedTuple):
         """
         own = self.program.query if part == 'backbone' else self.program.key
         if prefix:
-            found = [p for p in self.places if _begins(p, prefix)]
+            # as the error below shows it, or what begins so
+            found = [p for p in self.places if show(p) == repr(prefix)
+                     ] or [p for p in self.places if _begins(p, prefix)]
         elif part == 'backbone' or own:
             found = [p for p in self.places if re.search(own, p)]
             # without a stem, whose absence is to be named later
@@ -153,7 +157,7 @@ def survey(content: Any, path: str) -> Survey:
 def show(place: str) -> str:
     """A place as the user may say it."""
     container, _, prefix = place.partition('/')
-    if container in ('', 'state_dict', 'model'):
+    if not container or prefix and container in ('state_dict', 'model'):
         return repr(prefix)
     return repr(f'{container}.{prefix}')
 

@@ -12,7 +12,10 @@ from .sources import EXTENSIONS, Source
 
 # More are numbers of pictures, times or dates, not of classes.
 MAX_LABEL = 99_999_999
-_LABEL = re.compile('[0-9]{1,18}')
+# A path may hold blanks itself.
+_LABELLED = re.compile(r'(.*\S)[ \t]+([0-9]{1,18})')
+# What a label that is none, or a column of another format, may look like.
+_COLUMN = re.compile(r'(.*[^\s,;])[\s,;]+(\S+)')
 _UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 
 
@@ -96,11 +99,8 @@ def _split_line(line: str, extensions: Sequence[str]) -> Tuple[str, int]:
     """
     if line.lower().endswith(extensions):
         return line, -1
-    path, _, label = line.rpartition(' ') if ' ' in line \
-        else line.rpartition('\t')
-    if path.strip() and _LABEL.fullmatch(label):
-        return path.rstrip(), int(label)
-    return line, -1
+    found = _LABELLED.fullmatch(line)
+    return (found[1], int(found[2])) if found else (line, -1)
 
 
 class _Existence:
@@ -169,6 +169,12 @@ def read_list(list_file: str,
         name, label = _split_line(line, extensions)
         path = osp.join(folder, name)
         if path not in exists:
+            column = _COLUMN.fullmatch(line)
+            if column and osp.join(folder, column[1]) in exists:
+                raise ValueError(
+                    f'line {number} of {list_file!r} has {column[2]!r} '
+                    f'behind {column[1]!r}; write a label as a whole number '
+                    'from 0 on, behind a blank or a tab')
             raise FileNotFoundError(
                 f'line {number} of {list_file!r} names {name!r}, and there '
                 f'is no file {path!r}; paths are relative to '
@@ -176,6 +182,13 @@ def read_list(list_file: str,
         paths.append(path)
         labels.append(label)
         numbers.append(number)
+    again = len(paths) - len(set(paths))
+    if again:
+        place = _first_again(paths)
+        print_log(
+            f'{again} line(s) of {list_file!r} name a picture that it has '
+            f'already, line {numbers[place]} first ({paths[place]!r}); such '
+            'a picture counts several times', 'current', logging.WARNING)
     if with_labels is False or not paths:
         return paths, [-1] * len(paths), []
     bare = [n for n, label in zip(numbers, labels) if label < 0]
@@ -198,6 +211,13 @@ def read_list(list_file: str,
             f'{largest}, which is no label of a class; number the classes '
             'from 0, or set with_labels=False')
     return paths, *_close_gaps(labels, list_file)
+
+
+def _first_again(paths: List[str]) -> int:
+    """Place of the first path that has occurred before."""
+    seen: Set[str] = set()
+    return next(i for i, path in enumerate(paths)
+                if path in seen or seen.add(path))
 
 
 def _close_gaps(labels: List[int],

@@ -24,6 +24,7 @@ import zlib
 import numpy as np
 
 from caco_ext.utils.extras import import_extra
+from .lmdb_pages import check_pages
 from .parts import check_classes
 from .transforms.loading import BrokenPictureError
 
@@ -276,6 +277,7 @@ class LMDBSource:
                 does not have the labels asked for.
         """
         with self._transaction() as txn:
+            check_pages(self.path)
             # without entries: interrupted before the first commit
             header = txn.stat()['entries'] and read_header(txn, self.path)
             if not header or not header['complete']:

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 
 from caco_ext.utils.extras import import_extra
 from .lists import read_list
+from .lmdb_pages import check_pages
 from .lmdb_source import (FORMAT, HEADER, LABELS, PATHS, VERSION, close_all,
                           digest, import_lmdb, open_for_reading, pack_record,
                           read_header, read_record)
@@ -132,6 +133,7 @@ class LMDBWriter:
             return 0, False
         env = open_for_reading(self.target)
         try:
+            check_pages(self.target)
             with env.begin() as txn:
                 if not txn.stat()['entries']:
                     return 0, False  # interrupted before the first commit

@@ -6,7 +6,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 
-from .folders import is_folder, list_folder
+from .folders import is_folder, kind_of, list_folder
 
 # What parts are called, the usual name first.
 PART_NAMES = dict(
@@ -149,7 +149,9 @@ def locate_split(root: str, split: str) -> Tuple[str, bool]:
         return root, False
     parts = find_parts(
         entry.name for entry in list_folder(root)
-        if entry.name.lower().endswith(_KINDS[1:]) or is_folder(entry))
+        # a part whose disk is not there is missed when it is read
+        if entry.name.lower().endswith(_KINDS[1:]) or is_folder(entry)
+        or kind_of(entry) == 'dead link')
     if not parts:
         return root, False
     ranked = next(parts[m] for m in _SERVES[split] if m in parts)

@@ -91,7 +91,8 @@ def rgb_samples(picture: Image.Image) -> np.ndarray:
     stored = str(getattr(picture, 'tile', ''))
     tags = getattr(picture, 'tag_v2', {})
     if picture.mode in ('I', 'F') or _SIGNED in tags.get(_FORMAT, ()):
-        if picture.format not in ('PNG', 'PPM'):  # 16 bits in an old PIL
+        # 16 bits in an old PIL; floats of a PFM have no range either
+        if picture.mode == 'F' or picture.format not in ('PNG', 'PPM'):
             _refuse_range(picture, tags)
     if picture.mode.startswith('I'):
         grey = np.asarray(picture)

@@ -127,6 +127,25 @@ def _judge_single(folder: str, name: str, with_labels: Optional[bool],
     print_log(text, 'current', logging.WARNING)
 
 
+def _judge_alike(folder: str, names: List[str]) -> None:
+    """Say that all classes hold folders of the same names, as parts do."""
+    inner = None
+    for name in names:
+        found = {
+            entry.name
+            for entry in list_folder(osp.join(folder, name))
+            if is_folder(entry)
+        }
+        if len(found) < 2 or inner not in (None, found):
+            return
+        inner = found
+    print_log(
+        f'the classes of {folder!r} ({", ".join(names[:5])}) all hold the '
+        f'folders {", ".join(sorted(inner)[:5])}; if they are parts of a data '
+        'set and those its classes, set data_root to one part', 'current',
+        logging.WARNING)
+
+
 def find_pictures(folder: str,
                   extensions: Sequence[str] = EXTENSIONS) -> List[str]:
     """Find all pictures under a folder.
@@ -213,6 +232,8 @@ def scan_folder(folder: str,
         names = list(classes)
     elif len(names) == 1:
         _judge_single(folder, names[0], with_labels, scan.extensions)
+    else:
+        _judge_alike(folder, names)
     paths, labels = [], []
     for label, name in enumerate(names):
         found = list(scan.pictures(osp.join(folder, name)))

@@ -217,7 +217,7 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
     text = (f'. {len(own) - len(unmatched)} of {len(own)} keys of the '
             f'backbone match; first unmatched: {", ".join(unmatched[:3])}')
     count, prefix = _best_prefix(state, own)
-    if count and prefix != 'backbone.':
+    if count and prefix not in ('', 'backbone.'):
         text += (f'. {count} of them stand behind the prefix {prefix!r}; if '
                  'they are the right ones, say so with prefix')
     return text
@@ -237,9 +237,9 @@ def _best_prefix(state: Mapping[str, Tensor],
     counts: Dict[str, int] = {}
     for name in state:
         parts = name.split('.')
-        for i in range(1, len(parts)):
+        for i in range(len(parts)):
             if '.'.join(parts[i:]) in own:
-                prefix = '.'.join(parts[:i]) + '.'
+                prefix = ''.join(f'{part}.' for part in parts[:i])
                 counts[prefix] = counts.get(prefix, 0) + 1
     return max(((count, prefix) for prefix, count in counts.items()),
                default=(0, ''))

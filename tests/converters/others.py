@@ -5,6 +5,7 @@ from argparse import Namespace
 import torch
 
 from caco_ext.converters import Architecture
+from caco_ext.converters.library_names import to_detectron2
 from . import originals
 
 SMALL = Architecture(18, 8, None, 8)
@@ -94,6 +95,27 @@ FILES = {
           meta={}), 'OpenMMLab', 0, True),
     'lightning': (LIGHTNING | dict(state_dict=behind('model.', BARE, FC)),
                   'of PyTorch Lightning', 0, True),
+    'last_linear': ({
+        **BARE, 'last_linear.weight': torch.ones(10, 64)
+    }, 'of a ResNet alone', 0, True),
+    'dropout': (dict(
+        state_dict=behind('backbone.', BARE, {'fc.1.weight': FC['fc.weight']}),
+        meta={}), 'OpenMMLab', 0, True),
+    'detectron2': (dict(
+        model=to_detectron2(BARE) | behind('stem.', FC),
+        __author__='torchvision'), 'of detectron2', 0, True),
+    'contrast_with_labels': (dict(model=behind('backbone.', BARE) | HEAD | FC),
+                             'of Barlow Twins', 0, True),
+    'sequential':
+    (LIGHTNING
+     | dict(state_dict=children('backbone.') | behind('classifier.', FC)),
+     'of PyTorch Lightning', 0, True),
+    'dino_teacher': (dict(
+        teacher=behind('backbone.', BARE)
+        | {
+            'head.mlp.0.weight': torch.ones(4, 4),
+            'head.last_layer.weight_v': torch.ones(4, 4)
+        }), 'of DINO', 0, False),
     'probe': (dict(
         state_dict=behind('module.', BARE, FC),
         arch='resnet18',
@@ -123,8 +145,8 @@ FILES = {
     'barlow_twins': (dict(
         model=behind('module.backbone.', BARE) | behind('module.', HEAD),
         optimizer=optimizer(70)), 'of Barlow Twins', 0, False),
-    'simclr':
-    (dict(state_dict=behind('backbone.', BARE, MLP)), 'of SimCLR', 0, False),
+    'simclr': (dict(state_dict=behind('backbone.', BARE, MLP)), 'of SimCLR', 0,
+               False),
     'solo_learn': (LIGHTNING | dict(
         state_dict=behind('backbone.', BARE)
         | behind('momentum_backbone.', BARE, change=2.)

@@ -13,9 +13,11 @@ from caco_ext.converters.backbones import find_backbone, read_backbone
 from caco_ext.converters.exports import export
 from caco_ext.converters.inspection import inspect
 from caco_ext.converters.library_names import to_detectron2
+from caco_ext.converters.options import config_path
+from caco_ext.converters.publish import publish
 from caco_ext.converters.survey import survey
 from caco_ext.transfer import read_pretrained
-from .others import BARE, FILES, SMALL, behind, moco
+from .others import BARE, FC, FILES, SMALL, behind, moco
 
 
 @pytest.fixture
@@ -114,11 +116,49 @@ def test_several_backbones_are_asked_about(saved, tmp_path):
                                                 "'teacher.backbone.'")
 
 
+def test_averaged_weights_can_be_told_from_the_others(saved):
+    """By what the message says, even where the one begins as the other."""
+    averaged = behind('', BARE, change=2.)
+    for content, plain, other in (
+        (dict(state_dict=BARE, ema=averaged), 'state_dict.', 'ema.'),
+        (dict(model=BARE, model_ema=averaged), 'model.', 'model_ema.'),
+        (dict(
+            state_dict=behind('backbone.', BARE),
+            ema_state_dict=behind('module.backbone.', averaged)), 'backbone.',
+         'ema_state_dict.backbone.'),
+    ):
+        path = saved(content)
+        with pytest.raises(CheckpointError, match=f"'{plain}', '{other}'$"):
+            read_backbone(path)
+        assert_same(read_backbone(path, prefix=plain).weights)
+        assert_same(read_backbone(path, prefix=other).weights, 2)
+
+
+def test_distilled_with_labels_is_no_dino(saved):
+    path = saved({name: {**BARE, **FC} for name in ('student', 'teacher')})
+    with pytest.raises(CheckpointError, match='fc.weight show .* labels'):
+        read_pretrained(path, own=SMALL.shapes(), prefix='student')
+
+
+@pytest.mark.parametrize('name', ['torchvision', 'swav'])
+def test_no_other_program_is_published_as_ours(name, saved, tmp_path):
+    config = config_path('caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py')
+    content, called, _, _ = FILES[name]
+    if name == 'swav':  # nothing but a state_dict is published
+        content = dict(state_dict=content)
+    with pytest.raises(CheckpointError, match=f'{called}.* trains caco'):
+        publish(config, saved(content), str(tmp_path / 'zoo'), '20261122')
+    assert not (tmp_path / 'zoo').exists()
+
+
 def test_an_unknown_program_is_not_guessed(saved):
     path = saved(dict(network=behind('body.', BARE)))
     with pytest.raises(CheckpointError, match="one with .*'network.body.'"):
         read_backbone(path)
     assert_same(read_backbone(path, prefix='body').weights)
+    other = dict(behind('body.', BARE), **{'classifier.weight': FC['fc.bias']})
+    with pytest.raises(CheckpointError, match='is of no known method'):
+        convert(saved(other))
 
 
 def test_batches_need_not_be_counted():

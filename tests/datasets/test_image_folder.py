@@ -3,6 +3,7 @@ import copy
 import functools
 import os
 import pickle
+import re
 import socket
 import subprocess
 import tracemalloc
@@ -128,6 +129,22 @@ def test_list_with_blanks_in_paths(labelled):
         assert data.metainfo['classes'] == ('0', '1', '2')
 
 
+def test_columns_apart_by_blanks_and_tabs(labelled):
+    os.rename(labelled / 'ant', labelled / 'red ant')
+    path = write_list(
+        labelled, 'red ant/00.png\t1\nbee/01.png \t 0\n'
+        'bee/02.png\t\t0\n')
+    data = unpacked(path)
+    assert names(data) == ['red ant/00.png', 'bee/01.png', 'bee/02.png']
+    assert labels(data) == [1, 0, 0]
+
+
+def test_picture_that_is_listed_twice(labelled, said):
+    text = 'ant/00.png 0\nbee/01.png 1\nant/00.png 1\n'
+    assert labels(unpacked(write_list(labelled, text))) == [0, 1, 1]
+    assert len(said) == 1 and re.search(r'1 line.* line 3 first', said[0])
+
+
 def test_list_without_labels_and_prefix(labelled):
     (labelled / 'list.txt').write_text('00.png\n01.png\n')
     data = ImageFolder(
@@ -142,6 +159,9 @@ def test_list_without_labels_and_prefix(labelled):
      "line 2 .*'ant/77.png'"),
     ('ant/00.png 0\nant/01.png\n', ValueError, 'line 2 .*no label'),
     ('\n', ValueError, 'no pictures'),
+    *((f'ant/00.png 0\nant/01.png{rest}\n', ValueError,
+       f"line 2 .* has '{rest[1:]}' behind 'ant/01.png'; .* whole number")
+      for rest in (',1', ';1', ' -1', '\t0.5', ' bee', '\xa01')),
 ])
 def test_bad_lists(labelled, text, error, message):
     (labelled / 'list.txt').write_text(text)

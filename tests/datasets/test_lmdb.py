@@ -437,6 +437,8 @@ def test_flipped_bits(converted):
     # beyond the end of the file ends in LMDB itself
     places = [n * page + int(i) for n in own for i in rng.integers(0, 200, 16)]
     flips = [(place, 1 << int(rng.integers(8))) for place in places]
+    # pointers that lead far beyond their page
+    flips += [(n * page + 17 + 2 * i, 0xF0) for n in own[2:] for i in range(3)]
     child = os.fork()  # which a flip might kill
     if not child:
         end = 1

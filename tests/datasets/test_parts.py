@@ -1,5 +1,6 @@
 """Divided data sets: no class is a part, and no test picture is trained on."""
 import os
+import re
 from collections import Counter
 from functools import partial
 
@@ -241,3 +242,22 @@ def test_folders_of_the_hosts_are_looked_at(grow):
     assert Counter(data.get_gt_labels().tolist()) == {0: 4, 1: 6}
     with pytest.raises(ValueError, match='the folders test, train for cla'):
         check_classes(data, [('head', 2)], 'train_dataloader')
+
+
+def test_folders_of_the_same_names_in_all_classes(grow, said):
+    """Parts in another language look so."""
+    counts = {f'{a}/{b}': 1 for a in ('prueba', 'tren') for b in ('x', 'y')}
+    root = grow(**counts)
+    ImageFolder(root).full_init()
+    assert len(said) == 1
+    assert re.search(r'\(prueba, tren\) all hold the folders x, y; ', said[0])
+    grow(**{'tren/z': 1})
+    ImageFolder(root).full_init()
+    assert len(said) == 1
+
+
+def test_part_whose_disk_is_not_there(grow, tmp_path):
+    root = grow(**{'train/red': 2, 'train/green': 2})
+    os.symlink(tmp_path / 'unmounted', tmp_path / 'val')
+    with pytest.raises(FileNotFoundError, match="/val' does not exist"):
+        ImageFolder(root, split='val')

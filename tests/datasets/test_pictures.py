@@ -65,6 +65,8 @@ UNCERTAIN = {
                r'32-bit samples reach from 7 to 4\.29497e\+09'),
     'float': (written(np.array([[-.5, 1.5]], np.float32)),
               r'floating-point samples reach from -0\.5 to 1\.5'),
+    'pfm': (b'Pf\n2 1\n-1.0\n' + np.array([.2, .9], '<f4').tobytes(),
+            r'floating-point samples reach from 0\.2 to 0\.9'),
     'half': (written(np.zeros((4, 4),
                               np.float16)), '1 band of 16-bit floating-point'),
     'double': (written(np.zeros((4, 4))), '1 band of 64-bit floating-point'),
