@@ -192,6 +192,29 @@ def test_what_changes_no_number_is_free(data, begun, reference, tmp_path):
     assert_same(begun, reference('CLSA'))
 
 
+def test_nothing_left_is_said_and_more_than_all_refused(
+        data, begun, reference, monkeypatch):
+    said = []
+    monkeypatch.setattr(logging.Logger, 'warning',
+                        lambda self, text, *args: said.append(text))
+    one = dict(train_cfg__max_epochs=1, param_scheduler=[])
+    train(data, begun, 'CLSA', resume=True, **{CHANGES: 'apply'}, **one)
+    assert len([text for text in said
+                if 'the run is finished: 1 epo' in text]) == 1
+    with pytest.raises(
+            ValueError,
+            match='has done 2 epochs and 6 iterations,'
+            ' and train_cfg makes a run of 1 and 3'):
+        train(
+            data,
+            begun,
+            'CLSA',
+            resume=True,
+            load_from=str(reference('CLSA') / 'epoch_2.pth'),
+            **{CHANGES: 'apply'},
+            **one)
+
+
 def test_unknown_hooks_count(data, begun):
     with pytest.raises(UsageError, match='custom_hooks.0: not set in the '):
         train(data, begun, 'CLSA', [dict(type='SyncBuffersHook')], resume=True)
