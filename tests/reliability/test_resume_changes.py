@@ -307,6 +307,27 @@ def test_other_pictures_at_the_end_of_an_epoch(data, other, begun):
     assert read(begun / 'epoch_2.pth')['meta']['iter'] == 8
 
 
+def test_longer_epochs_of_the_same_pictures(data, begun):
+    """The schedule goes on where a run with such epochs would be."""
+    last = dict(
+        train_dataloader__drop_last=False,
+        train_dataloader__sampler__round_up=False,
+        param_scheduler=[
+            dict(type='CosineAnnealingLR', T_max=8, by_epoch=False, end=8)
+        ])
+    with pytest.raises(
+            UsageError,
+            match='drop_last: True in .*; batches in an epoch: 3 in the '
+            'checkpoint, 4 now'):
+        train(data, begun, 'CLSA', resume=True, **last)
+    train(data, begun, 'CLSA', resume=True, **{CHANGES: 'apply'}, **last)
+    found = record(begun)
+    assert sorted(found) == [0, 1, 2, 4, 5, 6, 7]
+    assert [float.fromhex(found[i]['settings'][0][0])
+            for i in range(4, 8)] == pytest.approx(
+                [.05 * (1 + math.cos(math.pi * i / 8)) for i in range(4, 8)])
+
+
 class Listed(Dataset):
 
     def __init__(self, *infos):
