@@ -104,7 +104,7 @@ def check_types_first() -> Tuple[bool, str]:
 
     from ..utils.errors import UsageError
     from_cfg = Runner.from_cfg.__func__
-    if hasattr(from_cfg, 'caco_ext'):
+    if hasattr(from_cfg, 'checks_types'):
         return True, 'done before'
     looked_up = dict(
         optimizer=OPTIMIZERS,
@@ -133,6 +133,6 @@ def check_types_first() -> Tuple[bool, str]:
             check(key, node, node.get('_scope_', scope))
         return from_cfg(cls, cfg)
 
-    from_checked_cfg.caco_ext = True
+    from_checked_cfg.checks_types = True
     Runner.from_cfg = classmethod(from_checked_cfg)
     return True, 'mmengine and mmcv go on with None for an unknown type'

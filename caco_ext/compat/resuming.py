@@ -235,7 +235,7 @@ def keep_on_resume() -> Tuple[bool, str]:
     """
     from mmengine.runner import Runner
     build = Runner.from_cfg.__func__
-    if hasattr(build, 'caco_ext'):
+    if hasattr(build, 'keeps_settings'):
         return True, 'done before'
 
     @functools.wraps(build)
@@ -249,7 +249,7 @@ def keep_on_resume() -> Tuple[bool, str]:
             runner.logger.warning(f'--resume-changes keep: {changes}')
         return runner
 
-    build_with_kept.caco_ext = True
+    build_with_kept.keeps_settings = True
     Runner.from_cfg = classmethod(build_with_kept)
     return True, 'mmengine keeps some settings of a checkpoint and drops some'
 

@@ -16,7 +16,7 @@ _ONLY_KEPT = ('optim_wrapper.optimizer.type', 'optim_wrapper.constructor',
 _ORDER = ('train_dataloader.sampler', 'train_dataloader.batch_sampler')
 # What optimizer and schedules are made from.
 _STEPS = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'train_cfg',
-          run_state.DATA)
+          run_state.LENGTH)
 
 
 def review(runner: Runner, checkpoint: Dict[str, Any],
@@ -44,6 +44,7 @@ def review(runner: Runner, checkpoint: Dict[str, Any],
     changes = config_changes(runner, checkpoint)
     if not run_state.inside_epoch(checkpoint):  # else they are not taken
         changes += run_state.data_changes(checkpoint, runner)
+        changes += run_state.length_changes(checkpoint, runner)
     if not changes:
         return
     text = '; '.join(map(str, changes))
@@ -119,8 +120,7 @@ def _recompute(runner: Runner, checkpoint: Dict[str, Any],
             'optim_wrapper.paramwise_cfg divides the parameters otherwise '
             'than in the checkpoint; use --resume-changes keep')
     meta, length = checkpoint['meta'], len(runner.train_dataloader)
-    if any(one.option.startswith(run_state.DATA) for one in changes):
-        # epochs may have become longer or shorter
+    if any(one.option == run_state.LENGTH for one in changes):
         meta['iter'] = meta['epoch'] * length
     run_schedules(wrapper, schedulers, meta['epoch'], meta['iter'], length)
     fresh = wrapper.state_dict()

@@ -17,6 +17,8 @@ from caco_ext.utils.run_config import Change
 
 # What a change of the data set is called among those of options.
 DATA = 'the training pictures'
+# The same for what comes of pictures, drop_last and number of processes.
+LENGTH = 'batches in an epoch'
 # To describe a large data set takes seconds.
 _described: WeakKeyDictionary = WeakKeyDictionary()
 
@@ -153,6 +155,21 @@ def data_changes(checkpoint: Dict[str, Any], runner: Runner) -> List[Change]:
     if before['length'] == now['length']:
         name += ' (other names, labels or order)'
     return [Change(name, before['length'], now['length'])]
+
+
+def length_changes(checkpoint: Dict[str, Any], runner: Runner) -> List[Change]:
+    """How the length of an epoch differs from that of a checkpoint.
+
+    Args:
+        checkpoint (dict): The checkpoint.
+        runner (Runner): The runner that resumes.
+
+    Returns:
+        list[Change]: None or one.
+    """
+    now = len(runner.train_dataloader)
+    before = (checkpoint.get('run_state') or {}).get('epoch_length', now)
+    return [] if before == now else [Change(LENGTH, before, now)]
 
 
 def check(checkpoint: Dict[str, Any], runner: Runner) -> None:

@@ -181,6 +181,28 @@ def check_batches(runner: Runner, model: nn.Module) -> None:
             'pictures and drop_last=True')
 
 
+def check_progress(runner: Runner) -> None:
+    """Refuse a run that is shorter than what is done of it, and say where
+    nothing is left.
+
+    Args:
+        runner (Runner): With the checkpoint loaded that it resumes.
+
+    Raises:
+        ValueError: More is done than the config asks for.
+    """
+    done = f'{runner.epoch} epochs and {runner.iter} iterations'
+    if runner.epoch > runner.max_epochs or runner.iter > runner.max_iters:
+        raise ValueError(
+            f'the checkpoint has done {done}, and train_cfg makes a run of '
+            f'{runner.max_epochs} and {runner.max_iters}; lengthen it, or '
+            'use an earlier checkpoint')
+    if runner.iter == runner.max_iters:
+        runner.logger.warning(
+            f'the run is finished: {done} are done, nothing is left to train; '
+            'a longer one needs train_cfg and schedules of its length')
+
+
 def check_sync_bn(runner: Runner) -> None:
     """Refuse to synchronise batch norms of one process.
 

@@ -2,6 +2,7 @@
 import argparse
 import os
 import os.path as osp
+import signal
 import sys
 from typing import Callable, Optional, Sequence
 
@@ -106,7 +107,7 @@ def load_config(args: argparse.Namespace) -> Config:
 def run_tool(parser: argparse.ArgumentParser,
              main: Callable[[argparse.Namespace], None],
              argv: Optional[Sequence[str]] = None) -> None:
-    """Parse the command line and run; any error ends on one line.
+    """Parse the command line and run; any error, and Ctrl-C, ends on one line.
 
     The calls that led to it are in the log file of the run, where one was
     begun (see :func:`~caco_ext.utils.errors.last_words`).
@@ -129,5 +130,8 @@ def run_tool(parser: argparse.ArgumentParser,
         parser.error(f'--cfg-options wants KEY=VALUE: {error}')
     try:
         main(args)
+    except KeyboardInterrupt:
+        print(f'\n{parser.prog}: interrupted', file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         sys.exit(last_words(parser.prog, error))

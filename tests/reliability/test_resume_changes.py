@@ -192,6 +192,29 @@ def test_what_changes_no_number_is_free(data, begun, reference, tmp_path):
     assert_same(begun, reference('CLSA'))
 
 
+def test_nothing_left_is_said_and_more_than_all_refused(
+        data, begun, reference, monkeypatch):
+    said = []
+    monkeypatch.setattr(logging.Logger, 'warning',
+                        lambda self, text, *args: said.append(text))
+    one = dict(train_cfg__max_epochs=1, param_scheduler=[])
+    train(data, begun, 'CLSA', resume=True, **{CHANGES: 'apply'}, **one)
+    assert len([text for text in said
+                if 'the run is finished: 1 epo' in text]) == 1
+    with pytest.raises(
+            ValueError,
+            match='has done 2 epochs and 6 iterations,'
+            ' and train_cfg makes a run of 1 and 3'):
+        train(
+            data,
+            begun,
+            'CLSA',
+            resume=True,
+            load_from=str(reference('CLSA') / 'epoch_2.pth'),
+            **{CHANGES: 'apply'},
+            **one)
+
+
 def test_unknown_hooks_count(data, begun):
     with pytest.raises(UsageError, match='custom_hooks.0: not set in the '):
         train(data, begun, 'CLSA', [dict(type='SyncBuffersHook')], resume=True)
@@ -282,6 +305,27 @@ def test_other_pictures_at_the_end_of_an_epoch(data, other, begun):
             for i in range(4, 8)] == pytest.approx(
                 [.05 * (1 + math.cos(math.pi * i / 8)) for i in range(4, 8)])
     assert read(begun / 'epoch_2.pth')['meta']['iter'] == 8
+
+
+def test_longer_epochs_of_the_same_pictures(data, begun):
+    """The schedule goes on where a run with such epochs would be."""
+    last = dict(
+        train_dataloader__drop_last=False,
+        train_dataloader__sampler__round_up=False,
+        param_scheduler=[
+            dict(type='CosineAnnealingLR', T_max=8, by_epoch=False, end=8)
+        ])
+    with pytest.raises(
+            UsageError,
+            match='drop_last: True in .*; batches in an epoch: 3 in the '
+            'checkpoint, 4 now'):
+        train(data, begun, 'CLSA', resume=True, **last)
+    train(data, begun, 'CLSA', resume=True, **{CHANGES: 'apply'}, **last)
+    found = record(begun)
+    assert sorted(found) == [0, 1, 2, 4, 5, 6, 7]
+    assert [float.fromhex(found[i]['settings'][0][0])
+            for i in range(4, 8)] == pytest.approx(
+                [.05 * (1 + math.cos(math.pi * i / 8)) for i in range(4, 8)])
 
 
 class Listed(Dataset):

@@ -79,3 +79,8 @@ def test_torchrun_is_told_the_cause(no_log, capsys, tmp_path, monkeypatch):
     line, _ = end(UsageError('no'), capsys)
     shown = ProcessFailure(0, 1, 1, str(path)).message
     assert shown['extraInfo']['py_callstack'] == shown['message'] == line
+
+
+def test_ctrl_c(capsys):
+    code, said = end(KeyboardInterrupt(), capsys)
+    assert (code, said) == (130, '\ntool.py: interrupted\n')

@@ -85,8 +85,10 @@ class SetupCheckHook(Hook):
             runner (Runner): The runner of the training.
 
         Raises:
-            ValueError: If they do not fit.
+            ValueError: If they do not fit, or the run is shorter than what
+                is done of it.
         """
+        setup_checks.check_progress(runner)
         model = self._model(runner)
         self._check_views(runner.train_dataloader.dataset, model)
         setup_checks.check_trial(runner, model)
