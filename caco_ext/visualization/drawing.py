@@ -1,6 +1,6 @@
 """All pictures of a run, in one call."""
 import os.path as osp
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from caco_ext.evaluation import find_knn_options
 from .curves import knn_chart, loss_chart
@@ -72,11 +72,12 @@ def draw_run(work_dir: str,
         raise FileNotFoundError('no config.py beside the scalars of '
                                 f'{work_dir} ({curves} was drawn)')
     features = open_features(log, checkpoint)
-    lines = [*summary(log), f'curves: {curves}']
-    if find_knn_options(log.cfg) is None:
-        lines.append('neighbours: none, as the run has no KNNHook')
-    else:
-        lines += _draw_neighbours(features, work_dir, queries)
+    lines = summary(log)
+    neighbours = 'none, as the run has no KNNHook'
+    if find_knn_options(log.cfg) is not None:
+        neighbours, text = _draw_neighbours(features, work_dir, queries)
+        lines.append(text)
+    lines += [f'curves: {curves}', f'neighbours: {neighbours}']
     if report:
         path = osp.join(work_dir, 'report.html')
         lines.append(f'report: {write_report([log], [features], path)}')
@@ -84,14 +85,11 @@ def draw_run(work_dir: str,
 
 
 def _draw_neighbours(features: RunFeatures, work_dir: str,
-                     queries: int) -> List[str]:
+                     queries: int) -> Tuple[str, str]:
     rows = find_neighbours(features, queries)
     title = f'Nearest training pictures by {osp.basename(features.checkpoint)}'
     neighbours = draw_gallery(
         neighbours_gallery(rows, title), osp.join(work_dir, 'neighbours.png'))
     right = sum(sum(row.right) for row in rows)
     total = sum(len(row.right) for row in rows)
-    return [
-        f"neighbours of the query's class: {right} of {total}",
-        f'neighbours: {neighbours}'
-    ]
+    return neighbours, f"neighbours of the query's class: {right} of {total}"
