@@ -1,11 +1,13 @@
 """All pictures of a run, in one call."""
 import os.path as osp
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
+from caco_ext.evaluation import find_knn_options
 from .curves import knn_chart, loss_chart
 from .neighbours import find_neighbours, neighbours_gallery
 from .open_run import open_features
 from .report import write_report
+from .run_features import RunFeatures
 from .run_logs import RunLog, read_run
 from .static import draw_charts, draw_gallery
 
@@ -42,6 +44,8 @@ def draw_run(work_dir: str,
              report: bool = False) -> List[str]:
     """Draw ``curves.png`` and ``neighbours.png`` into the folder of a run.
 
+    A run without a KNNHook has no neighbours; a line says so.
+
     Args:
         work_dir (str): ``work_dir`` of the run.
         checkpoint (str, optional): Whose neighbours. Defaults to None: the
@@ -55,8 +59,7 @@ def draw_run(work_dir: str,
 
     Raises:
         FileNotFoundError: The run lacks scalars, config or checkpoint.
-        ValueError: The checkpoint is of another network, or the run has no
-            KNNHook.
+        ValueError: The checkpoint is of another network.
     """
     log = read_run(work_dir)
     charts = [loss_chart([log])] + ([knn_chart([log])] if log.knn else [])
@@ -69,17 +72,24 @@ def draw_run(work_dir: str,
         raise FileNotFoundError('no config.py beside the scalars of '
                                 f'{work_dir} ({curves} was drawn)')
     features = open_features(log, checkpoint)
+    lines = summary(log)
+    neighbours = 'none, as the run has no KNNHook'
+    if find_knn_options(log.cfg) is not None:
+        neighbours, text = _draw_neighbours(features, work_dir, queries)
+        lines.append(text)
+    lines += [f'curves: {curves}', f'neighbours: {neighbours}']
+    if report:
+        path = osp.join(work_dir, 'report.html')
+        lines.append(f'report: {write_report([log], [features], path)}')
+    return lines
+
+
+def _draw_neighbours(features: RunFeatures, work_dir: str,
+                     queries: int) -> Tuple[str, str]:
     rows = find_neighbours(features, queries)
     title = f'Nearest training pictures by {osp.basename(features.checkpoint)}'
     neighbours = draw_gallery(
         neighbours_gallery(rows, title), osp.join(work_dir, 'neighbours.png'))
     right = sum(sum(row.right) for row in rows)
     total = sum(len(row.right) for row in rows)
-    lines = summary(log) + [
-        f"neighbours of the query's class: {right} of {total}",
-        f'curves: {curves}', f'neighbours: {neighbours}'
-    ]
-    if report:
-        path = osp.join(work_dir, 'report.html')
-        lines.append(f'report: {write_report([log], [features], path)}')
-    return lines
+    return neighbours, f"neighbours of the query's class: {right} of {total}"

@@ -121,3 +121,18 @@ def test_two_processes(tmp_path):
     assert run_distributed(_train_on_two, 2, str(tmp_path)) == [[], []]
     for name in PICTURES:
         assert (tmp_path / name).stat().st_size > 10000
+
+
+def test_a_run_without_knn_has_the_rest(tmp_path):
+    cfg = dict(
+        custom_imports=dict(imports=['tests.evaluation.toys']),
+        model=dict(type='ToyAlgorithm'))
+    runner = make_runner(tmp_path, epochs=1, custom_hooks=[HARVEST], cfg=cfg)
+    lines = []
+    runner.logger.info = lambda text, *args, **kwargs: lines.append(text)
+    assert errors_of(runner) == []
+    assert 'neighbours: none, as the run has no KNNHook' in lines[-1]
+    assert (tmp_path / 'backbone_epoch_1.pth').exists()
+    for name in ('curves.png', 'report.html'):
+        assert (tmp_path / name).stat().st_size > 10000
+    assert not (tmp_path / 'neighbours.png').exists()

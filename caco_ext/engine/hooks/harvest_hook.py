@@ -5,7 +5,7 @@ from typing import List
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from .knn_hook import KNNHook
 
@@ -17,8 +17,9 @@ class HarvestHook(Hook):
     Into the folder of the run go ``curves.png``, ``neighbours.png``,
     ``report.html`` and ``backbone_<last checkpoint>``: what
     ``plot_run.py --report`` and ``extract_backbone.py`` write later, without
-    the time to start them. Whatever goes wrong is an error of the log, not of
-    the run, which is finished.
+    the time to start them. A run without a KNNHook has no neighbours.
+    Whatever goes wrong is an error of the log, not of the run, which is
+    finished.
 
     Args:
         queries (int): Test pictures that are shown beside their neighbours.
@@ -39,19 +40,22 @@ class HarvestHook(Hook):
                              'least 1')
         self.queries = queries
         self.report = report
+        self._knn = False
 
-    def before_train(self, runner: Runner) -> None:
+    def before_run(self, runner: Runner) -> None:
         """Look for what is drawn, so that errors come before the training.
 
         Args:
             runner (Runner): The runner of the training.
 
         Raises:
-            ValueError: No KNNHook keeps its features.
+            ValueError: The KNNHook does not keep its features.
         """
-        if not any(
-                isinstance(hook, KNNHook) and hook.save_features
-                for hook in runner.hooks):
+        if not isinstance(runner._train_loop, BaseLoop):
+            return  # a test, which draws nothing
+        hooks = [hook for hook in runner.hooks if isinstance(hook, KNNHook)]
+        self._knn = bool(hooks)
+        if hooks and not any(hook.save_features for hook in hooks):
             raise ValueError('HarvestHook draws features that KNNHook keeps; '
                              'set default_hooks.knn.save_features=True, or '
                              'take HarvestHook out')
@@ -82,7 +86,7 @@ class HarvestHook(Hook):
         checkpoint = find_last_checkpoint(work_dir)
         if checkpoint is None:
             raise FileNotFoundError(f'no checkpoint in {work_dir}')
-        if RunFeatures(None, checkpoint).of_run is None:
+        if self._knn and RunFeatures(None, checkpoint).of_run is None:
             # To extract them is the work of all processes.
             raise ValueError(f'no features of {checkpoint} beside it')
         backbone = osp.join(work_dir, f'backbone_{osp.basename(checkpoint)}')
