@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 from .broken import BrokenPictures
 from .lists import read_classes, read_list
 from .lmdb_source import LMDBSource
-from .parts import SPLITS, locate_split
+from .parts import SPLITS, is_measured_on, locate_split
 from .seeding import SharedSeed
 from .sources import EXTENSIONS, scan_folder
 from .splits import hold_out, keep_fraction
@@ -68,7 +68,8 @@ class ImageFolder(BaseDataset):
             take these, '' the training part, and 'all' everything, without
             labels unless ``with_labels=True``. Of a root without parts, ''
             takes everything, 'val' ``val_share`` of each class and 'train'
-            the rest. Defaults to ''.
+            the rest; 'val' takes all of a root that is itself named 'val' or
+            'test'. Defaults to ''.
         val_share (float): Share of each class held out as 'val' of a root
             without parts; 0 leaves all to 'train'. Defaults to 0.1.
         extensions (Sequence[str]): Endings of picture files. Defaults to
@@ -138,7 +139,10 @@ class ImageFolder(BaseDataset):
         if not ann_file and not _are_folders(data_root, classes):
             data_root, data_prefix, divided = _choose_part(
                 data_root, data_prefix, split)
-        if split == 'test' and not divided:
+        # named itself, and not the root that it is a part of
+        itself = not divided and split in ('val', 'test') and is_measured_on(
+            ann_file or data_prefix['img_path'] or data_root)
+        if split == 'test' and not divided and not itself:
             raise ValueError(
                 f"{data_root!r} has no part for split='test'; split='val' "
                 'holds out a share of each class')
@@ -148,7 +152,7 @@ class ImageFolder(BaseDataset):
                                  f'ann_file={ann_file!r} it must be a folder')
             data_root, ann_file = osp.split(osp.abspath(data_root))
         # what is held out as 'val'; None: the source is one part already
-        held_out = split in ('train', 'val') and not divided
+        held_out = split in ('train', 'val') and not divided and not itself
         self.val_share = val_share if held_out else None
         self.split = split
         self.extensions = tuple(e.lower() for e in extensions)

@@ -56,6 +56,21 @@ def part_of(name: str) -> Tuple[Optional[str], int, Tuple[str, ...]]:
     return *found[0], tuple(others)
 
 
+def is_measured_on(path: str) -> bool:
+    """Tell whether a folder, list or LMDB file is a part to measure on.
+
+    Args:
+        path (str): Its path, such as 'set/test' or 'set/val.txt'.
+
+    Returns:
+        bool: Whether its own name means nothing but validation or test.
+    """
+    name = osp.basename(osp.normpath(path))
+    stem, kind = osp.splitext(name)
+    meaning, _, others = part_of(stem if kind.lower() in _KINDS[1:] else name)
+    return meaning in ('val', 'test') and not others
+
+
 def find_parts(names: Iterable[str]) -> Dict[str, List[Tuple[tuple, str]]]:
     """Find the parts of a divided data set among the names in a folder.
 

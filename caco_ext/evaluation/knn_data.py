@@ -1,4 +1,5 @@
 """Which labelled pictures measure a network by its neighbours."""
+import logging
 import os.path as osp
 from dataclasses import dataclass
 from typing import (Any, Dict, Iterator, List, Mapping, Optional, Sequence,
@@ -6,6 +7,7 @@ from typing import (Any, Dict, Iterator, List, Mapping, Optional, Sequence,
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch.utils.data import Dataset
 
@@ -89,6 +91,13 @@ class KNNData:
                                for name, dataset in zip(PARTS, (train, test)))
         test_labels = translate_labels(train, labels, test, test_labels)
         share = choose_share(labels, self.train_share, self.seed)
+        shared = count_shared(train, test)
+        if shared:
+            print_log(
+                f'{shared} of the {len(test)} pictures of test_dataset of '
+                'KNNHook are in train_dataset too, and are their own nearest '
+                'neighbours: give the hook the root that holds both parts, or '
+                'two roots', 'current', logging.WARNING)
         most = max(check_knn_options(self.k, 1.))
         if most > len(share):
             raise ValueError(
@@ -149,6 +158,28 @@ class KNNData:
                     'default_hooks.knn.test_dataset.data_root the same, or '
                     'leave kNN out with default_hooks.knn=None')
         return known
+
+
+def count_shared(train: Dataset, test: Dataset) -> int:
+    """Count the pictures that two data sets have in common, by their paths.
+
+    Args:
+        train (Dataset): Data set with mmengine's ``get_data_info``.
+        test (Dataset): The same.
+
+    Returns:
+        int: How many of ``test`` are in ``train``; 0 without a look at single
+        pictures where the two have no folder, list or file in common.
+    """
+    roots = [{source_of(leaf)
+              for leaf in leaves(dataset)} for dataset in (train, test)]
+    if not roots[0] & roots[1]:
+        return 0
+    searched, asked = ([
+        dataset.get_data_info(i).get('img_path') for i in range(len(dataset))
+    ] for dataset in (train, test))
+    searched = set(searched) - {None}
+    return sum(path in searched for path in asked)
 
 
 def leaves(dataset: Dataset) -> Iterator[Dataset]:

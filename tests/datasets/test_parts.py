@@ -12,6 +12,7 @@ from caco_ext.datasets import image_folder
 from caco_ext.datasets.lmdb_writer import LMDBWriter
 from caco_ext.datasets.parts import part_folders, part_of
 from caco_ext.evaluation import read_labels, translate_labels
+from caco_ext.evaluation.knn_data import count_shared
 from caco_ext.transfer.data_check_hook import check_classes
 from tests.conftest import ROOT
 from tests.datasets.conftest import noise
@@ -261,3 +262,23 @@ def test_part_whose_disk_is_not_there(grow, tmp_path):
     os.symlink(tmp_path / 'unmounted', tmp_path / 'val')
     with pytest.raises(FileNotFoundError, match="/val' does not exist"):
         ImageFolder(root, split='val')
+
+
+def test_a_part_that_is_named_itself_is_measured_whole(grow):
+    """A user who names `test` means all of it, and not a tenth."""
+    root = divided(grow, 'train', 'test')
+    test, train = (os.path.join(root, name) for name in ('test', 'train'))
+    for split in ('val', 'test'):
+        assert len(ImageFolder(test, split=split)) == 4
+    assert len(ImageFolder(train, split='val')) == 2  # a tenth of each class
+    assert len(ImageFolder(train, split='train')) == 4
+    with pytest.raises(ValueError, match="no part for split='test'"):
+        ImageFolder(train, split='test')
+    shared = [
+        count_shared(*(ImageFolder(path, split=split) for path, split in both))
+        for both in (((root, 'train'), (root, 'val')), ((train, 'train'),
+                                                        (test, 'val')),
+                     ((train, 'train'), (train, 'val')), ((test, 'train'),
+                                                          (test, 'val')))
+    ]
+    assert shared == [0, 0, 0, 2]
