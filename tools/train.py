@@ -1,5 +1,6 @@
 """Train with a config."""
 import argparse
+import logging
 import os.path as osp
 from contextlib import nullcontext
 
@@ -52,6 +53,36 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check_config(cfg: Config, path: str) -> None:
+    """Refuse what mmengine stumbles over before it has a log.
+
+    Args:
+        cfg (Config): The config.
+        path (str): Its file.
+
+    Raises:
+        UsageError: A part of a training is missing, or there is no such level
+            or seed.
+    """
+    missing = [
+        name
+        for name in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+        if cfg.get(name) is None
+    ]
+    if missing:
+        raise UsageError(f'{path} is no config of a training: it has no '
+                         f'{", ".join(missing)}')
+    level = cfg.get('log_level', 'INFO')
+    if not isinstance(logging.getLevelName(level), int):
+        raise UsageError(f'log_level={level!r} is unknown; use DEBUG, INFO, '
+                         'WARNING or ERROR')
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and (not isinstance(seed, int)
+                             or not 0 <= seed < 2**32):
+        raise UsageError(f'randomness.seed={seed!r} must be an integer from 0 '
+                         'to 4294967295, or None')
+
+
 def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
     """Write what was switched on into a config.
 
@@ -100,6 +131,7 @@ def main(args: argparse.Namespace) -> None:
         args (Namespace): The arguments.
     """
     cfg = load_config(args)
+    check_config(cfg, args.config)
     apply_switches(cfg, args)
     # Before the runner writes its config and its log there. Several processes
     # agree on it later, when they know each other.

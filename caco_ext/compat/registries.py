@@ -93,13 +93,14 @@ def check_types_first() -> Tuple[bool, str]:
 
     What breaks: mmengine 0.10 and mmcv 2.0 go on with None for an optimizer,
     a ``collate_fn``, a layer or a norm that they do not know: ``None is not a
-    callable object``, ``Cannot find None in registry``. Remedy: look these
-    up before a runner is made of a config.
+    callable object``, ``Cannot find None in registry``; a log processor is
+    looked up where there is no log yet that could take the stack. Remedy: look
+    these up before a runner is made of a config.
 
     Returns:
         tuple[bool, str]: Whether it is in force, and why.
     """
-    from mmengine.registry import FUNCTIONS, MODELS, OPTIMIZERS
+    from mmengine.registry import FUNCTIONS, LOG_PROCESSORS, MODELS, OPTIMIZERS
     from mmengine.runner import Runner
 
     from ..utils.errors import UsageError
@@ -110,6 +111,7 @@ def check_types_first() -> Tuple[bool, str]:
         optimizer=OPTIMIZERS,
         collate_fn=FUNCTIONS,
         worker_init_fn=FUNCTIONS,
+        log_processor=LOG_PROCESSORS,
         norm_cfg=MODELS,
         conv_cfg=MODELS)
 

@@ -66,6 +66,8 @@ def _explain(error: Exception, path: str):
         said = no_such_file('file', osp.normpath(missing))
         return f'{_shown(by, path)}: _base_: {said}'
     text = one_line(error)
+    if isinstance(error, RecursionError):
+        return f'{path}: _base_ leads back to {_shown(files[-1], path)}'
     if isinstance(error, SyntaxError):
         line, text = error.lineno, error.msg
     place = _shown(files[-1], path)

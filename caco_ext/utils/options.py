@@ -4,7 +4,7 @@ mmengine merges any key into a config, so a misspelt one trains with the
 default and nobody notices.
 """
 import inspect
-from typing import Iterator, Optional, Set
+from typing import Iterator, Optional, Set, Union
 
 from mmengine.config import Config
 from mmengine.registry import (DATA_SAMPLERS, DATASETS, EVALUATOR, HOOKS,
@@ -37,6 +37,10 @@ _STOCK_HOOKS = {
 # Dicts that need no `type`, and that mmengine reads key by key.
 _ENV_KEYS = {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}
 _SCALE_KEYS = {'base_batch_size', 'enable'}
+# Where a number stands in these, no text can take its place.
+_NUMBERS = ('optim_wrapper.optimizer.', 'param_scheduler.', 'train_cfg.',
+            'randomness.', 'train_dataloader.batch_size',
+            'train_dataloader.num_workers')
 
 
 def check_options(cfg: Config, options: dict) -> None:
@@ -52,7 +56,8 @@ def check_options(cfg: Config, options: dict) -> None:
         options (dict[str, Any]): Values by dotted name.
 
     Raises:
-        ValueError: There is no such option; names the nearest one.
+        ValueError: There is no such option; names the nearest one. Or it is
+            a number in the config and a text here.
 
     Example:
         >>> cfg = Config(dict(optim_wrapper=dict(optimizer=dict(lr=1))))
@@ -61,8 +66,10 @@ def check_options(cfg: Config, options: dict) -> None:
         ValueError: no such option: optim_wraper.optimizer.lr; nearest:
         optim_wrapper.optimizer.lr
     """
-    for name in options:
+    for name, value in options.items():
         _check_option(cfg, name, options)
+        if isinstance(value, str) and name.startswith(_NUMBERS):
+            _check_number(cfg, name, value)
 
 
 def _check_option(cfg: Config, name: str, options: dict) -> None:
@@ -99,6 +106,18 @@ def _check_option(cfg: Config, name: str, options: dict) -> None:
             raise ValueError(f'no such option: {name}; {path} is {node!r}, '
                              'which has no options')
         path = f'{path}.{key}'.lstrip('.')
+
+
+def _check_number(cfg: Config, name: str, value: str) -> None:
+    node = cfg._cfg_dict
+    for key in name.split('.'):
+        if isinstance(node, dict):
+            node = node.get(key)
+        else:
+            node = node[int(key)] if isinstance(node, (list, tuple)) else None
+    if isinstance(node, (int, float)):
+        raise ValueError(f'{name}={value} is a text, and the config has '
+                         f'{node!r} there')
 
 
 def _names(node, path: str = '') -> Iterator[str]:
@@ -139,8 +158,9 @@ def _accepted(node: dict, path: str, cfg: Config,
     if not path:
         runner = _parameters(Runner) - {'cfg'}
         return runner | _RUNNER_KEYS | set(node)
-    if 'type' in node:
-        return _accepted_by_type(node, cfg)
+    kind = options.get(f'{path}.type', node.get('type'))
+    if kind is not None:
+        return _accepted_by_type(kind, node, cfg)
     if path.endswith('_dataloader'):
         return _parameters(DataLoader) - {'self'}
     if path == 'train_cfg':
@@ -158,24 +178,26 @@ def _accepted(node: dict, path: str, cfg: Config,
     return dict(env_cfg=_ENV_KEYS, auto_scale_lr=_SCALE_KEYS).get(path)
 
 
-def _accepted_by_type(node: dict, cfg: Config) -> Optional[Set[str]]:
+def _accepted_by_type(kind: Union[str, type], node: dict,
+                      cfg: Config) -> Optional[Set[str]]:
     """Say which arguments the class takes that a dict names.
 
     Args:
-        node (dict): A dict with a ``type``.
+        kind (str | type): The ``type`` of the dict.
+        node (dict): The dict.
         cfg (Config): The whole config, for its default scope.
 
     Returns:
         set[str] | None: The keys, None when they cannot be known.
     """
-    if not isinstance(node['type'], str):
-        classes = [node['type']]
+    if not isinstance(kind, str):
+        classes = [kind]
     else:
         scope = node.get('_scope_', cfg.get('default_scope'))
         classes = []
         for registry in _REGISTRIES:
             with registry.switch_scope_and_registry(scope) as scoped:
-                classes.append(scoped.get(node['type']))
+                classes.append(scoped.get(kind))
     # The same name may stand in several registries.
     accepted = [_parameters(c) for c in classes if c is not None]
     if not accepted or None in accepted:

@@ -41,6 +41,9 @@ def test_other_errors_of_building_are_as_they_were():
      'default_collate, pseudo_collate'),
     ('model', dict(backbone=[dict(norm_cfg=dict(type='BNN'))]),
      'BNN is not in the mmselfsup::model registry; nearest: BN'),
+    ('log_processor', dict(type='LogProcesor'),
+     'LogProcesor is not in the mmselfsup::log_processor registry; nearest: '
+     'LogProcessor'),
 ])
 def test_what_the_hosts_only_look_up(tmp_path, key, node, line):
     cfg = Config(

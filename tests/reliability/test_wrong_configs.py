@@ -140,6 +140,9 @@ WRONG = [
          train_cfg=dict(type='IterationTrainLoop', max_iters=0,
                         _delete_=True)),
      'train_cfg.max_iters=0 of IterationTrainLoop must be a positive integer'),
+    ('CLSA', dict(train_cfg=dict(type='IterationTrainLoop', max_iters=6)),
+     'max_epochs beside the max_iters of IterationTrainLoop; .* _delete_=True'
+     ),
     # schedules
     ('CLSA',
      dict(param_scheduler=[dict(type='CosineAnnealingLR', T_max=1, end=1)]),

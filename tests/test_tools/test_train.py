@@ -100,6 +100,13 @@ def test_wrong_use_ends_with_one_line(trained, call_tool, capsys, tmp_path):
     assert "optim_wrapper.type is 'Other'" in refusal(
         call_tool, 'train', config, '--amp', '--cfg-options',
         'optim_wrapper.type=Other')
+    for option, said in {
+            'log_level=LOUD': "log_level='LOUD' is unknown; use DEBUG",
+            'randomness.seed=-1': 'randomness.seed=-1 must be an integer',
+            'model=None': 'is no config of a training: it has no model'
+    }.items():
+        assert said in refusal(call_tool, 'train', config, '--cfg-options',
+                               option)
     assert refusal(call_tool, 'train', config, '--cfg-options', 'a') == '2'
     assert '--cfg-options wants KEY=VALUE' in capsys.readouterr().err
 
@@ -143,7 +150,8 @@ def test_the_launcher_is_found_out(trained, call_tool, configs, monkeypatch):
     config = trained / 'tiny.py'
     refusal(call_tool, 'train', config)
     assert configs.pop().launcher == 'pytorch'
-    for tool in (('train', config), ('test', config, 'a.pth')):
+    checkpoint = trained / 'run' / 'epoch_1.pth'
+    for tool in (('train', config), ('test', config, checkpoint)):
         assert '--launcher none: torchrun started 2 processes' in refusal(
             call_tool, *tool, '--launcher', 'none')
     monkeypatch.setenv('WORLD_SIZE', '1')

@@ -66,3 +66,10 @@ def test_custom_imports(folder):
     assert refusal('a.py') == (
         "a.py: custom_imports: ModuleNotFoundError: No module named 'gone_1'; "
         'PYTHONPATH must have the folder of the module')
+
+
+def test_bases_in_a_circle(folder):
+    (folder / 'a.py').write_text("_base_ = 'b.py'\n")
+    (folder / 'b.py').write_text("_base_ = ['./a.py']\n")
+    assert refusal('a.py').startswith('a.py: _base_ leads back to ')
+    assert 'recursion' not in refusal('a.py')

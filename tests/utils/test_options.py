@@ -78,6 +78,15 @@ def test_refuses_and_names_the_nearest(cfg, name, nearest):
     assert str(caught.value) == f'no such option: {name}; nearest: {nearest}'
 
 
+def test_the_type_may_be_another_option(cfg):
+    kind = {'train_cfg.type': 'IterationTrainLoop'}
+    check_options(cfg, {**kind, 'train_cfg.max_iters': 5})
+    kind = {'optim_wrapper.optimizer.type': 'AdamW'}
+    check_options(cfg, {**kind, 'optim_wrapper.optimizer.betas': (.9, .9)})
+    with pytest.raises(ValueError, match='no such option'):
+        check_options(cfg, {**kind, 'optim_wrapper.optimizer.momentum': .9})
+
+
 def test_a_new_hook_comes_with_its_type(cfg):
     check_options(
         cfg, {
@@ -96,3 +105,22 @@ def test_refuses_what_lies_below_a_number_or_beyond_a_list(cfg):
 def test_says_nothing_of_nearness_where_there_is_none(cfg):
     with pytest.raises(ValueError, match=r'^no such option: qqqqqq$'):
         check_options(cfg, dict(qqqqqq=1))
+
+
+@pytest.mark.parametrize('name', [
+    'optim_wrapper.optimizer.lr', 'randomness.seed',
+    'train_dataloader.batch_size', 'param_scheduler.0.end'
+])
+def test_refuses_a_text_in_place_of_a_number(cfg, name):
+    node, keys = cfg, name.split('.')
+    for key in keys[:-1]:
+        node = node[int(key) if key.isdigit() else key]
+    node[keys[-1]] = 3
+    with pytest.raises(
+            ValueError,
+            match=f'^{name}=x3 is a text, and the '
+            'config has 3 there$'):
+        check_options(cfg, {name: 'x3'})
+    check_options(cfg, {name: 4.})
+    node[keys[-1]] = 'x2'
+    check_options(cfg, {name: 'x3'})

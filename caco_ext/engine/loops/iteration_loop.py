@@ -22,7 +22,8 @@ class IterationTrainLoop(EpochBasedTrainLoop):
         **kwargs: Of :class:`mmengine.runner.EpochBasedTrainLoop`.
 
     Raises:
-        ValueError: ``max_iters`` is no positive integer.
+        ValueError: ``max_iters`` is no positive integer, or the number of
+            epochs is given as well.
 
     Example:
         >>> train_cfg = dict(type='IterationTrainLoop', max_iters=100000)
@@ -33,6 +34,10 @@ class IterationTrainLoop(EpochBasedTrainLoop):
         if int(max_iters) != max_iters or max_iters < 1:
             raise ValueError(f'train_cfg.max_iters={max_iters!r} of '
                              'IterationTrainLoop must be a positive integer')
+        if 'max_epochs' in kwargs:
+            raise ValueError('train_cfg has max_epochs beside the max_iters '
+                             'of IterationTrainLoop; a config that inherits '
+                             'it needs _delete_=True in train_cfg')
         super().__init__(runner, dataloader, max_epochs=1, **kwargs)
         self._max_iters = int(max_iters)
         self._max_epochs = math.ceil(max_iters / max(1, len(self.dataloader)))
