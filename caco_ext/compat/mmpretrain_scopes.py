@@ -13,7 +13,9 @@ from .versions import installed_version, providers
 # mmpretrain is what these two became. Its parts have their names and
 # arguments, except for those in `mmpretrain_parts`.
 SCOPES = ('mmselfsup', 'mmcls')
-PARTS = dict(mmselfsup=['caco_ext.compat.mmpretrain_parts'], mmcls=[])
+# A registry without a place to import from is warned of as not installed.
+PARTS = dict(
+    mmselfsup=['caco_ext.compat.mmpretrain_parts'], mmcls=[__name__])
 
 
 class SuccessorRegistry(Registry):
