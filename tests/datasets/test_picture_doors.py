@@ -122,8 +122,8 @@ def test_every_door_gives_the_same_picture(name, steps, tmp_path, monkeypatch):
 
     monkeypatch.syspath_prepend(osp.join(ROOT, 'tools/analysis_tools'))
     import attention
-    (shown, ) = attention.read_pictures([str(tmp_path)], 1)
-    assert np.array_equal(shown, right)
+    file, = attention.find_files([str(tmp_path)], 1)
+    assert np.array_equal(attention.read_picture(file), right)
 
 
 def test_a_picture_without_range_is_refused_by_the_api():

@@ -29,7 +29,9 @@ def soak(call_tool, monkeypatch, tmp_path):
         script, trainer = tmp_path / 'trainer.py', tmp_path / 'python'
         script.write_text(TRAINER.format(steps=steps, leak=leak))
         # Not the script's own first line: a path may hold a space.
-        trainer.write_text(f'#!/bin/sh\nexec {sys.executable!r} -S '
+        # The launcher asks by -c whether its port is free.
+        trainer.write_text('#!/bin/sh\n[ "$1" != -c ] || exit 0\n'
+                           f'exec {sys.executable!r} -S '
                            f'{str(script)!r} "$@"\n')
         trainer.chmod(0o755)
         call_tool('benchmarks/soak', 'c.py', '--out', 'run', '--seconds',
@@ -124,12 +126,13 @@ def test_each_method_with_a_small_network(tmp_path):
     for call in calls:
         assert call[4:8] == ['--share', '0.2', '--iterations', '9']
         place = call.index('--cfg-options') + 1
-        options = dict(pair.split('=') for pair in call[place:])
+        pairs = (pair.split('=') for pair in call[place:])
+        options = {
+            key: DictAction._parse_iterable(value)
+            for key, value in pairs
+        }
         cfg = Config.fromfile(call[1])
         check_options(cfg, options)
-        cfg.merge_from_dict({
-            key: DictAction._parse_iterable(value)
-            for key, value in options.items()
-        })
+        cfg.merge_from_dict(options)
         assert cfg.model.backbone.base_channels == 8
         assert cfg.model.neck.in_channels == 64
