@@ -1,6 +1,7 @@
 """Train with a config."""
 import argparse
 import logging
+import os
 import os.path as osp
 from contextlib import nullcontext
 
@@ -12,6 +13,7 @@ import caco_ext  # noqa: F401
 from caco_ext.engine.resume_changes import MODES
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
                             run_tool)
+from caco_ext.utils.launchers import is_first_process
 from caco_ext.utils.run_lock import hold
 
 
@@ -133,9 +135,10 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     check_config(cfg, args.config)
     apply_switches(cfg, args)
-    # Before the runner writes its config and its log there. Several processes
-    # agree on it later, when they know each other.
-    with hold(cfg.work_dir) if cfg.launcher == 'none' else nullcontext():
+    # Before the runner writes its config and its log there. The launcher ends
+    # the other processes when the first one is refused.
+    is_first = is_first_process(os.environ)
+    with hold(cfg.work_dir) if is_first else nullcontext():
         Runner.from_cfg(cfg).train()
 
 

@@ -52,6 +52,19 @@ def started_by(environ: Mapping[str, str]) -> Optional[Launcher]:
     return None
 
 
+def is_first_process(environ: Mapping[str, str]) -> bool:
+    """Whether this is the process that writes for those started with it.
+
+    Args:
+        environ (Mapping[str, str]): The environment variables.
+
+    Returns:
+        bool: True for the first of several, and for a process of its own.
+    """
+    launcher = started_by(environ)
+    return launcher is None or environ[launcher.rank] == '0'
+
+
 def refusal_of_separate_runs(launcher: Launcher, environ: Mapping[str,
                                                                   str]) -> str:
     """Say why processes that were started together must not run alone.

@@ -1,7 +1,8 @@
 """What started a process is read from the environment."""
 import pytest
 
-from caco_ext.utils.launchers import choose_launcher, started_by
+from caco_ext.utils.launchers import (choose_launcher, is_first_process,
+                                      started_by)
 
 TORCHRUN = dict(
     RANK='1',
@@ -82,3 +83,11 @@ def test_what_a_launcher_leaves_open():
     choose_launcher(None, environ)
     assert environ['MASTER_ADDR'] == '127.0.0.1'
     assert environ['LOCAL_RANK'] == '3'
+
+
+def test_the_first_process_writes_for_all():
+    others = (TORCHRUN, MPIRUN, dict(SRUN, SLURM_PROCID='5'))
+    assert not any(map(is_first_process, others))
+    first = ({}, dict(TORCHRUN, RANK='0'), SRUN, SALLOC,
+             dict(TORCHRUN, RANK='1', WORLD_SIZE='1'))
+    assert all(map(is_first_process, first))
