@@ -14,8 +14,7 @@ from .versions import installed_version, providers
 # arguments, except for those in `mmpretrain_parts`.
 SCOPES = ('mmselfsup', 'mmcls')
 # A registry without a place to import from is warned of as not installed.
-PARTS = dict(
-    mmselfsup=['caco_ext.compat.mmpretrain_parts'], mmcls=[__name__])
+PARTS = dict(mmselfsup=['caco_ext.compat.mmpretrain_parts'], mmcls=[__name__])
 
 
 class SuccessorRegistry(Registry):
