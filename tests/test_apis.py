@@ -70,7 +70,7 @@ def test_wrong_pictures(author):
 
 
 def test_names_of_the_zoo(author, tmp_path, monkeypatch):
-    name = 'caco_resnet50_8xb128-sym-warmcos-200e_in1k'
+    name = 'caco_resnet50_8xb128-sym-coslr-200e_in1k'
     assert name in zoo()
     with pytest.raises(CheckpointError, match='no weights of caco_.*authors'):
         get_model(name)

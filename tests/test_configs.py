@@ -96,7 +96,7 @@ def train(config, work_dir, ranks=1):
         type='PhotoPatches', indices=8, pipeline=loader.dataset.pipeline)
     cfg.train_cfg.max_epochs = 1
     cfg.default_hooks.knn = None
-    cfg.default_hooks.checkpoint = dict(type='WholeCheckpointHook')
+    cfg.default_hooks.checkpoint = dict(type='ResumableCheckpointHook')
     cfg.default_hooks.setup_check.allow_cut_schedule = True
     cfg.default_hooks.logger.interval = 1
     cfg.log_level = 'WARNING'
@@ -121,15 +121,15 @@ def test_two_steps(config, tmp_path):
 
 # One of each way through the code, as two processes need time to start.
 MODES = [
-    'adco/adco_resnet50_8xb32-asym-cosine-200e_in1k.py',
-    'adco/adco_resnet50_8xb32-symmulticrop-cosine-200e_in1k.py',
-    'caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py',
-    'caco/caco_resnet50_32xb64-multicrop-warmcos-800e_in1k.py',
-    'clsa/clsa_resnet50_8xb32-single-cosine-200e_in1k.py',
-    'clsa/clsa_resnet50_8xb32-multicropsym-cosine-200e_in1k.py',
-    'clsa/clsa-byol_resnet50_16xb256-single-cosine-200e_in1k.py',
-    'clsa/clsa-simclr_resnet50_8xb32-single-cosine-200e_in1k.py',
-    'care/care_resnet50_8xb128-2view-warmcos-100e_in1k.py',
+    'adco/adco_resnet50_8xb32-asym-coslr-200e_in1k.py',
+    'adco/adco_resnet50_8xb32-multicrop-sym-coslr-200e_in1k.py',
+    'caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py',
+    'caco/caco_resnet50_32xb64-multicrop-coslr-800e_in1k.py',
+    'clsa/clsa_resnet50_8xb32-single-coslr-200e_in1k.py',
+    'clsa/clsa_resnet50_8xb32-multicrop-sym-coslr-200e_in1k.py',
+    'clsa/clsa-byol_resnet50_16xb256-single-coslr-200e_in1k.py',
+    'clsa/clsa-simclr_resnet50_8xb32-single-coslr-200e_in1k.py',
+    'care/care_resnet50_8xb128-2view-coslr-100e_in1k.py',
 ]
 
 

@@ -23,7 +23,7 @@ from caco_ext.version import __version__
 from .test_tools.conftest import write_config
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-QUICK_START = 'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py'
+QUICK_START = 'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py'
 # What the source distribution has at its top, and nothing else.
 SOURCES = {
     'CHANGELOG.md', 'CITATION.cff', 'CONTRIBUTING.md', 'LICENSE',

@@ -31,7 +31,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-config=configs/selfsup/caco/caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py
+config=configs/selfsup/caco/caco_resnet18_1xb64-sym-coslr-15e_photopatches.py
 
 venv=.venv
 default_dir=work_dirs/quickstart
@@ -74,7 +74,7 @@ else
     fi
     printf '%s\n' "$given" >"$begun"
     "$python" tools/train.py "$config" --work-dir "$work_dir" --resume \
-        --harvest "${arguments[@]}"
+        --report "${arguments[@]}"
     date >"$finished"
 fi
 

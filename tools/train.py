@@ -22,7 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
 
     Returns:
         ArgumentParser: The arguments of mmselfsup's tool,
-        ``--resume-changes``, ``--auto-scale-lr`` and ``--harvest``.
+        ``--resume-changes``, ``--auto-scale-lr`` and ``--report``.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
@@ -47,10 +47,10 @@ def get_parser() -> argparse.ArgumentParser:
         help='scale the learning rate by the global batch size over '
         'auto_scale_lr.base_batch_size of the config')
     parser.add_argument(
-        '--harvest',
+        '--report',
         action='store_true',
         help='at the end draw curves, neighbours and a report, and write the '
-        'backbone alone (see HarvestHook)')
+        'backbone alone (see RunReportHook)')
     add_common_arguments(parser)
     return parser
 
@@ -110,9 +110,9 @@ def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
                 'batch its learning rate is meant; add --cfg-options '
                 'auto_scale_lr.base_batch_size=N')
         cfg.auto_scale_lr.enable = True
-    if args.harvest:
+    if args.report:
         cfg.merge_from_dict(
-            {'default_hooks.harvest': dict(type='HarvestHook')})
+            {'default_hooks.run_report': dict(type='RunReportHook')})
     if args.resume_changes is not None:
         cfg.merge_from_dict({
             'default_hooks.setup_check':

@@ -1,5 +1,4 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from .back import method_of, to_official
 from .convert import PARTS, convert
 from .extraction import extract_backbone
 from .files import CheckpointError, read_checkpoint
@@ -7,6 +6,7 @@ from .key_maps import METHODS, stack_names
 from .official import Official, identify
 from .report import Report
 from .resnet import Architecture, detect
+from .to_official import method_of, to_official
 from .writing import beside, write_checkpoint
 
 __all__ = [

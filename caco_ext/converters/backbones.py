@@ -9,11 +9,11 @@ from torch import Tensor
 
 from caco_ext.utils.checkpoints import reading
 from caco_ext.utils.weights import check_weights
-from .back import method_of
 from .files import CheckpointError, meta_of, read_checkpoint
 from .official import identify
 from .resnet import Architecture, detect
 from .survey import Survey, show, survey
+from .to_official import method_of
 from .writing import LASTING
 
 # Where a checkpoint of this package has each backbone.

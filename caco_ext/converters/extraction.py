@@ -6,10 +6,10 @@ from torch import Tensor
 
 from caco_ext.utils.checkpoints import reading
 from caco_ext.utils.files import check_output
-from .back import method_of
 from .backbones import find_backbone
 from .files import read_checkpoint, weights_of
 from .survey import survey
+from .to_official import method_of
 from .writing import provenance, write_checkpoint
 
 PREFIX = 'backbone.'

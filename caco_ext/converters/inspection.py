@@ -5,13 +5,13 @@ from typing import Any, Dict, List, Mapping
 
 from torch import Tensor
 
-from .back import method_of
 from .backbones import find_backbone
 from .files import CheckpointError, read_checkpoint, sha256
 from .official import identify
 from .programs import UNKNOWN
 from .report import describe
 from .survey import survey
+from .to_official import method_of
 
 
 def inspect(path: str, trust: bool = False) -> List[str]:

@@ -101,7 +101,7 @@ METHODS: Dict[str, Method] = dict(
         'encoder_q.',
         'encoder_k.',
         _MOCO_HEAD,
-        'adco/adco_resnet50_8xb32-asym-cosine-200e_in1k.py',
+        'adco/adco_resnet50_8xb32-asym-coslr-200e_in1k.py',
         bank=_BANK),
     caco=Method(
         'state_dict',
@@ -109,7 +109,7 @@ METHODS: Dict[str, Method] = dict(
         'encoder_q.',
         'encoder_k.',
         _CACO_HEAD,
-        'caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py',
+        'caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py',
         bank=_BANK),
     clsa=Method(
         'state_dict',
@@ -117,7 +117,7 @@ METHODS: Dict[str, Method] = dict(
         'encoder_q.',
         'encoder_k.',
         _MOCO_HEAD,
-        'clsa/clsa_resnet50_8xb32-single-cosine-200e_in1k.py',
+        'clsa/clsa_resnet50_8xb32-single-coslr-200e_in1k.py',
         memory=dict(queue='memory.columns', queue_ptr='memory.pointer')),
     care=Method(
         'model',
@@ -125,7 +125,7 @@ METHODS: Dict[str, Method] = dict(
         'student_encoder.',
         'teacher_encoder.',
         _CARE_PROJECTORS,
-        'care/care_resnet50_8xb128-2view-warmcos-100e_in1k.py',
+        'care/care_resnet50_8xb128-2view-coslr-100e_in1k.py',
         student=_CARE_PREDICTORS,
         stack=True),
 )

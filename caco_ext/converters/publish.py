@@ -10,9 +10,9 @@ import yaml
 from mmengine.config import Config
 
 from caco_ext.utils.files import check_output, write_whole
-from .back import method_of
 from .backbones import find_backbone
 from .files import CheckpointError, read_checkpoint, sha256, weights_of
+from .to_official import method_of
 from .writing import provenance, write_checkpoint
 
 _COLLECTIONS = dict(adco='AdCo', caco='CaCo', clsa='CLSA', care='CARE')

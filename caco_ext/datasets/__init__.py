@@ -3,13 +3,14 @@ from .image_folder import ImageFolder
 from .photo_patches import PhotoPatches
 from .pictures import BrokenPictureError, decode_picture, read_picture
 from .seeding import EpochSeededSampler
-from .transforms import (LoadImage, MultiCrop, StrongAugment, ViewBlur,
-                         ViewCrop, ViewFlip, ViewGray, ViewJitter,
-                         ViewSolarize, apply_op)
+from .transforms import (LoadImage, MultiCrop, StrongAugment, ViewColorJitter,
+                         ViewFlip, ViewGaussianBlur, ViewRandomGrayscale,
+                         ViewRandomResizedCrop, ViewSolarize, apply_op)
 
 __all__ = [
     'BrokenPictureError', 'EpochSeededSampler', 'ImageFolder', 'LoadImage',
-    'MultiCrop', 'PhotoPatches', 'StrongAugment', 'ViewBlur', 'ViewCrop',
-    'ViewFlip', 'ViewGray', 'ViewJitter', 'ViewSolarize', 'apply_op',
-    'decode_picture', 'read_picture'
+    'MultiCrop', 'PhotoPatches', 'StrongAugment', 'ViewGaussianBlur',
+    'ViewRandomResizedCrop', 'ViewFlip', 'ViewRandomGrayscale',
+    'ViewColorJitter', 'ViewSolarize', 'apply_op', 'decode_picture',
+    'read_picture'
 ]

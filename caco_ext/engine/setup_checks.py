@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from caco_ext.evaluation import evaluation_mode, preserve_rng
-from caco_ext.models.algorithms.base import MomentumContrast
+from caco_ext.models.algorithms.base import BaseMomentumMethod
 from caco_ext.models.utils import Schedule, check_view_count
 
 
@@ -238,7 +238,7 @@ def check_trial(runner: Runner, model: nn.Module) -> None:
     Raises:
         ValueError: With the size of the view and the error.
     """
-    if not isinstance(model, MomentumContrast):
+    if not isinstance(model, BaseMomentumMethod):
         return
     loader = runner.train_dataloader
     with preserve_rng(), evaluation_mode(model):

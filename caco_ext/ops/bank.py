@@ -4,10 +4,10 @@
 A bank is a raw matrix ``W = [w_1 .. w_K]`` of shape (C, K). What queries meet
 are its normalised columns ``u_j = w_j / ||w_j||``. Nothing here makes a
 normalised copy of the bank or an (N, K) array, but for weights that a
-:class:`Kept` of limited size may hold: every function walks over blocks of
+:class:`SoftmaxCache` of limited size may hold: every function walks over blocks of
 columns that fit the caches, and makes again what it needs again.
 
-Where a memory is divided over ranks, ``shards`` says so: ``columns`` are then
+Where a memory is sharded over ranks, ``sharding`` says so: ``columns`` are then
 those of this rank, queries are gathered, and what each rank finds for them is
 reduced. ``docs/bank_gradient.md`` derives the formulas.
 """
@@ -16,8 +16,9 @@ from typing import Callable, Optional, Tuple
 import torch
 from torch import Tensor
 
-from .blocks import Blocks, Kept, deal, lots_of_blocks, scratch
-from .shards import WHOLE, Shards
+from .blocks import (Blocks, SoftmaxCache, chunks_of_blocks, parallel_map,
+                     workspace)
+from .sharding import UNSHARDED, Sharding
 
 # Cosines of unit vectors, divided by a temperature, are at most its inverse.
 # Below this bound exponentials, their sums over a bank and the inverse of
@@ -45,36 +46,37 @@ class _BankLogSumExp(torch.autograd.Function):
     columns' mean with the softmax' weights, which is the gradient."""
 
     @staticmethod
-    def forward(ctx, queries, columns, temperature, second, block, shards,
-                kept, with_mean):
-        everyone = shards.gather(queries)
-        n, c = everyone.shape
-        ratio = temperature / second
-        bounded = 1 / min(temperature, second) <= BOUND
+    def forward(ctx, queries, columns, temperature, bank_temperature, block,
+                sharding, cache, with_mean):
+        all_queries = sharding.gather(queries)
+        n, c = all_queries.shape
+        ratio = temperature / bank_temperature
+        bounded = 1 / min(temperature, bank_temperature) <= BOUND
         if not bounded or not ctx.needs_input_grad[0]:
-            kept = None
+            cache = None
         with_mean = with_mean or ctx.needs_input_grad[0]
-        if kept is not None:
-            kept.begin(queries, everyone, columns)
-        fit = 0 if kept is None else len(kept.weights)
-        scaled = (everyone / temperature).t()
-        lots = lots_of_blocks(columns, n, block)
+        if cache is not None:
+            cache.start(queries, all_queries, columns)
+        fit = 0 if cache is None else len(cache.weights)
+        scaled = (all_queries / temperature).t()
+        chunks = chunks_of_blocks(columns, n, block)
 
         def visit(blocks: Blocks) -> Tuple[Tensor, Tensor]:
-            high = everyone.new_full((n, ), 0. if bounded else float('-inf'))
-            total = everyone.new_zeros(c + 2, n)
+            high = all_queries.new_full((n, ),
+                                        0. if bounded else float('-inf'))
+            total = all_queries.new_zeros(c + 2, n)
             mean, mass, other = total[:c], total[-2], total[-1]
             for part in blocks:
                 size = part.stop - part.start
-                unit = scratch('unit', columns, c, size)
-                product = scratch('product', columns, c, size)
-                logits = scratch('logits', columns, size, n)
-                weights = kept.weights[part] if part.stop <= fit else (scratch(
-                    'weights', columns, size, n))
+                unit = workspace('unit', columns, c, size)
+                product = workspace('product', columns, c, size)
+                logits = workspace('logits', columns, size, n)
+                weights = cache.weights[part] if part.stop <= fit else (
+                    workspace('weights', columns, size, n))
                 unit.copy_(columns[:, part])  # rows far apart: read once
                 inverse = inverse_norms(unit, product)
-                if kept is not None:
-                    kept.inverse[part] = inverse
+                if cache is not None:
+                    cache.inverse[part] = inverse
                 torch.mm(unit.mul_(inverse).t(), scaled, out=logits)
                 if not bounded:
                     new = torch.maximum(high, logits.amax(dim=0))
@@ -93,15 +95,16 @@ class _BankLogSumExp(torch.autograd.Function):
                     mean.addmm_(unit, weights)
             return total, high
 
-        totals, highs = map(torch.stack, zip(*deal(visit, lots)))
+        totals, highs = map(torch.stack, zip(*parallel_map(visit, chunks)))
         top = highs.amax(dim=0)
         if not bounded:
-            shards.reduce(top, 'max')
+            sharding.reduce(top, 'max')
             fade = (highs - top)[:, None].exp_()
             totals[:, :-1].mul_(fade)
             totals[:, -1:].mul_(fade**ratio)
-        total = shards.own(shards.reduce(totals.sum(dim=0).t().contiguous()))
-        top = shards.own(top)
+        total = sharding.local_rows(
+            sharding.reduce(totals.sum(dim=0).t().contiguous()))
+        top = sharding.local_rows(top)
         mean, mass, other = total.split((c, 1, 1), dim=1)
         lse = top + mass[:, 0].log()
         other = top * ratio + other[:, 0].log() if ratio != 1 else lse.clone()
@@ -117,41 +120,43 @@ class _BankLogSumExp(torch.autograd.Function):
         return (grad[:, None] * mean / ctx.temperature, ) + (None, ) * 7
 
 
-def bank_logsumexp(queries: Tensor,
-                   columns: Tensor,
-                   temperature: float,
-                   second: Optional[float] = None,
-                   block: Optional[int] = None,
-                   shards: Shards = WHOLE,
-                   kept: Optional[Kept] = None) -> Tuple[Tensor, Tensor]:
+def bank_logsumexp(
+        queries: Tensor,
+        columns: Tensor,
+        temperature: float,
+        bank_temperature: Optional[float] = None,
+        block: Optional[int] = None,
+        sharding: Sharding = UNSHARDED,
+        cache: Optional[SoftmaxCache] = None) -> Tuple[Tensor, Tensor]:
     """Log-sum-exp of the queries' cosines with all columns of a bank.
 
     Args:
         queries (Tensor): Unit vectors of this rank, (N, C).
         columns (Tensor): Raw bank, (C, K); no gradient goes into it.
         temperature (float): Divides the cosines; the differentiable one.
-        second (float, optional): Another temperature, evaluated in the same
+        bank_temperature (float, optional): Another temperature, evaluated in the same
             pass without gradient. Defaults to ``temperature``.
         block (int, optional): Columns that are worked on at a time. Defaults
             to what the caches hold.
-        shards (Shards): Whether ``columns`` are this rank's part.
-        kept (Kept, optional): Takes what :func:`bank_gradient` can use again,
+        sharding (Sharding): Whether ``columns`` are this rank's part.
+        cache (SoftmaxCache, optional): Takes what :func:`bank_gradient` can use again,
             if ``queries`` need a gradient and the temperatures are not below
             1 / 60. Defaults to None.
 
     Returns:
         tuple[Tensor, Tensor]: (N, ) at ``temperature``, differentiable with
-        respect to ``queries``, and (N, ) at ``second``.
+        respect to ``queries``, and (N, ) at ``bank_temperature``.
     """
-    return _BankLogSumExp.apply(queries, columns, temperature, second
-                                or temperature, block, shards, kept, False)[:2]
+    return _BankLogSumExp.apply(queries, columns, temperature, bank_temperature
+                                or temperature, block, sharding, cache,
+                                False)[:2]
 
 
 def softmax_mean(queries: Tensor,
                  columns: Tensor,
                  temperature: float,
                  block: Optional[int] = None,
-                 shards: Shards = WHOLE) -> Tuple[Tensor, Tensor]:
+                 sharding: Sharding = UNSHARDED) -> Tuple[Tensor, Tensor]:
     """Log-sum-exp over columns, and their mean with the softmax' weights.
 
     Args:
@@ -160,7 +165,7 @@ def softmax_mean(queries: Tensor,
         temperature (float): Divides the cosines.
         block (int, optional): Columns that are worked on at a time. Defaults
             to what the caches hold.
-        shards (Shards): Whether ``columns`` are this rank's part.
+        sharding (Sharding): Whether ``columns`` are this rank's part.
 
     Returns:
         tuple[Tensor, Tensor]: (N, ), differentiable with respect to
@@ -168,7 +173,8 @@ def softmax_mean(queries: Tensor,
         gradient.
     """
     lse, _, mean = _BankLogSumExp.apply(queries, columns, temperature,
-                                        temperature, block, shards, None, True)
+                                        temperature, block, sharding, None,
+                                        True)
     return lse, mean
 
 
@@ -182,7 +188,7 @@ def bank_gradient(queries: Tensor,
                   scale: float = 1.,
                   decay: float = 0.,
                   block: Optional[int] = None,
-                  kept: Optional[Kept] = None) -> None:
+                  cache: Optional[SoftmaxCache] = None) -> None:
     r"""Closed-form gradient with respect to the raw columns, in blocks.
 
     .. math::
@@ -212,12 +218,12 @@ def bank_gradient(queries: Tensor,
         decay (float): Defaults to 0.
         block (int, optional): Columns that are worked on at a time. Defaults
             to what the caches hold.
-        kept (Kept, optional): What :func:`bank_logsumexp` has left for these
+        cache (SoftmaxCache, optional): What :func:`bank_logsumexp` has left for these
             queries, columns and temperature; is empty afterwards. Defaults
             to None.
     """
     n, c = queries.shape
-    fit = 0 if kept is None else len(kept.weights)
+    fit = 0 if cache is None else len(cache.weights)
     scaled = (queries / temperature).t()
     # What a row's weights are divided by; a row that weighs nothing has z
     # infinite, and infinite minus infinite is no number.
@@ -228,19 +234,19 @@ def bank_gradient(queries: Tensor,
     if corrections is not None:
         rows, places, amount = corrections
         amount = amount * (normalisers - shift).exp()[rows]
-    lots = lots_of_blocks(columns, n, block)
+    chunks = chunks_of_blocks(columns, n, block)
 
     def visit(blocks: Blocks) -> None:
         for part in blocks:
             size = part.stop - part.start
-            raw = scratch('unit', columns, c, size).copy_(columns[:, part])
-            product = scratch('product', columns, c, size)
-            inverse = kept.inverse[part] if kept is not None else (
+            raw = workspace('unit', columns, c, size).copy_(columns[:, part])
+            product = workspace('product', columns, c, size)
+            inverse = cache.inverse[part] if cache is not None else (
                 inverse_norms(raw, product))
             if part.stop <= fit:
-                weights = kept.weights[part]
+                weights = cache.weights[part]
             else:
-                weights = scratch('weights', columns, size, n)
+                weights = workspace('weights', columns, size, n)
                 unit = torch.mul(raw, inverse, out=product)
                 torch.mm(unit.t(), scaled, out=weights)
                 if not bounded:
@@ -254,12 +260,12 @@ def bank_gradient(queries: Tensor,
                     ((places - part.start).clamp(0, size - 1), rows),
                     amount * inside,
                     accumulate=True)
-            grad = scratch('grad', columns, c, size)
+            grad = workspace('grad', columns, c, size)
             torch.mm(factors, weights.t(), out=grad)
             radial = torch.mul(grad, raw, out=product).sum(dim=0)
             radial.mul_(inverse).mul_(inverse).mul_(inverse).sub_(decay)
             use(part, grad.mul_(inverse).addcmul_(raw, radial, value=-1))
 
-    deal(visit, lots)
-    if kept is not None:
-        kept.clear()
+    parallel_map(visit, chunks)
+    if cache is not None:
+        cache.clear()

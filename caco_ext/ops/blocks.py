@@ -11,19 +11,19 @@ from torch import Tensor
 
 # Elements of the arrays that one block of columns takes. Half a MiB on a CPU:
 # four of them stay in a second-level cache. A GPU wants few, large kernels.
-WORK, WORK_GPU, LEAST = 2**17, 2**23, 512
+WORK, WORK_GPU, MIN_BLOCK = 2**17, 2**23, 512
 # Block widths are multiples of this; nearest_columns counts on it.
 GROUP = 64
-# Blocks are dealt to threads in so many lots, and what the lots found is put
-# together in their order: results do not depend on the number of threads.
-LOTS = 16
+# The blocks are cut into so many chunks for the threads. Their results are
+# summed in the order of the chunks, so the number of threads changes nothing.
+NUM_CHUNKS = 16
 
 Blocks = List[slice]
 
 
-def lots_of_blocks(columns: Tensor, rows: int,
-                   block: Optional[int]) -> List[Blocks]:
-    """Cut the columns into blocks, and these into lots.
+def chunks_of_blocks(columns: Tensor, rows: int,
+                     block: Optional[int]) -> List[Blocks]:
+    """Cut the columns into blocks, and these into chunks.
 
     Args:
         columns (Tensor): (C, K).
@@ -32,18 +32,18 @@ def lots_of_blocks(columns: Tensor, rows: int,
             hold.
 
     Returns:
-        list[list[slice]]: The ranges of each lot; one lot on a GPU, which
+        list[list[slice]]: The ranges of each chunk; one chunk on a GPU, which
         runs one kernel at a time.
     """
     dim, count = columns.shape
     on_cpu = columns.device.type == 'cpu'
     work = (WORK if on_cpu else WORK_GPU) // max(rows, dim)
-    width = min(block or max(LEAST, work // GROUP * GROUP), count)
+    width = min(block or max(MIN_BLOCK, work // GROUP * GROUP), count)
     blocks = [
         slice(start, min(start + width, count))
         for start in range(0, count, width)
     ]
-    size = -(-len(blocks) // LOTS) if on_cpu else len(blocks)
+    size = -(-len(blocks) // NUM_CHUNKS) if on_cpu else len(blocks)
     return [blocks[i:i + size] for i in range(0, len(blocks), size)]
 
 
@@ -72,8 +72,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def deal(visit: Callable[[Blocks], Any], lots: List[Blocks]) -> List[Any]:
-    """Call ``visit`` with each lot, in as many threads as torch may use.
+def parallel_map(visit: Callable[[Blocks], Any],
+                 chunks: List[Blocks]) -> List[Any]:
+    """Call ``visit`` with each chunk, in as many threads as torch may use.
 
     With torch's own threads, all meet after every operation on a block, which
     takes as long as the block; on a busy machine each meeting waits for the
@@ -81,19 +82,19 @@ def deal(visit: Callable[[Blocks], Any], lots: List[Blocks]) -> List[Any]:
 
     Args:
         visit (callable): Takes a list of blocks; must write to nothing that
-            another lot's call reads.
-        lots (list[list[slice]]): From :func:`lots_of_blocks`.
+            another chunk's call reads.
+        chunks (list[list[slice]]): From :func:`chunks_of_blocks`.
 
     Returns:
-        list: What the calls returned, in the order of the lots.
+        list: What the calls returned, in the order of the chunks.
     """
     threads = torch.get_num_threads()
-    if threads == 1 or len(lots) == 1:
-        return [visit(lot) for lot in lots]
-    return list(_pool(threads).map(visit, lots))
+    if threads == 1 or len(chunks) == 1:
+        return [visit(chunk) for chunk in chunks]
+    return list(_pool(threads).map(visit, chunks))
 
 
-class _Scratch(threading.local):
+class _Workspace(threading.local):
     """Arrays of a thread that every walk uses again: memory fresh from the
     system costs more than what is computed in it."""
 
@@ -117,10 +118,10 @@ class _Scratch(threading.local):
         return array
 
 
-scratch = _Scratch()
+workspace = _Workspace()
 
 
-class Kept:
+class SoftmaxCache:
     """What the pass of the loss leaves for the one that moves the columns.
 
     The softmax' weights at the bank's temperature, as far as they fit, and
@@ -137,22 +138,22 @@ class Kept:
         self.clear()
 
     def clear(self) -> None:
-        """Forget what is kept, not the room for it."""
+        """Forget what is cache, not the room for it."""
         self.inverse: Optional[Tensor] = None
         self.queries: Optional[Tensor] = None
-        self.everyone: Optional[Tensor] = None
+        self.all_queries: Optional[Tensor] = None
         self._columns = None
 
-    def begin(self, queries: Tensor, everyone: Tensor,
+    def start(self, queries: Tensor, all_queries: Tensor,
               columns: Tensor) -> None:
         """Make room for a pass.
 
         Args:
             queries (Tensor): Of this rank, (N, C).
-            everyone (Tensor): Those that meet ``columns``, (M, C).
+            all_queries (Tensor): Those that meet ``columns``, (M, C).
             columns (Tensor): (C, K).
         """
-        rows, count = len(everyone), columns.size(1)
+        rows, count = len(all_queries), columns.size(1)
         fit = min(count, self.limit // (rows * columns.element_size()))
         if self.weights.shape != (fit, rows) or (self.weights.dtype
                                                  != columns.dtype):
@@ -160,7 +161,7 @@ class Kept:
         if self.weights.device != columns.device or not self.weights.numel():
             self.weights = columns.new_empty(fit, rows)
         self.inverse = columns.new_empty(count)
-        self.queries, self.everyone = queries.detach(), everyone
+        self.queries, self.all_queries = queries.detach(), all_queries
         self._columns = columns.data_ptr(), columns._version
 
     def knows(self, columns: Tensor) -> bool:

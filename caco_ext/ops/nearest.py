@@ -7,27 +7,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .bank import inverse_norms
-from .blocks import GROUP, Blocks, deal, lots_of_blocks, scratch
-from .shards import WHOLE, Shards
+from .blocks import GROUP, Blocks, chunks_of_blocks, parallel_map, workspace
+from .sharding import UNSHARDED, Sharding
 
 
 @torch.no_grad()
 def pick_columns(numbers: Tensor,
                  columns: Tensor,
-                 shards: Shards = WHOLE) -> Tensor:
+                 sharding: Sharding = UNSHARDED) -> Tensor:
     """Some columns of a bank, normalised.
 
     Args:
         numbers (Tensor): Columns that this rank wants, (N, ) int64.
         columns (Tensor): Raw bank, (C, K).
-        shards (Shards): Whether ``columns`` are this rank's part.
+        sharding (Sharding): Whether ``columns`` are this rank's part.
 
     Returns:
         Tensor: (N, C), without gradient.
     """
-    places, here = shards.locate(shards.gather(numbers))
+    places, here = sharding.to_local(sharding.gather(numbers))
     chosen = F.normalize(columns[:, places].t(), dim=1) * here[:, None]
-    return shards.own(shards.reduce(chosen))
+    return sharding.local_rows(sharding.reduce(chosen))
 
 
 def _first_max(values: Tensor) -> Tuple[Tensor, Tensor]:
@@ -45,7 +45,7 @@ def _first_max(values: Tensor) -> Tuple[Tensor, Tensor]:
 def nearest_columns(keys: Tensor,
                     columns: Tensor,
                     block: Optional[int] = None,
-                    shards: Shards = WHOLE,
+                    sharding: Sharding = UNSHARDED,
                     inverses: Optional[Tensor] = None) -> Tensor:
     """The column with the largest cosine for each key (CaCo's positive).
 
@@ -54,15 +54,15 @@ def nearest_columns(keys: Tensor,
         columns (Tensor): Raw bank, (C, K).
         block (int, optional): Columns that are worked on at a time. Defaults
             to what the caches hold.
-        shards (Shards): Whether ``columns`` are this rank's part.
+        sharding (Sharding): Whether ``columns`` are this rank's part.
         inverses (Tensor, optional): 1 / ||w_j||, (K, ), where it is
             known. Defaults to None.
 
     Returns:
         Tensor: (N, ) int64; of equal ones the first, as ``argmax`` gives.
     """
-    keys = shards.gather(keys)
-    lots = lots_of_blocks(columns, len(keys), block)
+    keys = sharding.gather(keys)
+    chunks = chunks_of_blocks(columns, len(keys), block)
 
     def visit(blocks: Blocks) -> Tuple[Tensor, Tensor]:
         best = keys.new_full((len(keys), ), float('-inf'))
@@ -70,8 +70,8 @@ def nearest_columns(keys: Tensor,
         for part in blocks:
             raw = columns[:, part]
             inverse = inverses[part] if inverses is not None else (
-                inverse_norms(raw, scratch('product', columns, *raw.shape)))
-            cosines = scratch('cosines', columns, len(keys), raw.size(1))
+                inverse_norms(raw, workspace('product', columns, *raw.shape)))
+            cosines = workspace('cosines', columns, len(keys), raw.size(1))
             torch.mm(keys, raw, out=cosines)
             value, place = _first_max(cosines.mul_(inverse))
             better = value > best
@@ -79,14 +79,14 @@ def nearest_columns(keys: Tensor,
             index = torch.where(better, place + part.start, index)
         return best, index
 
-    found = deal(visit, lots)
+    found = parallel_map(visit, chunks)
     best, index = found[0]
     for value, place in found[1:]:
         index = torch.where(value > best, place, index)
         best = torch.maximum(best, value)
-    if shards.parts > 1:
+    if sharding.num_shards > 1:
         # Of equal ones on several ranks the first, too.
-        top = shards.reduce(best.clone(), 'max')
-        index = shards.number(index).where(best == top, 2**62)
-        index = -shards.reduce(-index, 'max')
-    return shards.own(index)
+        top = sharding.reduce(best.clone(), 'max')
+        index = sharding.to_global(index).where(best == top, 2**62)
+        index = -sharding.reduce(-index, 'max')
+    return sharding.local_rows(index)

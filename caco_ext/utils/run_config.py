@@ -14,7 +14,7 @@ from .files import was_stopped
 # that of all processes together is compared elsewhere, and the data set's
 # paths, as its list of pictures is.
 COMPARED: Dict[str, FrozenSet[str]] = dict(
-    model=frozenset(('init_cfg', 'shard', 'kept_mib', 'compile_backbones',
+    model=frozenset(('init_cfg', 'shard', 'cache_mib', 'compile_backbones',
                      'channels_last')),
     data_preprocessor=frozenset(),
     optim_wrapper=frozenset(),
@@ -278,12 +278,12 @@ def goes_on_by_itself(cfg: Dict[str, Any]) -> bool:
         cfg (dict[str, Any]): The config, with its ``work_dir``.
 
     Returns:
-        bool: True if so; see :class:`caco_ext.engine.hooks.StopHook`.
+        bool: True if so; see :class:`caco_ext.engine.hooks.PreemptionHook`.
     """
     hooks = [
         *(cfg.get('default_hooks') or {}).values(),
         *(cfg.get('custom_hooks') or [])
     ]
     return was_stopped(cfg['work_dir']) and any(
-        hook and hook.get('type') == 'StopHook'
+        hook and hook.get('type') == 'PreemptionHook'
         and hook.get('auto_resume', True) for hook in hooks)

@@ -1,14 +1,13 @@
 """Pictures of a finished or running training; needs matplotlib."""
+from .attention_gallery import look
 from .curves import knn_chart, loss_chart, scalar_charts
-from .drawing import draw_run
 from .embedding import embed, embedding_chart
 from .loading import load_model
-from .looking import look
 from .neighbours import find_neighbours, neighbours_gallery
-from .open_run import open_features
 from .report import write_report
-from .run_features import RunFeatures
+from .run_features import RunFeatures, open_features
 from .run_logs import RunLog, read_run
+from .run_plots import draw_run
 from .static import draw_charts, draw_gallery
 from .views import make_views, views_gallery
 

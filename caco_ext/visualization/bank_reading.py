@@ -86,7 +86,7 @@ def drift_chart(log: RunLog) -> Panel:
     if not x:
         return Note('The drift of the columns takes two checkpoints of the '
                     'run, and fewer are left; default_hooks.checkpoint has '
-                    'interval and max_keep_ckpts. With default_hooks.signals.'
+                    'interval and max_keep_ckpts. With default_hooks.metrics.'
                     'bank_drift=True a run logs it.')
     return Chart('Drift of the columns', 'epochs',
                  'degrees per epoch, between checkpoints', [

@@ -5,10 +5,10 @@ from typing import Callable, List, Optional, Sequence
 
 import numpy as np
 
+from .attention_gallery import look
 from .bank_health import memory_panels
 from .curves import labels, scalar_charts
 from .embedding import embedding_chart
-from .looking import look
 from .markdown import write_markdown
 from .neighbours import find_neighbours, neighbours_gallery
 from .panels import Note, Panel, Section, Table

@@ -20,6 +20,7 @@ from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
 from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import printable
 from .loading import build_knn_hook, load_model, read_checkpoint
+from .run_logs import RunLog, find_last_checkpoint
 from .tiles import thumbnails
 
 # A report of an ImageNet run is to take minutes: so many pictures of each
@@ -248,3 +249,35 @@ def choose_queries(labels: np.ndarray, count: int, seed: int = 0) -> list:
     # one of every class first, then a second of every class, ...
     chosen = order[np.argsort(rounds[order], kind='stable')][:count]
     return chosen[np.argsort(labels[chosen], kind='stable')].tolist()
+
+
+def open_features(log: RunLog,
+                  checkpoint: Optional[str] = None,
+                  **options) -> RunFeatures:
+    """Open the checkpoint of a run that may still be training.
+
+    Args:
+        log (RunLog): The run.
+        checkpoint (str, optional): Another checkpoint than its last.
+            Defaults to None.
+        **options: Of :class:`RunFeatures`.
+
+    Returns:
+        RunFeatures: With its checkpoint open. One that is damaged says so
+        when it is used.
+    """
+    features = RunFeatures(log.cfg, checkpoint or log.checkpoint, **options)
+    while features.checkpoint is not None:
+        try:
+            features.content
+        except FileNotFoundError:
+            # the training has removed it since the folder was looked at
+            found = find_last_checkpoint(log.work_dir)
+            if checkpoint or found == features.checkpoint:
+                raise
+            features = RunFeatures(log.cfg, found, **options)
+            continue
+        except ValueError:
+            pass
+        break
+    return features

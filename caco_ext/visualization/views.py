@@ -7,7 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from caco_ext.datasets.transforms import MultiCrop, ViewCrop, device_ops
+from caco_ext.datasets.transforms import (MultiCrop, ViewRandomResizedCrop,
+                                          device_ops)
 from .panels import PALETTE, Gallery, Tile
 from .run_features import rgb_picture
 from .tiles import fit, mark
@@ -24,7 +25,7 @@ class View:
     Attributes:
         picture (np.ndarray): (h, w, 3) uint8 RGB, before normalisation.
         box (tuple, optional): Top, left, height and width of its crop in
-            the original; None where no ViewCrop made it.
+            the original; None where no ViewRandomResizedCrop made it.
         draws (list[str]): What was drawn for it, behind the crop.
     """
     picture: Optional[np.ndarray] = None
@@ -105,7 +106,7 @@ class ViewRecorder:
         self.on_device = multi.on_device
         for pipeline, left in zip(multi.pipelines, multi._left):
             for step in [*pipeline.transforms, *left]:
-                if isinstance(step, ViewCrop):
+                if isinstance(step, ViewRandomResizedCrop):
                     step.draw_box = self._noting_box(step.draw_box)
                 elif hasattr(step, 'plan'):
                     step.plan = self._noting_plan(step.plan)

@@ -8,12 +8,12 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch.nn import functional as F
 
-from caco_ext.models import MomentumContrast
-from caco_ext.ops import gather, nearest_columns, own_rows
+from caco_ext.models import BaseMomentumMethod
+from caco_ext.ops import concat_all_gather, local_labels, nearest_columns
 
 
 @MODELS.register_module()
-class NearestNeighbour(MomentumContrast):
+class NearestNeighbour(BaseMomentumMethod):
     """Both views are queries and keys; the head is what is new."""
 
 
@@ -33,14 +33,14 @@ class NearestNeighbourHead(BaseModule):
 
     def forward(self, queries, keys, pairs, memory):
         """See ``caco_ext.models.BankHead.forward``."""
-        everyones = [gather(key) for key in keys]  # of all ranks
+        all_keys = [concat_all_gather(key) for key in keys]  # of all ranks
         loss = 0.
         for pair in pairs:
-            places = nearest_columns(everyones[pair.key], memory.columns)
+            places = nearest_columns(all_keys[pair.key], memory.columns)
             logits = queries[pair.query] @ memory.columns[:, places]
-            own = own_rows(logits.size(0), logits.device)
+            own = local_labels(logits.size(0), logits.device)
             loss = loss + pair.weight * F.cross_entropy(
                 logits / self.temperature, own)
         if torch.is_grad_enabled():
-            memory.stage(everyones[0])  # enters the queue after the step
+            memory.enqueue(all_keys[0])  # enters the queue after the step
         return dict(loss=loss)

@@ -1,5 +1,5 @@
 _base_ = ('caco_ext::selfsup/caco/'
-          'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py')
+          'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py')
 custom_imports = dict(imports=['caco_ext', 'nearest_neighbour'])
 model = dict(
     type='NearestNeighbour',

@@ -15,8 +15,9 @@ import caco_ext  # noqa: F401  applies the remedies
      'mmselfsup::model registry; nearest: ResNet, ResNeXt'),
     (HOOKS, 'KNNHok',
      'KNNHok is not in the mmselfsup::hook registry; nearest: KNNHook'),
-    (TRANSFORMS, 'ViewCropp', 'ViewCropp is not in the mmselfsup::transform '
-     'registry; nearest: ViewCrop'),
+    (TRANSFORMS, 'ViewGausianBlur',
+     'ViewGausianBlur is not in the mmselfsup::transform '
+     'registry; nearest: ViewGaussianBlur'),
     (PARAM_SCHEDULERS, 'LinearR', 'LinearR is not in the mmselfsup::parameter '
      'scheduler registry; nearest: LinearLR'),
     (DATASETS, 'Qqq', 'Qqq is not in the mmselfsup::dataset registry; is the '

@@ -153,7 +153,7 @@ def test_publication(tmp_path):
     full, _ = convert(path)
     source = str(tmp_path / 'epoch_200.pth')
     write_checkpoint(full, source)
-    config = config_path('adco/adco_resnet50_8xb32-asym-cosine-200e_in1k.py')
+    config = config_path('adco/adco_resnet50_8xb32-asym-coslr-200e_in1k.py')
     for part in ('full', 'backbone'):
         result = publish(config, source, str(tmp_path / part), '20261122',
                          part)
@@ -162,7 +162,7 @@ def test_publication(tmp_path):
         import hashlib
         digest = hashlib.sha256(open(result, 'rb').read()).hexdigest()
         assert result.endswith(
-            f'asym-cosine-200e_in1k_20261122-{digest[:8]}.pth')
+            f'asym-coslr-200e_in1k_20261122-{digest[:8]}.pth')
         assert [p.name for p in (tmp_path / part).iterdir()
                 ] == [result.rsplit('/', 1)[-1]]
     assert len(content['state_dict']) == 318
@@ -186,7 +186,7 @@ def test_publication(tmp_path):
     assert yaml.safe_load(metafile.read_text())['Models'][-1] == entry
     with pytest.raises(CheckpointError, match='is of adco, and .* trains'):
         publish(
-            config_path('caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py'),
+            config_path('caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py'),
             source, str(tmp_path), '20261122')
     with pytest.raises(CheckpointError, match='--date 2026'):
         publish(config, source, str(tmp_path), '2026')

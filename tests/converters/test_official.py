@@ -214,7 +214,7 @@ def test_method_by_the_user(tmp_path):
         convert(
             path,
             config=config_path(
-                'caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py'))
+                'caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py'))
 
 
 def _optimizer(content, key, query_only):

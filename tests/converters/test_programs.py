@@ -142,7 +142,7 @@ def test_distilled_with_labels_is_no_dino(saved):
 
 @pytest.mark.parametrize('name', ['torchvision', 'swav'])
 def test_no_other_program_is_published_as_ours(name, saved, tmp_path):
-    config = config_path('caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py')
+    config = config_path('caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py')
     content, called, _, _ = FILES[name]
     if name == 'swav':  # nothing but a state_dict is published
         content = dict(state_dict=content)

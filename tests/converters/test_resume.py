@@ -33,7 +33,7 @@ class Look(Hook):
             epoch=runner.epoch,
             iter=runner.iter,
             lr=optimizer.param_groups[0]['lr'],
-            due=runner.model.key_encoder.due,
+            due=runner.model.key_encoder.needs_update,
             state={
                 name: {
                     k: v.clone()

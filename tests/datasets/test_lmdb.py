@@ -16,7 +16,7 @@ from caco_ext.datasets import lmdb_writer
 from caco_ext.datasets.lmdb_writer import LMDBWriter
 
 LOAD = [dict(type='LoadImage')]
-WHOLE = dict(
+UNSHARDED = dict(
     format=source.FORMAT,
     version=source.VERSION,
     length=30,
@@ -358,7 +358,7 @@ def test_wrong_header(converted, changes, message):
     b'[]',
     b'{"format": ',
     b'7',
-    *(json.dumps(dict(WHOLE, **change)).encode()
+    *(json.dumps(dict(UNSHARDED, **change)).encode()
       for change in (dict(length='30'), dict(length=None), dict(classes=None),
                      dict(complete=None), dict(complete='yes'),
                      dict(written=None), dict(digest=7))),

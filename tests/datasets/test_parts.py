@@ -21,7 +21,7 @@ from tests.datasets.conftest import noise
 ImageFolder = partial(image_folder.ImageFolder, serialize_data=False)
 CONFIG = (
     ROOT / 'configs/selfsup/caco' /
-    'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py')
+    'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py')
 
 
 @pytest.fixture

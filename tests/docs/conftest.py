@@ -14,7 +14,7 @@ from .blocks import ROOT
 
 METHODS = 'configs/selfsup'
 QUICK_START = f'{METHODS}/caco/' \
-    'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py'
+    'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py'
 
 
 def write_pictures(folder, parts):
@@ -83,7 +83,7 @@ def clone(tmp_path_factory):
         path.write_text(text)
 
     as_user(
-        clone, f'python tools/train.py {QUICK_START} --harvest --work-dir '
+        clone, f'python tools/train.py {QUICK_START} --report --work-dir '
         'work_dirs/quickstart --cfg-options train_cfg.max_epochs=15 '
         'default_hooks.checkpoint.interval=15 '
         'default_hooks.setup_check.allow_cut_schedule=False')

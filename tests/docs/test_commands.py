@@ -24,7 +24,7 @@ REASONS = {
     for page in PAGES
     for start, why in reasons(page).items()
 }
-PRESET = f'{METHODS}/caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py'
+PRESET = f'{METHODS}/caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py'
 # What stands for a file of the reader's. Other such words (SRC.pth.tar,
 # CHECKPOINT, FOLDER, ...) are names of files in the clone of the tests.
 WORDS = {'CONFIG': QUICK_START, '/path/to/pictures': 'pictures'}
@@ -81,7 +81,7 @@ def test_shell(block, clone, in_clone):
 
 
 def test_trainer_draws_at_its_end(clone):
-    """The run of the clone was made with --harvest."""
+    """The run of the clone was made with --report."""
     folder = clone / 'work_dirs/quickstart'
     for name in ('report.html', 'curves.png', 'neighbours.png',
                  'backbone_epoch_15.pth'):

@@ -42,7 +42,7 @@ def test_loss_against_plain_code(example):
                 memory=dict(type='FeatureQueue', num_columns=40, dim=16))))
     assert isinstance(model, example.NearestNeighbour)
     q, k = (F.normalize(torch.randn(2, 8, 16), dim=2) for _ in range(2))
-    loss = model.compare(list(q), list(k))['loss']
+    loss = model.compute_losses(list(q), list(k))['loss']
     wanted, queue = 0., model.memory.columns
     for a, b in ((0, 1), (1, 0)):
         for i in range(8):

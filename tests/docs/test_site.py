@@ -66,7 +66,7 @@ def test_migrating_names_configs_and_options_that_exist():
     keys = {key for key in found if not key.endswith('.py')}
     assert len(keys) > 20
     small = Config.fromfile(
-        CONFIGS / 'caco/caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py')
+        CONFIGS / 'caco/caco_resnet18_1xb64-sym-coslr-15e_photopatches.py')
     for key in keys:
         assert any(has(cfg, key.split('.')) for cfg in [*configs, small]), key
 

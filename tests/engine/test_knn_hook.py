@@ -297,7 +297,7 @@ def test_another_runs_best_checkpoint_stays(tmp_path, best, key):
     there.mkdir()
     for folder in (here, there):
         (folder / 'best_0.pth').write_bytes(b'best')
-    hook = dict(type='WholeCheckpointHook', save_best=best, rule='greater')
+    hook = dict(type='ResumableCheckpointHook', save_best=best, rule='greater')
     runner = make_runner(
         here,
         make_hook(k=[3, 5]),

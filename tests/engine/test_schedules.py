@@ -37,24 +37,24 @@ def rates(config, steps, epoch_length=5, scale=1.):
 
 # Values of the specification's property 10.
 @pytest.mark.parametrize('config, epochs, wanted', [
-    ('adco/adco_resnet50_8xb32-asym-cosine-200e_in1k.py', 200, {
+    ('adco/adco_resnet50_8xb32-asym-coslr-200e_in1k.py', 200, {
         0: .03,
         100: .0153,
         199: .000602
     }),
-    ('clsa/clsa_resnet50_8xb32-single-cosine-200e_in1k.py', 200, {
+    ('clsa/clsa_resnet50_8xb32-single-coslr-200e_in1k.py', 200, {
         0: .03,
         100: .015,
         199: 1.85e-6
     }),
-    ('caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py', 200, {
+    ('caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py', 200, {
         0: .12,
         9: 1.2,
         10: 1.2,
         100: .655,
         199: .01208
     }),
-    ('caco/caco_resnet50_32xb128-sym-warmcos-200e_in1k.py', 200, {
+    ('caco/caco_resnet50_32xb128-sym-coslr-200e_in1k.py', 200, {
         0: .48,
         10: 4.8,
         199: .0483
@@ -69,7 +69,7 @@ def test_by_epoch(config, epochs, wanted):
 @pytest.mark.parametrize('epochs', [100, 200, 400, 800])
 def test_care_by_iteration(epochs):
     import math
-    found = rates(f'care/care_resnet50_8xb128-2view-warmcos-{epochs}e_in1k.py',
+    found = rates(f'care/care_resnet50_8xb128-2view-coslr-{epochs}e_in1k.py',
                   epochs * 5)
     warm, total = 50, epochs * 5
     for i, value in enumerate(found):
@@ -116,11 +116,11 @@ def test_warmup_must_not_be_negative():
 
 
 def test_cacos_floor_follows_the_learning_rate():
-    config = 'caco/caco_resnet50_8xb128-sym-warmcos-200e_in1k.py'
+    config = 'caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py'
     whole, quarter = rates(config, 200), rates(config, 200, scale=.25)
     assert quarter == pytest.approx([rate / 4 for rate in whole])
 
 
 def test_cares_small_run_warms_up_from_a_millionth():
-    config = 'care/care_resnet18_1xb64-2view-warmcos-15e_photopatches.py'
+    config = 'care/care_resnet18_1xb64-2view-coslr-15e_photopatches.py'
     assert rates(config, 1) == pytest.approx([1e-6])

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Bank fill, signals and set-up checks inside real, small runs."""
+"""Bank fill, metrics and set-up checks inside real, small runs."""
 import json
 
 import pytest
@@ -63,7 +63,7 @@ def config(work_dir, method='CaCo', dataset=None, **changes):
                 type='SetupCheckHook',
                 resume_changes=changes.pop('resume_changes', None)),
             bank_fill=dict(type='BankFillHook'),
-            signals=dict(type='TrainSignalsHook', interval=1)),
+            metrics=dict(type='TrainingMetricsHook', interval=1)),
         custom_hooks=changes.pop('custom_hooks', []),
         log_level='WARNING',
         randomness=dict(seed=0),
@@ -126,8 +126,8 @@ def test_without_the_fill_hook_training_says_so(tmp_path):
         run(cfg)
 
 
-def test_signals_reach_the_scalars_file(tmp_path):
-    runner = run(config(tmp_path / 'signals'))
+def test_metrics_reach_the_scalars_file(tmp_path):
+    runner = run(config(tmp_path / 'metrics'))
     lines = scalars(runner)
     assert len(lines) == 6
     for line in lines:
@@ -146,7 +146,7 @@ def test_signals_reach_the_scalars_file(tmp_path):
 
 
 @pytest.mark.parametrize('method', ['CLSA', 'CARE'])
-def test_signals_of_methods_without_a_bank(tmp_path, method):
+def test_metrics_of_methods_without_a_bank(tmp_path, method):
     views = dict(views=3) if method == 'CLSA' else {}
     runner = run(config(tmp_path / method, method, dataset=views))
     line = scalars(runner)[-1]
@@ -210,7 +210,7 @@ def test_checkpoint_of_another_method_is_refused(tmp_path):
         run(config(tmp_path / 'end', load_from=str(tmp_path / 'other.pth')))
 
 
-def test_interval_of_the_signals():
-    from caco_ext.engine.hooks import TrainSignalsHook
-    with pytest.raises(ValueError, match='interval=0 of TrainSignalsHook'):
-        TrainSignalsHook(interval=0)
+def test_interval_of_the_metrics():
+    from caco_ext.engine.hooks import TrainingMetricsHook
+    with pytest.raises(ValueError, match='interval=0 of TrainingMetricsHook'):
+        TrainingMetricsHook(interval=0)

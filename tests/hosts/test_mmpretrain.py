@@ -59,8 +59,9 @@ def test_stages_are_counted_from_the_stem():
 def test_momentum_is_the_weight_of_the_old_value():
     init_default_scope('mmselfsup')
     for name, option in (('mocov2', 'momentum'), ('byol', 'base_momentum')):
-        cfg = Config.fromfile(ROOT / f'configs/selfsup/hosts/{name}_resnet18_'
-                              '1xb64-2view-cosine-15e_photopatches.py')
+        cfg = Config.fromfile(ROOT /
+                              f'configs/selfsup/baselines/{name}_resnet18_'
+                              '1xb64-2view-coslr-15e_photopatches.py')
         model = MODELS.build(cfg.model)
         average = (model.encoder_k if name == 'mocov2' else model.target_net)
         assert average.momentum == pytest.approx(1 - cfg.model[option])

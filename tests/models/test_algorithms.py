@@ -80,7 +80,7 @@ def test_accumulation_moves_memory_and_average_once(method):
     for step in range(2):
         wrapper.update_params(total(model.loss(inputs)))
         assert torch.equal(start, model.memory.columns) == (step == 0)
-        assert model.key_encoder.due == (step == 1)
+        assert model.key_encoder.needs_update == (step == 1)
 
 
 class _Overflow(torch.autograd.Function):
@@ -104,16 +104,16 @@ def test_a_step_that_the_scaler_skips_moves_nothing():
         losses = model.loss(inputs)
     wrapper.update_params(_Overflow.apply(losses['loss']))
     assert torch.equal(start, model.memory.columns)
-    assert not model.key_encoder.due
-    # What the skipped step has staged does not come in with the next one.
+    assert not model.key_encoder.needs_update
+    # What the skipped step has left does not come in with the next one.
     other = copy.deepcopy(model)
-    other.memory.discard()
+    other.memory.clear_pending()
     with wrapper.optim_context(model):
         losses = model.loss(inputs)
-    assert len(model.memory._staged) == 1
+    assert len(model.memory._pending) == 1
     wrapper.update_params(losses['loss'])
     assert not torch.equal(start, model.memory.columns)
-    assert model.key_encoder.due
+    assert model.key_encoder.needs_update
     with torch.autocast('cpu', dtype=torch.bfloat16):
         other.loss(inputs)
     other.memory.step()
@@ -136,7 +136,8 @@ def test_another_models_step_does_not_count():
     total(model.loss(inputs)).backward()
     total(other.loss(inputs)).backward()
     sgd(other).step()
-    assert other.key_encoder.due and not model.key_encoder.due
+    assert other.key_encoder.needs_update
+    assert not model.key_encoder.needs_update
 
 
 def test_a_dropped_model_is_forgotten():
@@ -170,7 +171,7 @@ def test_state_dict_holds_the_whole_truth(method):
     other.load_state_dict(state(model))
     resumed = sgd(other)
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    assert other.key_encoder.due
+    assert other.key_encoder.needs_update
     for _ in range(2):
         assert torch.equal(step(model, optimizer), step(other, resumed))
     for name, value in model.state_dict().items():
@@ -191,8 +192,8 @@ def test_fill():
         model.loss(inputs)
     optimizer = sgd(model)
     keys = []
-    gather = model.memory.write
-    model.memory.write = lambda k: (keys.append(k.clone()), gather(k))
+    write = model.memory.write
+    model.memory.write = lambda k: (keys.append(k.clone()), write(k))
     while model.memory.needs_fill:
         optimizer.zero_grad()
         total(model(inputs, mode='fill')).backward()

@@ -14,7 +14,7 @@ from .toys import build, pictures
 
 CONFIG = (
     Path(__file__).parents[2] /
-    'configs/selfsup/care/care_resnet50_8xb128-2view-warmcos-100e_in1k.py')
+    'configs/selfsup/care/care_resnet50_8xb128-2view-coslr-100e_in1k.py')
 
 
 def test_parameter_counts_of_the_original():

@@ -99,7 +99,7 @@ def test_queue_wraps_exactly(columns):
     written = 0
     for seed in range(9):
         keys = features(1, seed)[0]
-        queue.stage(keys)
+        queue.enqueue(keys)
         queue.step()
         for key in keys:
             wanted[:, written % columns] = key
@@ -110,7 +110,7 @@ def test_queue_wraps_exactly(columns):
 
 def test_queue_refuses_a_batch_longer_than_itself():
     with pytest.raises(ValueError, match='num_columns=5 of the queue'):
-        make_queue(5).stage(features(1, 0)[0])
+        make_queue(5).enqueue(features(1, 0)[0])
 
 
 def test_symmetric_mode_enqueues_the_keys_of_the_key_view_once():

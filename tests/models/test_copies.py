@@ -34,7 +34,7 @@ def train(model, steps=2, **zero):
         optimizer.zero_grad(**zero)
         total(model.loss(pictures(model.num_views, seed), None)).backward()
         if getattr(model, 'memory', None) is not None:
-            pending.append(len(model.memory._staged))
+            pending.append(len(model.memory._pending))
         optimizer.step()
     return {
         name: value.clone()
@@ -117,4 +117,4 @@ def test_gradients_that_are_kept_as_zeros():
         if param.grad is not None:
             param.grad.zero_()
     model.loss(pictures(2, 1))
-    assert len(model.memory._staged) == 1
+    assert len(model.memory._pending) == 1

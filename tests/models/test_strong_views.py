@@ -15,8 +15,8 @@ from .toys import BACKBONE, pictures
 
 CONFIGS = Path(__file__).parents[2] / 'configs/selfsup/clsa'
 FILES = dict(
-    BYOL='clsa-byol_resnet50_16xb256-single-cosine-200e_in1k.py',
-    SimCLR='clsa-simclr_resnet50_8xb32-single-cosine-200e_in1k.py')
+    BYOL='clsa-byol_resnet50_16xb256-single-coslr-200e_in1k.py',
+    SimCLR='clsa-simclr_resnet50_8xb32-single-coslr-200e_in1k.py')
 
 
 def build(name, **changes):

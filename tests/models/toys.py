@@ -64,7 +64,7 @@ def build(method, seed=0, **options):
     torch.manual_seed(seed)
     model = MODELS.build(copy.deepcopy(dict(type=method, **cfg)))
     # Not init_weights(): it writes pages of log. torch's defaults serve.
-    model.key_encoder.copy(model)
+    model.key_encoder.copy_from(model)
     if get_world_size() == 1:
         model = revert_sync_batchnorm(model)
     return model.train()

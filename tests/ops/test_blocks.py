@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import CaCo
-from caco_ext.ops import Kept, bank_logsumexp, nearest_columns
-from caco_ext.ops.blocks import deal, lots_of_blocks
+from caco_ext.ops import SoftmaxCache, bank_logsumexp, nearest_columns
+from caco_ext.ops.blocks import chunks_of_blocks, parallel_map
 
 COLUMNS, DIM, ROWS = 2000, 8, 6
 
@@ -28,7 +28,7 @@ def threads():
     torch.set_num_threads(before)
 
 
-def step(temperature=0.1, kept_mib=64., change=None):
+def step(temperature=0.1, cache_mib=64., change=None):
     """One step of CaCo; loss, gradient, columns, velocity."""
     torch.manual_seed(0)
     bank = MODELS.build(
@@ -38,7 +38,7 @@ def step(temperature=0.1, kept_mib=64., change=None):
             dim=DIM,
             temperature=temperature,
             weight_decay=1e-3,
-            kept_mib=kept_mib,
+            cache_mib=cache_mib,
             init='random'))
     head = MODELS.build(dict(type='CaCoHead', temperature=0.2))
     queries, keys = ([unit_vectors(seed)] for seed in (1, 2))
@@ -52,15 +52,15 @@ def step(temperature=0.1, kept_mib=64., change=None):
 
 
 def test_lots_hold_every_column_once():
-    lots = lots_of_blocks(torch.empty(DIM, COLUMNS), ROWS, 100)
-    assert 1 < len(lots) <= 16
-    blocks = [block for lot in lots for block in lot]
+    chunks = chunks_of_blocks(torch.empty(DIM, COLUMNS), ROWS, 100)
+    assert 1 < len(chunks) <= 16
+    blocks = [block for chunk in chunks for block in chunk]
     assert [block.start for block in blocks] == list(range(0, COLUMNS, 100))
     assert blocks[-1].stop == COLUMNS
 
 
 def test_results_do_not_depend_on_threads(threads, monkeypatch):
-    monkeypatch.setattr('caco_ext.ops.blocks.LEAST', 64)
+    monkeypatch.setattr('caco_ext.ops.blocks.MIN_BLOCK', 64)
     monkeypatch.setattr('caco_ext.ops.blocks.WORK', 64 * DIM)
     found = []
     for count in (1, 2, 3):
@@ -74,46 +74,47 @@ def test_results_do_not_depend_on_threads(threads, monkeypatch):
 
 def test_threads_run_operations_alone_and_tell_of_errors(threads):
     threads(2)
-    lots = [[slice(i, i + 1)] for i in range(4)]
-    assert deal(lambda lot: (torch.get_num_threads(), lot),
-                lots) == [(1, lot) for lot in lots]
-    assert not any(deal(lambda lot: torch.is_grad_enabled(), lots))
+    chunks = [[slice(i, i + 1)] for i in range(4)]
+    assert parallel_map(lambda chunk: (torch.get_num_threads(), chunk),
+                        chunks) == [(1, chunk) for chunk in chunks]
+    assert not any(parallel_map(lambda chunk: torch.is_grad_enabled(), chunks))
     with pytest.raises(ZeroDivisionError):
-        deal(lambda lot: 1 / lot[0].start, lots)
+        parallel_map(lambda chunk: 1 / chunk[0].start, chunks)
 
 
 def test_a_forked_process_has_threads_of_its_own(threads):
     threads(2)
-    lots = [[slice(i, i + 1)] for i in range(4)]
-    deal(len, lots)
+    chunks = [[slice(i, i + 1)] for i in range(4)]
+    parallel_map(len, chunks)
     child = os.fork()
     if not child:
-        os._exit(0 if deal(len, lots) == [1] * 4 else 1)
+        os._exit(0 if parallel_map(len, chunks) == [1] * 4 else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
-# Nothing, a part and all of the weights; below 1 / 60 nothing is kept.
+# Nothing, a part and all of the weights; below 1 / 60 nothing is cache.
 @pytest.mark.parametrize('temperature', [0.1, 0.01])
-@pytest.mark.parametrize('kept_mib', [0.02, 64])
-def test_kept_weights_are_those_made_again(temperature, kept_mib, monkeypatch):
-    monkeypatch.setattr('caco_ext.ops.blocks.LEAST', 64)
+@pytest.mark.parametrize('cache_mib', [0.02, 64])
+def test_kept_weights_are_those_made_again(temperature, cache_mib,
+                                           monkeypatch):
+    monkeypatch.setattr('caco_ext.ops.blocks.MIN_BLOCK', 64)
     monkeypatch.setattr('caco_ext.ops.blocks.WORK', 64 * DIM)
-    for mine, plain in zip(step(temperature, kept_mib), step(temperature, 0)):
+    for mine, plain in zip(step(temperature, cache_mib), step(temperature, 0)):
         torch.testing.assert_close(mine, plain)
 
 
 def test_what_is_kept_is_forgotten_when_the_columns_change():
     queries, columns = unit_vectors(0).requires_grad_(), torch.randn(DIM, 90)
-    kept = Kept()
-    bank_logsumexp(queries, columns, 0.1, kept=kept)
-    assert kept.fits(queries, columns) and len(kept.weights) == 90
-    assert not kept.fits(queries.clone(), columns)
+    cache = SoftmaxCache()
+    bank_logsumexp(queries, columns, 0.1, cache=cache)
+    assert cache.fits(queries, columns) and len(cache.weights) == 90
+    assert not cache.fits(queries.clone(), columns)
     wanted = nearest_columns(unit_vectors(1), columns)
     assert torch.equal(
-        nearest_columns(unit_vectors(1), columns, inverses=kept.inverse),
+        nearest_columns(unit_vectors(1), columns, inverses=cache.inverse),
         wanted)
     columns[0, 0] = 1
-    assert not kept.knows(columns) and not kept.fits(queries, columns)
+    assert not cache.knows(columns) and not cache.fits(queries, columns)
 
 
 def test_a_step_after_a_change_is_made_from_the_columns_there_are():
@@ -126,9 +127,9 @@ def test_a_step_after_a_change_is_made_from_the_columns_there_are():
 
 
 def test_room_is_limited():
-    kept = Kept(limit=ROWS * 4 * 50)
+    cache = SoftmaxCache(limit=ROWS * 4 * 50)
     queries, columns = unit_vectors(0).requires_grad_(), torch.randn(DIM, 90)
-    bank_logsumexp(queries, columns, 0.1, kept=kept)
-    assert kept.weights.shape == (50, ROWS)
-    with pytest.raises(ValueError, match='kept_mib=-1 of the bank'):
-        step(kept_mib=-1)
+    bank_logsumexp(queries, columns, 0.1, cache=cache)
+    assert cache.weights.shape == (50, ROWS)
+    with pytest.raises(ValueError, match='cache_mib=-1 of the bank'):
+        step(cache_mib=-1)

@@ -136,10 +136,10 @@ class Signal(Hook):
         self._happens('epoch', runner.epoch + 1)
 
 
-# Options of a run whose memory is divided over the ranks.
+# Options of a run whose memory is sharded over the ranks.
 DIVIDED = dict(
     model__memory__shard=True,
-    default_hooks__divided_memory=dict(type='DividedMemoryHook'))
+    default_hooks__sharded_memory=dict(type='ShardedMemoryHook'))
 
 
 def config(data, work_dir, method='CaCo', hooks=(), **changes):
@@ -160,10 +160,10 @@ def config(data, work_dir, method='CaCo', hooks=(), **changes):
         model['memory'] = dict(BANK, init='fill', lr=dict(start=1., warmup=2))
     views = 3 if method == 'CLSA' else 2
     crop = [
-        dict(type='ViewCrop', size=32, scale=(0.5, 1.)),
+        dict(type='ViewRandomResizedCrop', size=32, scale=(0.5, 1.)),
         dict(type='ViewFlip'),
         dict(
-            type='ViewJitter',
+            type='ViewColorJitter',
             brightness=.4,
             contrast=.4,
             saturation=.4,
@@ -213,12 +213,12 @@ def config(data, work_dir, method='CaCo', hooks=(), **changes):
             ],
             default_hooks=dict(
                 logger=dict(type='LoggerHook', interval=1),
-                checkpoint=dict(type='WholeCheckpointHook', interval=1),
+                checkpoint=dict(type='ResumableCheckpointHook', interval=1),
                 setup_check=dict(type='SetupCheckHook'),
                 finite_check=dict(type='FiniteCheckHook'),
                 bank_fill=dict(type='BankFillHook'),
-                stop=dict(type='StopHook'),
-                signals=dict(type='TrainSignalsHook', interval=1)),
+                preemption=dict(type='PreemptionHook'),
+                metrics=dict(type='TrainingMetricsHook', interval=1)),
             custom_hooks=[dict(type='ReliabilityRecord'), *hooks],
             launcher='pytorch' if ranks > 1 else 'none',
             log_level='ERROR',

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from caco_ext.engine.hooks import TrainSignalsHook
+from caco_ext.engine.hooks import TrainingMetricsHook
 from .runs import METHODS, train
 
 
@@ -30,7 +30,7 @@ def test_made_to_collapse(method, data, tmp_path):
         optim_wrapper=wrapper,
         model__neck__with_last_bias=True,
         param_scheduler=[],
-        default_hooks__signals__patience=2,
+        default_hooks__metrics__patience=2,
         log_level='WARNING')
     last = scalars(tmp_path)[-1]
     assert last['feature_std'] < 0.05 and last['effective_rank'] < 2
@@ -65,17 +65,17 @@ def test_few_columns(data, tmp_path):
         data,
         tmp_path,
         'CaCo', [dict(type=Attract)],
-        default_hooks__signals__min_columns_share=0.2,
+        default_hooks__metrics__min_columns_share=0.2,
         log_level='WARNING')
     assert 'collapse: 0.025 of the columns were positives' in log(tmp_path)
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(interval=0), 'interval=0 of TrainSignalsHook'),
-    (dict(patience=0), 'patience=0 of TrainSignalsHook'),
-    (dict(min_std=1.), 'min_std=1.0 of TrainSignalsHook'),
-    (dict(min_rank_share=-1), 'min_rank_share=-1 of TrainSignalsHook'),
+    (dict(interval=0), 'interval=0 of TrainingMetricsHook'),
+    (dict(patience=0), 'patience=0 of TrainingMetricsHook'),
+    (dict(min_std=1.), 'min_std=1.0 of TrainingMetricsHook'),
+    (dict(min_rank_share=-1), 'min_rank_share=-1 of TrainingMetricsHook'),
 ])
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):
-        TrainSignalsHook(**options)
+        TrainingMetricsHook(**options)

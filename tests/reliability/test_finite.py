@@ -4,7 +4,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from caco_ext.engine.hooks import FiniteCheckHook, NumbersGoneWrong
+from caco_ext.engine.hooks import FiniteCheckHook, NonFiniteError
 from .runs import METHODS, differences, read, record, train
 
 
@@ -64,7 +64,7 @@ def poison(what, *iters, **options):
 ])
 def test_stops_with_all_that_is_known(method, what, value, wrong, data,
                                       reference, tmp_path):
-    with pytest.raises(NumbersGoneWrong) as caught:
+    with pytest.raises(NonFiniteError) as caught:
         train(data, tmp_path, method, [poison(what, 5, value=value)])
     text = str(caught.value)
     assert text.startswith('iteration 5 came to NaN or infinity: ')
@@ -78,13 +78,13 @@ def test_stops_with_all_that_is_known(method, what, value, wrong, data,
 
 def test_velocity_is_found_an_iteration_later(data, tmp_path):
     with pytest.raises(
-            NumbersGoneWrong, match='iteration 6 .*buffers memory.columns'):
+            NonFiniteError, match='iteration 6 .*buffers memory.columns'):
         train(data, tmp_path, 'AdCo', [poison('velocity', 5)])
 
 
 def test_in_the_fill(data, tmp_path):
     with pytest.raises(
-            NumbersGoneWrong,
+            NonFiniteError,
             match='the fill before iteration 1 came .*no checkpoint yet'):
         train(
             data,
@@ -96,7 +96,7 @@ def test_in_the_fill(data, tmp_path):
 def test_what_is_wrong_is_not_saved(data, tmp_path):
     """Bad in the last step before the checkpoint: the bank's own."""
     with pytest.raises(
-            NumbersGoneWrong, match='after iteration 6 .*not saved.*epoch_1'):
+            NonFiniteError, match='after iteration 6 .*not saved.*epoch_1'):
         train(data, tmp_path, 'AdCo', [poison('velocity', 6)])
     assert [p.name for p in tmp_path.glob('*.pth')] == ['epoch_1.pth']
 
@@ -153,7 +153,7 @@ def test_bad_steps_are_left_out_and_counted(method, data, tmp_path):
 
 
 def test_too_many_in_a_row(data, tmp_path):
-    with pytest.raises(NumbersGoneWrong, match='iteration 6'):
+    with pytest.raises(NonFiniteError, match='iteration 6'):
         train(
             data,
             tmp_path,
@@ -178,7 +178,7 @@ def test_loss_scaler_is_left_to_its_work(data, tmp_path):
         def after_train_iter(self, runner, *args, **kwargs):
             moved.append(
                 (not torch.equal(self.bank, runner.model.memory.columns),
-                 runner.model.key_encoder.due))
+                 runner.model.key_encoder.needs_update))
 
     runner = train(
         data,

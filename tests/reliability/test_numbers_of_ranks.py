@@ -13,19 +13,19 @@ from .runs import (DIVIDED, METHODS, double_precision, read, record, stopped,
 # Where the runs are stopped that another number goes on with.
 MOMENTS = dict(
     AdCo=('fill', 2),
-    AdCoDivided=('iter', 4),
+    AdCoSharded=('iter', 4),
     CaCo=('iter', 4),
     CLSA=('iter', 2),
     CARE=('epoch', 1))
 # How many of the iterations came before.
-BEFORE = dict(AdCo=0, AdCoDivided=4, CaCo=4, CLSA=2, CARE=4)
-# The bank of 'AdCoDivided' is divided over the ranks; what it is filled over
+BEFORE = dict(AdCo=0, AdCoSharded=4, CaCo=4, CLSA=2, CARE=4)
+# The bank of 'AdCoSharded' is sharded over the ranks; what it is filled over
 # depends on their number, so one process begins with another.
 # Numbers that begin, those that go on, and with which methods.
 CHANGES = {
     (1, 2): ('CaCo', 'CARE'),
-    (2, 1): (*METHODS, 'AdCoDivided'),
-    (2, 4): ('AdCo', 'AdCoDivided', 'CLSA'),
+    (2, 1): (*METHODS, 'AdCoSharded'),
+    (2, 4): ('AdCo', 'AdCoSharded', 'CLSA'),
 }
 # With these four processes begin; with the others they go on.
 FOUR = ('CaCo', 'CARE')
@@ -43,7 +43,7 @@ def options(method):
         randomness__diff_rank_seed=True,
         model__backbone__norm_cfg=dict(type='BN'),
         model__backbone__norm_eval=True)
-    if method == 'AdCoDivided':
+    if method == 'AdCoSharded':
         changes.update(DIVIDED)
     if method == 'CARE':
         changes.update(

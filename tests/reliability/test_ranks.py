@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from caco_ext.engine.hooks import NumbersGoneWrong
+from caco_ext.engine.hooks import NonFiniteError
 from caco_ext.utils import UsageError
 from caco_ext.utils.run_lock import hold
 from tests.dist_utils import run_distributed
@@ -24,7 +24,7 @@ KILLED = (('AdCo', 'iter', 4), ('AdCo', 'save', 2), ('CaCo', 'iter', 6),
 
 
 def options(method):
-    """A bank and a queue are divided over the ranks, and a bank is whole."""
+    """A bank and a queue are sharded over the ranks, and a bank is whole."""
     return DIVIDED if method in ('AdCo', 'CLSA') else {}
 
 
@@ -63,7 +63,7 @@ def resume_here(folder, data):
 
 def poisoned(folder, data):
     """One rank comes to NaN."""
-    with pytest.raises(NumbersGoneWrong) as caught:
+    with pytest.raises(NonFiniteError) as caught:
         train(data, folder / 'stop', 'AdCo', [poison('input', 2, rank=1)])
     runner = train(
         data,

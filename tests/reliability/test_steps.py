@@ -12,7 +12,7 @@ from .test_finite import poison
 
 @HOOKS.register_module(name='ReliabilityWatch')
 class Watch(Hook):
-    """Which iterations moved memory and weights, and left an average due."""
+    """Which iterations moved memory and weights, and left an update due."""
 
     priority = 'HIGHEST'
 
@@ -33,7 +33,7 @@ class Watch(Hook):
             not torch.equal(one, other)
             for one, other in zip(self.values, self._values(runner.model))
         ]
-        moved.append(runner.model.key_encoder.due)
+        moved.append(runner.model.key_encoder.needs_update)
         self.seen.append(moved)
 
 
@@ -47,27 +47,27 @@ class WatchAs(Watch):
         super().__init__(SEEN.setdefault(name, []))
 
 
-@pytest.mark.parametrize('move', ['step', 'pass'])
+@pytest.mark.parametrize('update_after', ['optimizer_step', 'backward'])
 @pytest.mark.parametrize('method', METHODS)
-def test_accumulation(method, move, data, tmp_path):
-    name = f'{method} {move}'
+def test_accumulation(method, update_after, data, tmp_path):
+    name = f'{method} {update_after}'
     train(
         data,
         tmp_path,
         method, [dict(type='ReliabilityWatchAs', name=name)],
-        model__move=move,
+        model__update_after=update_after,
         optim_wrapper__accumulative_counts=3)
     memory = [] if method == 'CARE' else [True]
     quiet = [False] * (2 + len(memory))
-    if move == 'pass':
+    if update_after == 'backward':
         quiet = [False, *memory, True]
     loud = [True, *memory, True]
     assert SEEN[name] == [quiet, quiet, loud] * 2
 
 
-@pytest.mark.parametrize('move', ['step', 'pass'])
-def test_skipped_by_the_scaler(move, data, tmp_path):
-    name = f'scaler {move}'
+@pytest.mark.parametrize('update_after', ['optimizer_step', 'backward'])
+def test_skipped_by_the_scaler(update_after, data, tmp_path):
+    name = f'scaler {update_after}'
     train(
         data,
         tmp_path,
@@ -75,15 +75,15 @@ def test_skipped_by_the_scaler(move, data, tmp_path):
             poison('gradient', 2, value=float('inf')),
             dict(type='ReliabilityWatchAs', name=name)
         ],
-        model__move=move,
+        model__update_after=update_after,
         optim_wrapper__type='AmpOptimWrapper')
-    skipped = [False, move == 'pass', move == 'pass']
+    skipped = [False, update_after == 'backward', update_after == 'backward']
     assert SEEN[name] == [[True] * 3, skipped, *[[True] * 3] * 4]
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_without_either_both_are_the_same(method, data, reference, tmp_path):
-    train(data, tmp_path, method, model__move='pass')
+    train(data, tmp_path, method, model__update_after='backward')
     one, other = (
         read(folder / 'epoch_2.pth')['state_dict']
         for folder in (tmp_path, reference(method)))
@@ -91,5 +91,5 @@ def test_without_either_both_are_the_same(method, data, reference, tmp_path):
 
 
 def test_unknown_way():
-    with pytest.raises(ValueError, match="move='always' is unknown"):
-        build('CaCo', move='always')
+    with pytest.raises(ValueError, match="update_after='always' is unknown"):
+        build('CaCo', update_after='always')

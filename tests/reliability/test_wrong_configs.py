@@ -9,7 +9,7 @@ from .runs import config, train
 
 DATA = 'train_dataloader__dataset__'
 LOADER = 'train_dataloader__'
-CROP = dict(type='ViewCrop', size=32)
+CROP = dict(type='ViewRandomResizedCrop', size=32)
 
 
 def views(count, *transforms):
@@ -100,9 +100,9 @@ WRONG = [
     (DATA, {
         DATA + 'max_broken_share': 1.5
     }, 'max_broken_share must be above 0 and at most 1'),
-    ('CARE', dict(default_hooks__signals__interval=0),
-     'interval=0 of TrainSignalsHook'),
-    ('CARE', dict(default_hooks__stop__signals=['SIGTREM']),
+    ('CARE', dict(default_hooks__metrics__interval=0),
+     'interval=0 of TrainingMetricsHook'),
+    ('CARE', dict(default_hooks__preemption__signals=['SIGTREM']),
      "there is no signal 'SIGTREM'"),
     ('CLSA', dict(model__head__alpha=-.1),
      'alpha=-0.1 of the head must not be negative; CLSA uses 1'),

@@ -13,7 +13,7 @@ from caco_ext.utils import launch
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 QUICK_START = osp.join(ROOT, 'configs', 'selfsup', 'caco',
-                       'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py')
+                       'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py')
 
 # A few pictures and an epoch, of any method.
 SMALL = '''

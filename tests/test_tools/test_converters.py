@@ -59,10 +59,10 @@ def test_there_and_back(call, tmp_path):
 
 
 @pytest.mark.parametrize('method, config', [
-    ('adco', 'adco_resnet50_8xb32-sym-cosine-200e_in1k'),
-    ('caco', 'caco_resnet50_8xb128-sym-warmcos-200e_in1k'),
-    ('clsa', 'clsa_resnet50_8xb32-single-cosine-200e_in1k'),
-    ('care', 'care_resnet50_8xb128-2view-warmcos-100e_in1k'),
+    ('adco', 'adco_resnet50_8xb32-sym-coslr-200e_in1k'),
+    ('caco', 'caco_resnet50_8xb128-sym-coslr-200e_in1k'),
+    ('clsa', 'clsa_resnet50_8xb32-single-coslr-200e_in1k'),
+    ('care', 'care_resnet50_8xb128-2view-coslr-100e_in1k'),
 ])
 def test_with_a_preset(call, tmp_path, method, config):
     """The length of ImageNet is known; of other data it has to be given."""

@@ -11,7 +11,7 @@ from caco_ext.transfer.linear_grid import measure_grid
 from .runs import CONFIGS, ROOT, pretrained
 
 QUICK_START = osp.join(ROOT, 'configs/selfsup/caco',
-                       'caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py')
+                       'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py')
 #: A ResNet-18 of a quarter of the widths, and how long it trains.
 QUARTER = dict(stem_channels=16, base_channels=16)
 EPOCHS = 5
@@ -27,7 +27,7 @@ def checkpoints(tmp_path_factory):
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     cfg.default_hooks.knn = None
     cfg.default_hooks.checkpoint = dict(
-        type='WholeCheckpointHook', interval=EPOCHS)
+        type='ResumableCheckpointHook', interval=EPOCHS)
     cfg.visualizer.vis_backends = [dict(type='LocalVisBackend')]
     cfg.train_cfg.max_epochs = EPOCHS
     cfg.param_scheduler = [

@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import nn
 
-from caco_ext.visualization import look, looking
+from caco_ext.visualization import attention_gallery, look
 from caco_ext.visualization.attention import (activation_map,
                                               activation_rollout,
                                               attention_weights, prepare,
@@ -120,7 +120,7 @@ def test_heads_of_care_at_a_place():
 def test_activations_of_small_pictures_have_places(monkeypatch):
     shown = []
     monkeypatch.setattr(
-        looking, 'activation_map',
+        attention_gallery, 'activation_map',
         lambda last: shown.append(last) or activation_map(last))
     # the attention stack is built for 32 pixels, where the last map is 1 x 1
     look(model_of('CARE'), noise(1, (32, 32)))

@@ -1,12 +1,12 @@
-"""The drift that TrainSignalsHook logs and the report draws."""
+"""The drift that TrainingMetricsHook logs and the report draws."""
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from caco_ext.engine.hooks import TrainSignalsHook
-from caco_ext.engine.hooks.train_signals_hook import sum_of_turns
+from caco_ext.engine.hooks import TrainingMetricsHook
+from caco_ext.engine.hooks.training_metrics_hook import sum_of_turns
 from caco_ext.models.memories import LearnableBank
 from caco_ext.visualization import read_run
 from tests.dist_utils import run_distributed
@@ -36,16 +36,16 @@ def test_sum_of_turns():
 
 
 def test_drift_of_a_run(tmp_path):
-    signals = dict(type='TrainSignalsHook', interval=1, bank_drift=True)
+    metrics = dict(type='TrainingMetricsHook', interval=1, bank_drift=True)
     cfg = config(tmp_path / 'run')
-    cfg['default_hooks']['signals'] = signals
+    cfg['default_hooks']['metrics'] = metrics
     run(cfg)
     cfg = config(
         tmp_path / 'run',
         resume=True,
         resume_changes='apply',
         train_cfg=dict(by_epoch=True, max_epochs=3))
-    cfg['default_hooks']['signals'] = signals
+    cfg['default_hooks']['metrics'] = metrics
     run(cfg)
     drift = read_run(str(tmp_path / 'run')).drift
     assert list(drift) == [1, 2, 3]
@@ -80,7 +80,7 @@ def drift_of_ranks(shard):
     memory = LearnableBank(40, 16, init='random', shard=shard)
     torch.manual_seed(99)  # not what columns were drawn from
     written = []
-    hook = TrainSignalsHook(bank_drift=True)
+    hook = TrainingMetricsHook(bank_drift=True)
     runner = runner_of(memory, written)
     hook.before_train_epoch(runner)
     held = hook._columns is not None
@@ -102,11 +102,11 @@ def test_drift_of_a_divided_and_of_a_whole_bank():
 
 def test_epochs_without_a_drift():
     memory, written = LearnableBank(40, 16, init='random'), []
-    queue = SimpleNamespace(reset_signals=lambda: None)
+    queue = SimpleNamespace(reset_metrics=lambda: None)
     for options, one, done in ((dict(bank_drift=True), memory, 3),
                                ({}, memory, 0), (dict(bank_drift=True), queue,
                                                  0)):
-        hook = TrainSignalsHook(**options)
+        hook = TrainingMetricsHook(**options)
         hook.before_train_epoch(runner_of(one, written, done))
         hook.after_train_epoch(runner_of(one, written, done))
     assert not written

@@ -13,7 +13,7 @@ from caco_ext.visualization.provenance import (config_panels, differences,
                                                record_panels, results_panel)
 from caco_ext.visualization.run_logs import RunLog
 
-QUICK = 'caco/caco_resnet18_1xb64-sym-warmcos-15e_photopatches.py'
+QUICK = 'caco/caco_resnet18_1xb64-sym-coslr-15e_photopatches.py'
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_run_that_changes_nothing(run):
 
 
 def test_a_named_base_and_none(run, tmp_path):
-    other = QUICK.replace('sym-', 'sym48px-')
+    other = QUICK.replace('sym-', 'sym-48px-')
     assert find_base(run, Config.fromfile(run.config)) == config_path(QUICK)
     # a copy in the folder says which config it was
     (tmp_path / other.split('/')[1]).touch()
@@ -74,8 +74,8 @@ def test_a_named_base_and_none(run, tmp_path):
 
 
 @pytest.mark.parametrize('name', [
-    'hosts/mocov2_resnet18_1xb64-2view-cosine-15e_photopatches.py',
-    'clsa/clsa-byol_resnet50_16xb256-single-cosine-200e_in1k.py'
+    'hosts/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'clsa/clsa-byol_resnet50_16xb256-single-coslr-200e_in1k.py'
 ])
 def test_the_config_that_the_run_noted(tmp_path, name):
     path = config_path(name)

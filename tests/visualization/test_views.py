@@ -12,13 +12,17 @@ from caco_ext.visualization import make_views, views_gallery
 from caco_ext.visualization.views import describe
 
 JITTER = dict(
-    type='ViewJitter',
+    type='ViewColorJitter',
     brightness=0.4,
     contrast=0.4,
     saturation=0.2,
     hue=0.1,
     prob=1.)
-STEPS = [JITTER, dict(type='ViewGray', prob=0.5), dict(type='ViewFlip')]
+STEPS = [
+    JITTER,
+    dict(type='ViewRandomGrayscale', prob=0.5),
+    dict(type='ViewFlip')
+]
 
 
 def config(folder, on_device=False, steps=STEPS, views=(2, 1)):
@@ -26,7 +30,7 @@ def config(folder, on_device=False, steps=STEPS, views=(2, 1)):
         type='MultiCrop',
         num_views=list(views),
         on_device=on_device,
-        transforms=[[dict(type='ViewCrop', size=size), steps]
+        transforms=[[dict(type='ViewRandomResizedCrop', size=size), steps]
                     for size in (16, 8)[:len(views)]])
     pack = dict(
         type='mmselfsup.PackSelfSupInputs',
@@ -59,7 +63,7 @@ def test_views_are_those_of_the_training(labelled):
 def test_what_is_said_makes_the_view(labelled):
     """Box and draws, carried out by hand, give the picture."""
     plain = make_views(config(labelled, steps=[]), 3)
-    crop = TRANSFORMS.build(dict(type='ViewCrop', size=16))
+    crop = TRANSFORMS.build(dict(type='ViewRandomResizedCrop', size=16))
     for row in plain:
         for view in row.views[:2]:
             top, left, h, w = view.box

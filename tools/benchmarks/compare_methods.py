@@ -28,19 +28,19 @@ ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # What --methods chooses from; several names may lead to one method's configs.
 # Relative to configs/selfsup.
 METHODS = {
-    'adco-asym': 'adco/adco_resnet18_1xb64-asym-cosine-15e_photopatches.py',
-    'adco-sym': 'adco/adco_resnet18_1xb64-sym-cosine-15e_photopatches.py',
+    'adco-asym': 'adco/adco_resnet18_1xb64-asym-coslr-15e_photopatches.py',
+    'adco-sym': 'adco/adco_resnet18_1xb64-sym-coslr-15e_photopatches.py',
     'adco-sym-lars':
-    'adco/adco_resnet18_1xb64-symlars-warmcos-15e_photopatches.py',
-    'caco': 'caco/caco_resnet18_1xb64-sym48px-warmcos-15e_photopatches.py',
-    'clsa': 'clsa/clsa_resnet18_1xb64-single-cosine-15e_photopatches.py',
+    'adco/adco_resnet18_1xb64-sym-lars-coslr-15e_photopatches.py',
+    'caco': 'caco/caco_resnet18_1xb64-sym-48px-coslr-15e_photopatches.py',
+    'clsa': 'clsa/clsa_resnet18_1xb64-single-coslr-15e_photopatches.py',
     'clsa-lars':
-    'clsa/clsa_resnet18_1xb64-singlelars-warmcos-15e_photopatches.py',
-    'care-32px': 'care/care_resnet18_1xb64-2view-warmcos-15e_photopatches.py',
-    'mocov2': 'hosts/mocov2_resnet18_1xb64-2view-cosine-15e_photopatches.py',
-    'simclr': 'hosts/simclr_resnet18_1xb64-2view-cosine-15e_photopatches.py',
-    'byol': 'hosts/byol_resnet18_1xb64-2view-cosine-15e_photopatches.py',
-    'simsiam': 'hosts/simsiam_resnet18_1xb64-2view-cosine-15e_photopatches.py',
+    'clsa/clsa_resnet18_1xb64-single-lars-coslr-15e_photopatches.py',
+    'care-32px': 'care/care_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'mocov2': 'hosts/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'simclr': 'hosts/simclr_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'byol': 'hosts/byol_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'simsiam': 'hosts/simsiam_resnet18_1xb64-2view-coslr-15e_photopatches.py',
 }
 # Whose untrained network stands for chance, whatever methods are compared.
 RANDOM = 'mocov2'

@@ -24,11 +24,11 @@ for method in ${METHODS:-adco caco clsa care}; do
         model.backbone.{base,stem}_channels=8 model.backbone.norm_cfg.type=BN
         model.neck.{in,hid}_channels=64)
     case $method in
-    adco) config=adco_resnet18_1xb64-asym-cosine-15e ;;
-    caco) config=caco_resnet18_1xb64-sym-warmcos-15e ;;
-    clsa) config=clsa_resnet18_1xb64-single-cosine-15e ;;
+    adco) config=adco_resnet18_1xb64-asym-coslr-15e ;;
+    caco) config=caco_resnet18_1xb64-sym-coslr-15e ;;
+    clsa) config=clsa_resnet18_1xb64-single-coslr-15e ;;
     care)
-        config=care_resnet18_1xb64-2view-warmcos-15e
+        config=care_resnet18_1xb64-2view-coslr-15e
         small+=($crop.1.0.size=32 model.attention.img_size=32
             model.attention.in_channels=32 model.attention.out_channels=64
             model.attention_neck.{in,hid}_channels=64

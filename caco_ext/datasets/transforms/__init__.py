@@ -1,10 +1,12 @@
-from .color import ViewBlur, ViewGray, ViewJitter, ViewSolarize
+from .color import (ViewColorJitter, ViewGaussianBlur, ViewRandomGrayscale,
+                    ViewSolarize)
 from .loading import LoadImage
 from .strong_augment import StrongAugment
 from .strong_ops import apply_op
-from .views import MultiCrop, ViewCrop, ViewFlip
+from .views import MultiCrop, ViewFlip, ViewRandomResizedCrop
 
 __all__ = [
-    'LoadImage', 'MultiCrop', 'StrongAugment', 'ViewBlur', 'ViewCrop',
-    'ViewFlip', 'ViewGray', 'ViewJitter', 'ViewSolarize', 'apply_op'
+    'LoadImage', 'MultiCrop', 'StrongAugment', 'ViewGaussianBlur',
+    'ViewRandomResizedCrop', 'ViewFlip', 'ViewRandomGrayscale',
+    'ViewColorJitter', 'ViewSolarize', 'apply_op'
 ]

@@ -13,7 +13,7 @@ from .random_step import RandomStep
 
 
 @TRANSFORMS.register_module()
-class ViewJitter(RandomStep):
+class ViewColorJitter(RandomStep):
     """Change brightness, contrast, saturation and hue in random order.
 
     The law is that of torchvision's ``ColorJitter`` on PIL pictures.
@@ -62,7 +62,7 @@ class ViewJitter(RandomStep):
 
 
 @TRANSFORMS.register_module()
-class ViewGray(RandomStep):
+class ViewRandomGrayscale(RandomStep):
     """Make the picture grey, with the weights 0.299, 0.587, 0.114 of R, G, B.
 
     The picture keeps three channels.
@@ -81,7 +81,7 @@ class ViewGray(RandomStep):
 
 
 @TRANSFORMS.register_module()
-class ViewBlur(RandomStep):
+class ViewGaussianBlur(RandomStep):
     """Blur like PIL's ``GaussianBlur``, with a random radius.
 
     Args:

@@ -38,7 +38,7 @@ _RESIZE = dict(fast=_resize_fast, pillow=_resize_pillow)
 
 
 @TRANSFORMS.register_module()
-class ViewCrop(BaseTransform):
+class ViewRandomResizedCrop(BaseTransform):
     """Cut out a random part and bring it to one size.
 
     The law is that of torchvision's ``RandomResizedCrop`` on PIL pictures:
@@ -194,8 +194,8 @@ class MultiCrop(BaseTransform):
             behind the crop.
         num_views (int | list[int]): How many views of each kind.
         on_device (bool): Only draw what the random steps behind the crop do,
-            and leave it to the model's :class:`ViewPreprocessor`, on the
-            model's device. The packing step must then have ``view_plans``
+            and leave it to the model's :class:`AugmentDataPreprocessor`, on
+            the model's device. The packing step must then have ``view_plans``
             among its ``meta_keys``. Defaults to False.
 
     Raises:
@@ -205,8 +205,8 @@ class MultiCrop(BaseTransform):
     Example:
         >>> MultiCrop(
         ...     num_views=[2, 6],
-        ...     transforms=[[dict(type='ViewCrop', size=224)],
-        ...                 [dict(type='ViewCrop', size=96,
+        ...     transforms=[[dict(type='ViewRandomResizedCrop', size=224)],
+        ...                 [dict(type='ViewRandomResizedCrop', size=96,
         ...                       scale=(.05, .14))]]).total_views
         8
     """

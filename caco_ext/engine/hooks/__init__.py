@@ -1,21 +1,21 @@
 # Copyright (c) caco_ext authors. All rights reserved.
+from .async_runtime_info_hook import AsyncRuntimeInfoHook
 from .bank_fill_hook import BankFillHook
 from .broken_pictures_hook import BrokenPicturesHook
-from .checkpoint_hook import WholeCheckpointHook
-from .divided_memory_hook import DividedMemoryHook
-from .finite_check_hook import FiniteCheckHook, NumbersGoneWrong
-from .harvest_hook import HarvestHook
+from .checkpoint_hook import ResumableCheckpointHook
+from .finite_check_hook import FiniteCheckHook, NonFiniteError
 from .knn_hook import KNNHook
-from .late_runtime_info_hook import LateRuntimeInfoHook
-from .preview_hook import PreviewHook
+from .preemption_hook import PreemptionHook
 from .run_record_hook import RunRecordHook
+from .run_report_hook import RunReportHook
 from .setup_check_hook import SetupCheckHook
-from .stop_hook import StopHook
-from .train_signals_hook import TrainSignalsHook
+from .sharded_memory_hook import ShardedMemoryHook
+from .training_metrics_hook import TrainingMetricsHook
+from .visualization_hook import VisualizationHook
 
 __all__ = [
-    'BankFillHook', 'BrokenPicturesHook', 'DividedMemoryHook',
-    'FiniteCheckHook', 'HarvestHook', 'KNNHook', 'LateRuntimeInfoHook',
-    'NumbersGoneWrong', 'PreviewHook', 'RunRecordHook', 'SetupCheckHook',
-    'StopHook', 'TrainSignalsHook', 'WholeCheckpointHook'
+    'BankFillHook', 'BrokenPicturesHook', 'ShardedMemoryHook',
+    'FiniteCheckHook', 'RunReportHook', 'KNNHook', 'AsyncRuntimeInfoHook',
+    'NonFiniteError', 'VisualizationHook', 'RunRecordHook', 'SetupCheckHook',
+    'PreemptionHook', 'TrainingMetricsHook', 'ResumableCheckpointHook'
 ]

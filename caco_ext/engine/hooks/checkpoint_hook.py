@@ -16,7 +16,7 @@ from .. import run_state
 
 
 @HOOKS.register_module()
-class WholeCheckpointHook(CheckpointHook):
+class ResumableCheckpointHook(CheckpointHook):
     """mmengine's checkpoints, from which a run goes on to the same numbers.
 
     They hold the random generators of all ranks and the place in the epoch

@@ -13,7 +13,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
-from caco_ext.utils.late_values import LateValues, all_are_wanted
+from caco_ext.utils.async_scalars import AsyncScalars, all_are_wanted
 
 
 def all_finite(tensors: List[Tensor]) -> bool:
@@ -35,13 +35,13 @@ def _are_finite(tensors: List[Tensor]) -> Tensor:
 
 class _Look(NamedTuple):
     """What there is to know about a step."""
-    finite: LateValues
+    finite: AsyncScalars
     losses: List[Tensor]
     paths: List[str]
     number: int
 
 
-class NumbersGoneWrong(RuntimeError):
+class NonFiniteError(RuntimeError):
     """Training has come to NaN or infinity."""
 
 
@@ -173,9 +173,9 @@ class FiniteCheckHook(Hook):
             return True
         self._looks.append(
             _Look(
-                LateValues(_are_finite(gradients)[None]), losses, paths,
+                AsyncScalars(_are_finite(gradients)[None]), losses, paths,
                 self._runner.iter + 1))
-        late = not (self.max_skipped or self._filling) and LateValues.pays(
+        late = not (self.max_skipped or self._filling) and AsyncScalars.pays(
             gradients[0].device)
         return self._judge(leave=int(late))
 
@@ -203,7 +203,7 @@ class FiniteCheckHook(Hook):
         self._in_a_row += 1
         what = self._describe(look)
         if self._in_a_row > self.max_skipped or self._filling:
-            raise NumbersGoneWrong(
+            raise NonFiniteError(
                 f'{what}. {self._last_checkpoint()}. A lower learning rate or '
                 "optim_wrapper.clip_grad may help; FiniteCheckHook's "
                 'max_skipped leaves such steps out')
@@ -275,7 +275,7 @@ class FiniteCheckHook(Hook):
             checkpoint (dict): The checkpoint.
 
         Raises:
-            NumbersGoneWrong: Something in it is not finite.
+            NonFiniteError: Something in it is not finite.
         """
         self._runner = runner
         names = _not_finite({
@@ -285,7 +285,7 @@ class FiniteCheckHook(Hook):
         })
         if names:
             done = checkpoint['meta']['iter']
-            raise NumbersGoneWrong(
+            raise NonFiniteError(
                 f'after iteration {done} there is NaN or infinity in {names}; '
                 f'this is not saved. {self._last_checkpoint()}')
 

@@ -4,13 +4,13 @@ from typing import List, Optional, Sequence, Union
 import torch
 from torch import Tensor
 
-from caco_ext.ops import gather
+from caco_ext.ops import concat_all_gather
 from ..heads import BankFillHead
 from ..utils import Schedule
-from .base import MomentumContrast
+from .base import BaseMomentumMethod
 
 
-class BankContrast(MomentumContrast):
+class BankContrast(BaseMomentumMethod):
     """Methods with a learnable bank: AdCo and CaCo.
 
     Before the first epoch the bank is filled: the query encoder is trained
@@ -18,7 +18,7 @@ class BankContrast(MomentumContrast):
     the columns, until all are keys. :class:`BankFillHook` runs it.
 
     Args:
-        *args: Of :class:`MomentumContrast`.
+        *args: Of :class:`BaseMomentumMethod`.
         fill_temperature (float, optional): Of the softmax while filling.
             Defaults to the head's.
         fill_momentum (float | dict, optional): Of the key encoder while
@@ -27,7 +27,7 @@ class BankContrast(MomentumContrast):
             while filling. Defaults to those of the loss' first term.
         fill_reset (bool): Copy the query encoder's parameters to the key
             encoder after the fill. Defaults to True, as the originals do.
-        **kwargs: Of :class:`MomentumContrast`.
+        **kwargs: Of :class:`BaseMomentumMethod`.
     """
 
     def __init__(self,
@@ -56,7 +56,7 @@ class BankContrast(MomentumContrast):
         self._filled: Optional[bool] = None
 
     def loss(self, inputs: List[Tensor], data_samples=None) -> dict:
-        """See :meth:`MomentumContrast.loss`.
+        """See :meth:`BaseMomentumMethod.loss`.
 
         Raises:
             RuntimeError: If the bank still has to be filled.
@@ -82,18 +82,18 @@ class BankContrast(MomentumContrast):
         Returns:
             dict[str, Tensor]: 'loss' and 'positive_probability'.
         """
-        self.begin(inputs)
+        self.before_forward(inputs)
         query_view, key_view = self.fill_views
-        queries = self.queries(inputs, [query_view])
-        self._watch(queries[0])
+        queries = self.encode_queries(inputs, [query_view])
+        self._after_queries(queries[0])
         self.key_encoder.update(self, self.fill_momentum())
-        keys = self.keys(inputs, [key_view])
+        keys = self.encode_keys(inputs, [key_view])
         with torch.autocast(inputs[0].device.type, enabled=False):
             losses = self._fill_head(queries[0], keys[0], self.memory)
-            self.memory.write(gather(keys[0]))
+            self.memory.write(concat_all_gather(keys[0]))
         return losses
 
     def end_fill(self) -> None:
         """Start training: both encoders equal, if ``fill_reset``."""
         if self.fill_reset:
-            self.key_encoder.copy(self)
+            self.key_encoder.copy_from(self)

@@ -7,13 +7,13 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caco_ext.ops import gather, shuffle, unshuffle
+from caco_ext.ops import batch_shuffle, batch_unshuffle, concat_all_gather
 from caco_ext.ops.spread import effective_rank, feature_std
 from ..utils import MomentumEncoder, Pair, Schedule, check_memory_width
 from .memory_mixin import MemoryMixin
 
 
-class MomentumContrast(MemoryMixin, BaseModel):
+class BaseMomentumMethod(MemoryMixin, BaseModel):
     """The idea that the four methods vary.
 
     Some views of a picture pass a query encoder, some a key encoder that is
@@ -45,10 +45,11 @@ class MomentumContrast(MemoryMixin, BaseModel):
         compile_backbones (dict, optional): Arguments of ``torch.compile`` for
             the backbones of both encoders, ``{}`` for its defaults. None
             compiles nothing. Defaults to None.
-        move (str): When memory and key encoder move: 'step', once with each
-            step of the optimizer, not while gradients accumulate nor when a
-            loss scaler leaves a step out; or 'pass', after every backward
-            pass, as the originals' loops do. Defaults to 'step'.
+        update_after (str): When memory and key encoder are updated.
+            'optimizer_step': once with each step of the optimizer, so not
+            while gradients accumulate, nor when a loss scaler skips a step.
+            'backward': after every backward pass, as in the originals' loops.
+            Defaults to 'optimizer_step'.
         data_preprocessor (dict, optional): Config of the normalisation on the
             device. Defaults to None.
         init_cfg (dict, optional): As in every mmengine module.
@@ -60,7 +61,7 @@ class MomentumContrast(MemoryMixin, BaseModel):
     """
 
     # What the key encoder averages, by attribute name.
-    averaged: Tuple[str, ...] = ('backbone', 'neck')
+    momentum_modules: Tuple[str, ...] = ('backbone', 'neck')
 
     def __init__(self,
                  backbone: dict,
@@ -74,7 +75,7 @@ class MomentumContrast(MemoryMixin, BaseModel):
                  fuse_views: bool = False,
                  channels_last: bool = False,
                  compile_backbones: Optional[dict] = None,
-                 move: str = 'step',
+                 update_after: str = 'optimizer_step',
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None,
                  **modules: dict) -> None:
@@ -100,7 +101,7 @@ class MomentumContrast(MemoryMixin, BaseModel):
         self.check_widths()
         self.key_encoder = MomentumEncoder(
             **{name: getattr(self, name)
-               for name in self.averaged})
+               for name in self.momentum_modules})
         self.channels_last = channels_last
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -114,9 +115,10 @@ class MomentumContrast(MemoryMixin, BaseModel):
             self.backbone.compile(**compile_backbones)
             self.key_encoder.backbone.compile(**compile_backbones)
         self.last_queries: Optional[Tensor] = None
-        if move not in ('step', 'pass'):
-            raise ValueError(f"move={move!r} is unknown; use 'step' or 'pass'")
-        self.move = move
+        if update_after not in ('optimizer_step', 'backward'):
+            raise ValueError(f"update_after={update_after!r} is unknown; use "
+                             "'optimizer_step' or 'backward'")
+        self.update_after = update_after
 
     def check_widths(self) -> None:
         """Refuse features that cannot be compared.
@@ -159,7 +161,7 @@ class MomentumContrast(MemoryMixin, BaseModel):
         super().init_weights()
         if self.channels_last:
             self.to(memory_format=torch.channels_last)
-        self.key_encoder.copy(self)
+        self.key_encoder.copy_from(self)
 
     def encode(self, images: Tensor, encoder: nn.Module) -> Tensor:
         """Unit vectors of images.
@@ -175,21 +177,23 @@ class MomentumContrast(MemoryMixin, BaseModel):
         features = encoder.neck(encoder.backbone(images)[-1:])[0]
         return F.normalize(features.float(), dim=1)
 
-    def queries(self, inputs: List[Tensor],
-                views: Sequence[int]) -> List[Tensor]:
+    def encode_queries(self, inputs: List[Tensor],
+                       views: Sequence[int]) -> List[Tensor]:
         """Features of some views, (N, C) each, with gradient."""
-        return self._pass(inputs, views, self)
+        return self._encode_views(inputs, views, self)
 
     @torch.no_grad()
-    def keys(self, inputs: List[Tensor], views: Sequence[int]) -> List[Tensor]:
+    def encode_keys(self, inputs: List[Tensor],
+                    views: Sequence[int]) -> List[Tensor]:
         """Features of some views by the key encoder, (N, C) each."""
-        return self._pass(inputs, views, self.key_encoder, self.shuffle_bn)
+        return self._encode_views(inputs, views, self.key_encoder,
+                                  self.shuffle_bn)
 
-    def _pass(self,
-              inputs: List[Tensor],
-              views: Sequence[int],
-              encoder: nn.Module,
-              mix: bool = False) -> list:
+    def _encode_views(self,
+                      inputs: List[Tensor],
+                      views: Sequence[int],
+                      encoder: nn.Module,
+                      mix: bool = False) -> list:
         """Send views through an encoder, those of a size together or not."""
         groups: Dict[tuple, List[int]] = {}
         for i, view in enumerate(views):
@@ -202,10 +206,10 @@ class MomentumContrast(MemoryMixin, BaseModel):
             if self.channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
             if mix:
-                images, order = shuffle(images)
+                images, order = batch_shuffle(images)
             result = self.encode(images, encoder)
             if mix:
-                result = unshuffle(result, order)
+                result = batch_unshuffle(result, order)
             if isinstance(result, tuple):  # of several streams
                 parts = zip(*(one.chunk(len(places)) for one in result))
             else:
@@ -223,25 +227,26 @@ class MomentumContrast(MemoryMixin, BaseModel):
         Returns:
             dict[str, Tensor]: What the head returns.
         """
-        self.begin(inputs)
-        queries = self.queries(inputs, self.query_views)
-        self._watch(queries[0])
+        self.before_forward(inputs)
+        queries = self.encode_queries(inputs, self.query_views)
+        self._after_queries(queries[0])
         self.key_encoder.update(self, self.momentum())
-        keys = self.keys(inputs, self.key_views)
+        keys = self.encode_keys(inputs, self.key_views)
         with torch.autocast(inputs[0].device.type, enabled=False):
-            return self.compare(queries, keys)
+            return self.compute_losses(queries, keys)
 
-    def _watch(self, query: Union[Tensor, Tuple[Tensor, ...]]) -> None:
-        """Keep a view's features for :meth:`signals`, and look out for the
+    def _after_queries(self, query: Union[Tensor, Tuple[Tensor, ...]]) -> None:
+        """Keep a view's features for :meth:`metrics`, and look out for the
         end of the backward pass where memory and key encoder move then."""
         features = query[0] if isinstance(query, tuple) else query
         self.last_queries = features.detach()
-        if self.move == 'pass' and features.requires_grad:
+        if self.update_after == 'backward' and features.requires_grad:
             engine = torch.autograd.Variable._execution_engine
             features.register_hook(
                 lambda grad: engine.queue_callback(self.after_step))
 
-    def compare(self, queries: List[Tensor], keys: List[Tensor]) -> dict:
+    def compute_losses(self, queries: List[Tensor],
+                       keys: List[Tensor]) -> dict:
         """The head's losses; a method with more views adds them here."""
         return self.head(queries, keys, self.pairs, self.memory)
 
@@ -275,9 +280,9 @@ class MomentumContrast(MemoryMixin, BaseModel):
     def after_step(self) -> None:
         """Move the memory, let the key encoder move before its next pass."""
         super().after_step()
-        self.key_encoder.due = True
+        self.key_encoder.needs_update = True
 
-    def signals(self) -> Dict[str, float]:
+    def metrics(self) -> Dict[str, float]:
         """What to log beside the losses.
 
         Returns:
@@ -287,10 +292,10 @@ class MomentumContrast(MemoryMixin, BaseModel):
         """
         values = dict(ema_momentum=self.momentum())
         if self.last_queries is not None:
-            features = gather(self.last_queries)
+            features = concat_all_gather(self.last_queries)
             values.update(
                 feature_std=float(feature_std(features)),
                 effective_rank=float(effective_rank(features)))
         if self.memory is not None:
-            values.update(self.memory.signals())
+            values.update(self.memory.metrics())
         return values

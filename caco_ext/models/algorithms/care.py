@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..utils import output_width
-from .base import MomentumContrast
+from .base import BaseMomentumMethod
 
 
 @MODELS.register_module()
-class CARE(MomentumContrast):
+class CARE(BaseMomentumMethod):
     """`CARE <https://arxiv.org/abs/2110.05340>`_: an attention stream that
     teaches a convolutional one.
 
@@ -26,10 +26,10 @@ class CARE(MomentumContrast):
         attention_predictor (dict): Config of the attention stream's.
         momentum (float | dict): Defaults to a cosine from 0.99 to 1, by
             iteration.
-        **kwargs: Of :class:`MomentumContrast`; there is no memory.
+        **kwargs: Of :class:`BaseMomentumMethod`; there is no memory.
     """
 
-    averaged = ('backbone', 'neck', 'attention', 'attention_neck')
+    momentum_modules = ('backbone', 'neck', 'attention', 'attention_neck')
 
     def __init__(self,
                  *args,
@@ -87,6 +87,6 @@ class CARE(MomentumContrast):
         return tuple(
             F.normalize(stream[0].float(), dim=1) for stream in streams)
 
-    def compare(self, queries: List[Tuple], keys: List[Tuple]) -> dict:
+    def compute_losses(self, queries: List[Tuple], keys: List[Tuple]) -> dict:
         """The head takes no memory."""
         return self.head(queries, keys, self.pairs)

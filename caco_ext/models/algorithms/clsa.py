@@ -4,11 +4,11 @@ from typing import List, Sequence
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from .base import MomentumContrast
+from .base import BaseMomentumMethod
 
 
 @MODELS.register_module()
-class CLSA(MomentumContrast):
+class CLSA(BaseMomentumMethod):
     """`CLSA <https://arxiv.org/abs/2104.07713>`_: strong views supervised by
     the distribution of weak ones over a queue.
 
@@ -22,7 +22,7 @@ class CLSA(MomentumContrast):
         key_views (Sequence[int]): Defaults to (0, ).
         strong_views (Sequence[int]): Defaults to (2, ).
         shuffle_bn (bool): Defaults to True.
-        **kwargs: Of :class:`MomentumContrast`.
+        **kwargs: Of :class:`BaseMomentumMethod`.
     """
 
     def __init__(self,
@@ -45,12 +45,13 @@ class CLSA(MomentumContrast):
         """Views that the pipeline has to make of each picture."""
         return 1 + max(self.query_views + self.key_views + self.strong_views)
 
-    def queries(self, inputs: List[Tensor],
-                views: Sequence[int]) -> List[Tensor]:
+    def encode_queries(self, inputs: List[Tensor],
+                       views: Sequence[int]) -> List[Tensor]:
         """Weak and strong features: all pass before the key encoder moves."""
-        return super().queries(inputs, (*views, *self.strong_views))
+        return super().encode_queries(inputs, (*views, *self.strong_views))
 
-    def compare(self, queries: List[Tensor], keys: List[Tensor]) -> dict:
+    def compute_losses(self, queries: List[Tensor],
+                       keys: List[Tensor]) -> dict:
         """The head takes strong views by themselves."""
         weak = len(self.query_views)
         return self.head(queries[:weak], keys, self.pairs, self.memory,

@@ -12,11 +12,11 @@ class MemoryMixin:
     The algorithm has ``memory``, a bank, a queue or None, and ``num_views``.
     """
 
-    # See `move` of MomentumContrast.
-    move = 'step'
-    _ranks_agree = False
+    # See `update_after` of BaseMomentumMethod.
+    update_after = 'optimizer_step'
+    _memory_synced = False
 
-    def begin(self, inputs: List[Tensor]) -> None:
+    def before_forward(self, inputs: List[Tensor]) -> None:
         """What goes before every training pass.
 
         The first one gives all ranks the memory of rank 0: without it the
@@ -30,15 +30,15 @@ class MemoryMixin:
             ValueError: If they are not as many as the model uses.
         """
         check_view_count(len(inputs), self.num_views)
-        if self.move == 'step':
+        if self.update_after == 'optimizer_step':
             call_after_step(self)
         if self.memory is None:
             return
         if not gradients_wait(self):
-            self.memory.discard()
-        if not self._ranks_agree:
-            self.memory.agree()
-            self._ranks_agree = True
+            self.memory.clear_pending()
+        if not self._memory_synced:
+            self.memory.sync_from_rank0()
+            self._memory_synced = True
 
     def after_step(self) -> None:
         """Move the memory: the optimizer has moved the model."""

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caco_ext.ops import gather
+from caco_ext.ops import concat_all_gather
 from ..utils import check_memory_width
 from .memory_mixin import MemoryMixin
 
@@ -67,7 +67,7 @@ class StrongViewsMixin(MemoryMixin):
              data_samples=None,
              **kwargs) -> Dict[str, Tensor]:
         """The algorithm's losses of the first views and the matching."""
-        self.begin(inputs)
+        self.before_forward(inputs)
         losses = super().loss(inputs[:min(self.strong_views)], data_samples,
                               **kwargs)
 
@@ -79,7 +79,7 @@ class StrongViewsMixin(MemoryMixin):
         ]
         with torch.no_grad():
             weak = encode(0, self._query_encoder)
-            keys = gather(encode(1, self._key_encoder()))
+            keys = concat_all_gather(encode(1, self._key_encoder()))
         with torch.autocast(keys.device.type, enabled=False):
             found = list(
                 zip(*(part.split(len(weak)) for part in self.memory.attend(
@@ -87,7 +87,7 @@ class StrongViewsMixin(MemoryMixin):
             losses['loss_matching'] = self.alpha * self.matching(
                 [weak], strong, keys, found[:1], found[1:])
         if torch.is_grad_enabled():
-            self.memory.stage(keys)
+            self.memory.enqueue(keys)
         return losses
 
     def __reduce_ex__(self, protocol: int) -> tuple:

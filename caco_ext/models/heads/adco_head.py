@@ -6,7 +6,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from caco_ext.ops import gather, own_rows
+from caco_ext.ops import concat_all_gather, local_labels
 from ..utils import Pair
 from .bank_head import BankHead
 
@@ -45,8 +45,8 @@ class AdCoHead(BankHead):
         """See :meth:`BankHead.log_probabilities`."""
         joined, ours, banks = self._bank(queries, memory)
         if self.in_batch_negatives:
-            others = [gather(key) for key in keys]
-            label = own_rows(keys[0].size(0), keys[0].device)
+            others = [concat_all_gather(key) for key in keys]
+            label = local_labels(keys[0].size(0), keys[0].device)
         log_prob = []
         shares: List[List[Tensor]] = [[] for _ in queries]
         for query, key, weight in pairs:
@@ -69,7 +69,7 @@ class AdCoHead(BankHead):
         if torch.is_grad_enabled():
             # A query without a pair weighs nothing.
             none = torch.full_like(banks[0], float('-inf'))
-            memory.stage(
+            memory.accumulate(
                 joined, -torch.cat([
                     torch.stack(share or [none]).logsumexp(0)
                     for share in shares

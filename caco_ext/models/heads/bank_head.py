@@ -63,7 +63,7 @@ class BankHead(BaseModule):
     def _bank(self, queries: List[Tensor],
               memory: nn.Module) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
         """All views in one product: the queries, (views * N, C), which
-        ``memory.stage`` takes too, and their log-sum-exp view by view."""
+        ``memory.accumulate`` takes too, and their log-sum-exp view by view."""
         joined = torch.cat(queries)
         ours, banks = memory.logsumexp(joined, self.temperature)
         sizes = [query.size(0) for query in queries]

@@ -64,7 +64,7 @@ class CaCoHead(BankHead):
                     bank.shape, float('inf'))
                 for bank, weight in zip(banks, weights)
             ]
-            memory.stage(
+            memory.accumulate(
                 joined, torch.cat(normalisers),
                 tuple(torch.cat(value) for value in zip(*corrections)))
         return torch.stack(log_prob)

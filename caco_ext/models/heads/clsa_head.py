@@ -6,7 +6,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from caco_ext.ops import gather, own_rows
+from caco_ext.ops import concat_all_gather, local_labels
 from ..utils import Pair, check_temperature, check_weight
 
 Attended = Tuple[Tensor, Tensor]
@@ -61,8 +61,8 @@ class CLSAHead(BaseModule):
             dict[str, Tensor]: 'loss_contrast', 'loss_matching' (times alpha)
             and 'positive_probability'.
         """
-        label = own_rows(keys[0].size(0), keys[0].device)
-        gathered = [gather(key) for key in keys]
+        label = local_labels(keys[0].size(0), keys[0].device)
+        gathered = [concat_all_gather(key) for key in keys]
         contrasted, weak, matched = self._attend(queries, strong, memory)
         contrast, matching, probability = 0., 0., []
         for key, candidates in enumerate(gathered):
@@ -79,7 +79,7 @@ class CLSAHead(BaseModule):
                 [queries[pair.query] for pair in own], strong, candidates,
                 [weak[pair.query] for pair in own], matched)
         if torch.is_grad_enabled():
-            memory.stage(gathered[0])
+            memory.enqueue(gathered[0])
         return dict(
             loss_contrast=contrast,
             loss_matching=self.alpha * matching,

@@ -41,7 +41,7 @@ class FeatureQueue(Memory):
         self.register_buffer('columns',
                              F.normalize(self.random_columns(), dim=0))
         self.register_buffer('pointer', torch.zeros(1, dtype=torch.long))
-        self._staged: List[Tensor] = []
+        self._pending: List[Tensor] = []
 
     # The queue serves from the first step on, full of noise, as in MoCo.
     needs_fill = False
@@ -59,9 +59,9 @@ class FeatureQueue(Memory):
             gradient, and their mean weighted by the softmax, (N, C), without.
         """
         return softmax_mean(
-            queries, self.columns, temperature, shards=self.shards)
+            queries, self.columns, temperature, sharding=self.sharding)
 
-    def stage(self, keys: Tensor) -> None:
+    def enqueue(self, keys: Tensor) -> None:
         """Keep keys for the next step.
 
         Args:
@@ -75,34 +75,35 @@ class FeatureQueue(Memory):
                 f'num_columns={self.num_columns} of the queue is less than '
                 f'the {keys.size(0)} keys of one global batch; make the queue '
                 'longer or the batch smaller')
-        self._staged.append(keys.detach())
+        self._pending.append(keys.detach())
 
-    def discard(self) -> None:
-        """Forget what is staged."""
-        self._staged = []
+    def clear_pending(self) -> None:
+        """Forget what is pending."""
+        self._pending = []
 
     @torch.no_grad()
     def step(self) -> None:
-        """Write everything staged over the oldest columns."""
-        staged, self._staged = self._staged, []
+        """Write everything pending over the oldest columns."""
+        pending, self._pending = self._pending, []
         self._steps += 1
-        parts, mine = self.shards.parts, self.shards.part
-        for keys in staged:
-            # Every parts-th key is this rank's. The pointer stays on the
+        num_shards, mine = self.sharding.num_shards, self.sharding.shard
+        for keys in pending:
+            # Every num_shards-th key is this rank's. The pointer stays on the
             # device, so which is the first is not known here: where the last
             # would be beyond the batch, a column keeps what it has.
-            turn = torch.arange(-(-len(keys) // parts), device=keys.device)
-            turn = (mine - self.pointer) % parts + parts * turn
-            places = (self.pointer + turn) % self.num_columns // parts
+            turn = torch.arange(
+                -(-len(keys) // num_shards), device=keys.device)
+            turn = (mine - self.pointer) % num_shards + num_shards * turn
+            places = (self.pointer + turn) % self.num_columns // num_shards
             new = keys[turn.clamp(max=len(keys) - 1)].t().to(self.columns)
             new = torch.where(turn < len(keys), new, self.columns[:, places])
             self.columns.index_copy_(1, places, new)
             self.pointer.add_(len(keys)).remainder_(self.num_columns)
 
-    def signals(self) -> Dict[str, float]:
+    def metrics(self) -> Dict[str, float]:
         """What to log: :meth:`traffic`; the rest of a queue says nothing."""
         return self.traffic()
 
-    def reset_signals(self) -> None:
+    def reset_metrics(self) -> None:
         """Begin to count the bytes sent anew."""
         self.reset_traffic()

@@ -8,13 +8,13 @@ from mmengine.dist import get_world_size
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from caco_ext.ops import (Kept, bank_gradient, bank_logsumexp, nearest_columns,
-                          pick_columns)
+from caco_ext.ops import (SoftmaxCache, bank_gradient, bank_logsumexp,
+                          nearest_columns, pick_columns)
 from ..utils import Schedule, check_temperature
 from .memory import Memory
 
 
-class _Staged(NamedTuple):
+class _Pending(NamedTuple):
     """What one forward pass leaves for the bank's step."""
     queries: Tensor
     log_normalisers: Tensor
@@ -25,7 +25,7 @@ class _Staged(NamedTuple):
 class LearnableBank(Memory):
     r"""Bank of columns that learn by gradient, of AdCo and CaCo.
 
-    Heads compare queries with the normalised columns and stage what moves
+    Heads compare queries with the normalised columns and leave what moves
     them; :meth:`step` then makes one momentum step, with the mean gradient
     over ranks and over the forward passes since the last one:
 
@@ -52,7 +52,7 @@ class LearnableBank(Memory):
             Defaults to 'fill'.
         shard (bool): Keep K / ranks columns on each rank. Features then pass
             between ranks instead of the bank's gradient. Defaults to False.
-        kept_mib (float): Room for softmax weights between the loss and the
+        cache_mib (float): Room for softmax weights between the loss and the
             step, which would be made again for columns that find none in it.
             Defaults to 64: 256 queries and 65536 columns.
         init_cfg (dict, optional): As in every mmengine module.
@@ -71,7 +71,7 @@ class LearnableBank(Memory):
                  weight_decay: float = 0.,
                  init: str = 'fill',
                  shard: bool = False,
-                 kept_mib: float = 64,
+                 cache_mib: float = 64,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(num_columns, dim, shard, init_cfg)
         if num_columns < 2 or dim < 1:
@@ -83,8 +83,8 @@ class LearnableBank(Memory):
         if init not in ('fill', 'random'):
             raise ValueError(f"init={init!r} of the bank is unknown; use "
                              "'fill' or 'random'")
-        if kept_mib < 0:
-            raise ValueError(f'kept_mib={kept_mib} of the bank is negative; '
+        if cache_mib < 0:
+            raise ValueError(f'cache_mib={cache_mib} of the bank is negative; '
                              '0 keeps nothing')
         self.temperature = check_temperature(temperature, 'the bank',
                                              'AdCo uses 0.02, CaCo 0.08')
@@ -98,10 +98,10 @@ class LearnableBank(Memory):
         self.register_buffer('filled', torch.zeros((), dtype=torch.long))
         self.register_buffer('positives',
                              torch.zeros(columns.size(1), dtype=torch.int32))
-        self._staged: List[_Staged] = []
-        self._kept = Kept(int(kept_mib * 2**20))
+        self._pending: List[_Pending] = []
+        self._cache = SoftmaxCache(int(cache_mib * 2**20))
 
-    divided = ('columns', 'velocity', 'positives')
+    sharded_buffers = ('columns', 'velocity', 'positives')
 
     @property
     def needs_fill(self) -> bool:
@@ -125,20 +125,21 @@ class LearnableBank(Memory):
             self.columns,
             temperature,
             self.temperature,
-            shards=self.shards,
-            kept=self._kept)
+            sharding=self.sharding,
+            cache=self._cache)
 
     def nearest(self, keys: Tensor) -> Tensor:
         """Number of the nearest column of each key (N, C): (N, ) int64."""
-        norms = self._kept.inverse if self._kept.knows(self.columns) else None
+        norms = self._cache.inverse if self._cache.knows(
+            self.columns) else None
         return nearest_columns(
-            keys, self.columns, shards=self.shards, inverses=norms)
+            keys, self.columns, sharding=self.sharding, inverses=norms)
 
     def pick(self, numbers: Tensor) -> Tensor:
         """Columns of these numbers (N, ), normalised: (N, C)."""
-        return pick_columns(numbers, self.columns, self.shards)
+        return pick_columns(numbers, self.columns, self.sharding)
 
-    def stage(
+    def accumulate(
             self,
             queries: Tensor,
             log_normalisers: Tensor,
@@ -154,18 +155,18 @@ class LearnableBank(Memory):
                 (M, ); the columns are this pass' positives.
                 Defaults to None.
         """
-        self._staged.append(
-            _Staged(queries.detach(), log_normalisers.detach(), corrections))
+        self._pending.append(
+            _Pending(queries.detach(), log_normalisers.detach(), corrections))
 
-    def discard(self) -> None:
-        """Forget what is staged."""
-        self._staged = []
+    def clear_pending(self) -> None:
+        """Forget what is pending."""
+        self._pending = []
 
     @torch.no_grad()
     def step(self) -> None:
-        """One momentum step with everything staged; nothing if none is."""
-        staged, self._staged = self._staged, []
-        if not staged:
+        """One momentum step with everything pending; nothing if none is."""
+        pending, self._pending = self._pending, []
+        if not pending:
             return
         self._steps += 1
         lr, ranks = self.lr(), get_world_size()
@@ -175,56 +176,58 @@ class LearnableBank(Memory):
             torch.add(gradient, velocity, alpha=self.momentum, out=velocity)
             self.columns[:, part].sub_(velocity, alpha=lr)
 
-        if ranks == self.shards.parts:
-            self._gradient(staged, move, self.weight_decay)
+        if ranks == self.sharding.num_shards:
+            self._gradient(pending, move, self.weight_decay)
             return
         # Every rank has all columns and some rows: one sum for all terms.
         total = torch.empty_like(self.columns)
-        self._gradient(staged, lambda part, one: total[:, part].copy_(one),
+        self._gradient(pending, lambda part, one: total[:, part].copy_(one),
                        self.weight_decay / ranks)
-        move(slice(None), self.shards.reduce_everywhere(total))
+        move(slice(None), self.sharding.reduce_everywhere(total))
 
-    def _gradient(self, staged: List[_Staged],
+    def _gradient(self, pending: List[_Pending],
                   use: Callable[[slice, Tensor], None], decay: float) -> None:
         """Minus the mean over passes and ranks, and the weight decay."""
-        rows = sum(len(one.queries) for one in staged)
-        share = len(staged) * get_world_size()
+        rows = sum(len(one.queries) for one in pending)
+        share = len(pending) * get_world_size()
         corrections = None
-        if staged[0].corrections is not None:
-            corrections = self._corrections(staged, rows, share)
-        kept = self._kept
-        if len(staged) > 1 or not kept.fits(staged[0].queries, self.columns):
-            kept = None
+        if pending[0].corrections is not None:
+            corrections = self._corrections(pending, rows, share)
+        cache = self._cache
+        if len(pending) > 1 or not cache.fits(pending[0].queries,
+                                              self.columns):
+            cache = None
         bank_gradient(
-            self.shards.gather(torch.cat([one.queries for one in staged]))
-            if kept is None else kept.everyone,
-            self.shards.gather(
+            self.sharding.gather(torch.cat([one.queries for one in pending]))
+            if cache is None else cache.all_queries,
+            self.sharding.gather(
                 torch.cat([one.log_normalisers
-                           for one in staged])) + math.log(share),
+                           for one in pending])) + math.log(share),
             self.columns,
             self.temperature,
             use,
             corrections,
             scale=-1,
             decay=decay,
-            kept=kept)
+            cache=cache)
 
-    def _corrections(self, staged: List[_Staged], rows: int, share: int):
+    def _corrections(self, pending: List[_Pending], rows: int, share: int):
         """Those of all passes on this rank's columns; counts positives."""
-        starts = [0, *accumulate(len(one.queries) for one in staged)]
-        index = torch.cat(
-            [one.corrections[0] + start for one, start in zip(staged, starts)])
+        starts = [0, *accumulate(len(one.queries) for one in pending)]
+        index = torch.cat([
+            one.corrections[0] + start for one, start in zip(pending, starts)
+        ])
         numbers, amount = (
-            torch.cat([one.corrections[i] for one in staged]) for i in (1, 2))
-        everyone = self.shards.gather_everywhere(numbers)
-        places, here = self.shards.locate(everyone)
+            torch.cat([one.corrections[i] for one in pending]) for i in (1, 2))
+        all_queries = self.sharding.gather_everywhere(numbers)
+        places, here = self.sharding.to_local(all_queries)
         self.positives.index_put_((places, ),
                                   here.to(self.positives),
                                   accumulate=True)
-        if not self.shards.divided:
+        if not self.sharding.enabled:
             return index, numbers, amount / share
-        amount = self.shards.gather(amount) / share
-        index = self.shards.gather(index + self.shards.part * rows)
+        amount = self.sharding.gather(amount) / share
+        index = self.sharding.gather(index + self.sharding.shard * rows)
         return index, places, amount * here
 
     @torch.no_grad()
@@ -237,31 +240,31 @@ class LearnableBank(Memory):
         start = int(self.filled)
         keys = keys[:self.num_columns - start]
         # The first of these keys whose column is on this rank.
-        first = (self.shards.part - start) % self.shards.parts
-        mine = keys[first::self.shards.parts]
-        place = (start + first) // self.shards.parts
+        first = (self.sharding.shard - start) % self.sharding.num_shards
+        mine = keys[first::self.sharding.num_shards]
+        place = (start + first) // self.sharding.num_shards
         self.columns[:, place:place + len(mine)] = mine.t()
         self.filled += len(keys)
 
     @torch.no_grad()
-    def signals(self) -> Dict[str, float]:
+    def metrics(self) -> Dict[str, float]:
         """What to log; all ranks must ask for it.
 
         Returns:
             dict[str, float]: 'bank_lr', 'bank_norm', the mean norm, where
             columns serve as positives 'columns_used', the share that did
-            since :meth:`reset_signals`, and :meth:`traffic`.
+            since :meth:`reset_metrics`, and :meth:`traffic`.
         """
         norms = self.columns.square().sum(dim=0).sqrt_().sum()
         sums = torch.stack([norms, (self.positives > 0).sum().to(norms)])
         values = self.traffic()
-        norm, used = (self.shards.reduce(sums) / self.num_columns).tolist()
+        norm, used = (self.sharding.reduce(sums) / self.num_columns).tolist()
         values.update(bank_lr=self.lr(), bank_norm=norm)
         if used:
             values['columns_used'] = used
         return values
 
-    def reset_signals(self) -> None:
+    def reset_metrics(self) -> None:
         """Begin to count the columns used and the bytes sent anew."""
         self.positives.zero_()
         self.reset_traffic()

@@ -6,18 +6,18 @@ from mmengine.dist import all_gather, broadcast, is_main_process
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from caco_ext.ops import Shards
+from caco_ext.ops import Sharding
 
-# Bytes of a gathered piece while a divided buffer is put together.
+# Bytes of a gathered piece while a sharded buffer is put together.
 PIECE = 2**26
 
 
 class Memory(BaseModule):
-    """Columns that persist between steps, whole or divided over ranks.
+    """Columns that persist between steps, whole or sharded over ranks.
 
-    A divided memory looks like a whole one from outside: its ``state_dict``
+    A sharded memory looks like a whole one from outside: its ``state_dict``
     has all columns, so a checkpoint fits any number of ranks. Making that is
-    a collective operation; :class:`DividedMemoryHook` lets all ranks take part
+    a collective operation; :class:`ShardedMemoryHook` lets all ranks take part
     when the runner saves a checkpoint.
 
     Args:
@@ -32,7 +32,7 @@ class Memory(BaseModule):
     """
 
     # Buffers with one entry a column, in the last axis.
-    divided: Tuple[str, ...] = ('columns', )
+    sharded_buffers: Tuple[str, ...] = ('columns', )
 
     def __init__(self,
                  num_columns: int,
@@ -40,32 +40,33 @@ class Memory(BaseModule):
                  shard: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        self.shards = Shards(shard)
+        self.sharding = Sharding(shard)
         self.num_columns = num_columns
         self.dim = dim
-        parts = self.shards.parts
-        if num_columns % parts:
+        num_shards = self.sharding.num_shards
+        if num_columns % num_shards:
+            fits = max(num_columns // num_shards, 1) * num_shards
             raise ValueError(
                 f'num_columns={num_columns} of the memory is not divisible by '
-                f'{parts} ranks; use {num_columns // parts * parts or parts} '
-                'or shard=False')
+                f'{num_shards} ranks; use {fits} or shard=False')
         self._collected: Dict[str, Tensor] = {}
         self._steps = 0
 
     def random_columns(self) -> Tensor:
-        """Normal noise for this rank's columns, (C, K / parts)."""
-        size = self.dim, self.num_columns // self.shards.parts
-        if self.shards.parts == 1:
+        """Normal noise for this rank's columns, (C, K / num_shards)."""
+        size = self.dim, self.num_columns // self.sharding.num_shards
+        if self.sharding.num_shards == 1:
             return torch.randn(size)
         # Ranks with the same seed would draw the same columns.
         generator = torch.Generator()
-        generator.manual_seed(torch.initial_seed() + self.shards.part)
+        generator.manual_seed(torch.initial_seed() + self.sharding.shard)
         return torch.randn(size, generator=generator)
 
-    def agree(self) -> None:
+    def sync_from_rank0(self) -> None:
         """Give all ranks what rank 0 has, but for columns of their own."""
         for name, buffer in self.named_buffers():
-            if self.shards.parts == 1 or name not in self.divided:
+            local = name in self.sharded_buffers and self.sharding.enabled
+            if not local:
                 broadcast(buffer, src=0)
 
     def traffic(self) -> Dict[str, float]:
@@ -75,20 +76,20 @@ class Memory(BaseModule):
             dict[str, float]: 'memory_sent_mib' since
             :meth:`reset_traffic`; empty where nothing was sent.
         """
-        if not self.shards.sent or not self._steps:
+        if not self.sharding.sent or not self._steps:
             return {}
-        return dict(memory_sent_mib=self.shards.sent / self._steps / 2**20)
+        return dict(memory_sent_mib=self.sharding.sent / self._steps / 2**20)
 
     def reset_traffic(self) -> None:
         """Begin to count the bytes sent anew."""
-        self.shards.sent = self._steps = 0
+        self.sharding.sent = self._steps = 0
 
     def collect(self) -> None:
         """Gather the columns for one ``state_dict`` of the main process.
 
         All ranks must call this; :meth:`release` gives the room back.
         """
-        if self.shards.parts > 1:
+        if self.sharding.num_shards > 1:
             self._collected = self._gather(keep=is_main_process())
 
     def release(self) -> None:
@@ -97,12 +98,12 @@ class Memory(BaseModule):
 
     def _gather(self, keep: bool) -> Dict[str, Tensor]:
         """All columns on the host, where ``keep``; in pieces on the device."""
-        parts = self.shards.parts
+        num_shards = self.sharding.num_shards
         whole = {}
-        for name in self.divided:
+        for name in self.sharded_buffers:
             mine = getattr(self, name)
             rows = mine.reshape(-1, mine.size(-1))
-            count = max(1, PIECE // (parts * rows[0].nbytes))
+            count = max(1, PIECE // (num_shards * rows[0].nbytes))
             out: List[Tensor] = []
             for piece in rows.split(count):
                 pieces = all_gather(piece.contiguous())
@@ -114,16 +115,17 @@ class Memory(BaseModule):
 
     def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self.shards.parts > 1:
+        if self.sharding.num_shards > 1:
             whole = self._collected or self._gather(keep=True)
             for name, value in whole.items():
                 destination[prefix + name] = value
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
-        if self.shards.parts > 1:
+        if self.sharding.num_shards > 1:
             state_dict = dict(state_dict)
-            for name in self.divided:
+            for name in self.sharded_buffers:
                 whole = state_dict.get(prefix + name)
                 if whole is not None and whole.size(-1) == self.num_columns:
-                    state_dict[prefix + name] = self.shards.share(whole)
+                    state_dict[prefix +
+                               name] = self.sharding.local_columns(whole)
         super()._load_from_state_dict(state_dict, prefix, *args)

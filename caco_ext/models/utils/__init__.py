@@ -1,4 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
+from .augment_data_preprocessor import AugmentDataPreprocessor
 from .checks import (check_memory_width, check_temperature, check_view_count,
                      check_weight, gradients_wait, output_width)
 from .momentum_encoder import MomentumEncoder
@@ -6,11 +7,10 @@ from .pair import Pair
 from .schedules import Schedule
 from .small_map_conv import SmallMapConv2d
 from .step_listener import call_after_step
-from .view_preprocessor import ViewPreprocessor
 
 __all__ = [
     'MomentumEncoder', 'Pair', 'Schedule', 'SmallMapConv2d',
-    'ViewPreprocessor', 'call_after_step', 'check_memory_width',
+    'AugmentDataPreprocessor', 'call_after_step', 'check_memory_width',
     'check_temperature', 'check_view_count', 'check_weight', 'gradients_wait',
     'output_width'
 ]

@@ -95,7 +95,7 @@ def gradients_wait(module: nn.Module) -> bool:
     """Whether gradients of earlier passes have not been used yet.
 
     They do while gradients accumulate. Where none waits, what a memory still
-    has staged belongs to a step that a loss scaler skipped.
+    has pending belongs to a step that a loss scaler skipped.
 
     Args:
         module (nn.Module): What the optimizer moves.

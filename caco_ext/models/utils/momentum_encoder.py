@@ -27,16 +27,16 @@ class MomentumEncoder(nn.Module):
             self.add_module(name, deepcopy(module).requires_grad_(False))
         # Whether the source has moved since the last update. On the host, as
         # reading it from the device would stop the stream each iteration.
-        self.due = False
+        self.needs_update = False
 
     def get_extra_state(self) -> Tensor:
         """Saved with the weights, so that a resumed run neither leaves out
         nor repeats an update."""
-        return torch.tensor(self.due)
+        return torch.tensor(self.needs_update)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Counterpart of :meth:`get_extra_state`."""
-        self.due = bool(state)
+        self.needs_update = bool(state)
 
     def _pairs(self, source: nn.Module) -> List[List[Tensor]]:
         mine, theirs = [], []
@@ -53,17 +53,17 @@ class MomentumEncoder(nn.Module):
             source (nn.Module): The model that holds the averaged modules.
             momentum (float): Weight of the old value.
         """
-        if self.due:
+        if self.needs_update:
             mine, theirs = self._pairs(source)
             torch._foreach_lerp_(mine, theirs, 1 - momentum)
-            self.due = False
+            self.needs_update = False
 
     @torch.no_grad()
-    def copy(self, source: nn.Module) -> None:
+    def copy_from(self, source: nn.Module) -> None:
         """``own <- source`` for all parameters.
 
         Args:
             source (nn.Module): The model that holds the averaged modules.
         """
         torch._foreach_copy_(*self._pairs(source))
-        self.due = False
+        self.needs_update = False

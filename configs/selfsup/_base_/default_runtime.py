@@ -7,19 +7,20 @@ custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 # A dict, unlike custom_hooks: a child config changes or removes one entry
 # (`default_hooks=dict(knn=None)`) without losing the others.
 default_hooks = dict(
-    runtime_info=dict(type='LateRuntimeInfoHook'),
+    runtime_info=dict(type='AsyncRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    checkpoint=dict(type='WholeCheckpointHook', interval=10, max_keep_ckpts=3),
-    stop=dict(type='StopHook'),
+    checkpoint=dict(
+        type='ResumableCheckpointHook', interval=10, max_keep_ckpts=3),
+    preemption=dict(type='PreemptionHook'),
     setup_check=dict(type='SetupCheckHook'),
     finite_check=dict(type='FiniteCheckHook'),
     bank_fill=dict(type='BankFillHook'),
-    divided_memory=dict(type='DividedMemoryHook'),
+    sharded_memory=dict(type='ShardedMemoryHook'),
     record=dict(type='RunRecordHook'),
-    signals=dict(type='TrainSignalsHook', interval=50, bank_drift=True),
+    metrics=dict(type='TrainingMetricsHook', interval=50, bank_drift=True),
     broken_pictures=dict(type='BrokenPicturesHook'))
 
 env_cfg = dict(

@@ -5,8 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from caco_ext.datasets import (ViewBlur, ViewFlip, ViewGray, ViewJitter,
-                               ViewSolarize, photo_patches)
+from caco_ext.datasets import (ViewColorJitter, ViewFlip, ViewGaussianBlur,
+                               ViewRandomGrayscale, ViewSolarize,
+                               photo_patches)
 from caco_ext.datasets.transforms import fast_ops, pillow_ops
 
 PHOTO = next(photo_patches.photographs())[1].resize((96, 80))
@@ -15,7 +16,7 @@ BGR = np.ascontiguousarray(np.asarray(PHOTO)[..., ::-1])
 
 def test_jitter_draws_factors_and_order():
     random.seed(0)
-    jitter = ViewJitter(.4, .3, .2, .1)
+    jitter = ViewColorJitter(.4, .3, .2, .1)
     plans = [jitter.draw() for _ in range(2000)]
     first = [plan[0][0] for plan in plans]
     ranges = dict(
@@ -29,20 +30,21 @@ def test_jitter_draws_factors_and_order():
         assert len(values) == 2000
         assert low <= min(values) < low + .01 * (high - low) + 1e-3
         assert high >= max(values) > high - .01 * (high - low) - 1e-3
-    assert len(ViewJitter(.4, 0, .4, 0).draw()) == 2
+    assert len(ViewColorJitter(.4, 0, .4, 0).draw()) == 2
 
 
 @pytest.mark.parametrize('backend, ops', [('fast', fast_ops),
                                           ('pillow', pillow_ops)])
 def test_jitter_applies_its_steps(monkeypatch, backend, ops):
-    jitter = ViewJitter(prob=1., backend=backend)
+    jitter = ViewColorJitter(prob=1., backend=backend)
     plan = [('hue', .1), ('brightness', .7)]
     monkeypatch.setattr(jitter, 'draw', lambda: plan)
     expected = ops.run(ops.run(BGR, plan[:1]), plan[1:])
     assert np.array_equal(jitter(dict(img=BGR))['img'], expected)
 
 
-@pytest.mark.parametrize('kind', [ViewJitter, ViewGray, ViewBlur, ViewFlip])
+@pytest.mark.parametrize(
+    'kind', [ViewColorJitter, ViewRandomGrayscale, ViewGaussianBlur, ViewFlip])
 def test_draws_do_not_depend_on_the_backend(kind):
     states = []
     for backend in ('fast', 'pillow'):
@@ -55,9 +57,9 @@ def test_draws_do_not_depend_on_the_backend(kind):
 
 
 @pytest.mark.parametrize('transform', [
-    ViewJitter(prob=.3),
-    ViewGray(prob=.3),
-    ViewBlur(sigma=(1., 2.), prob=.3),
+    ViewColorJitter(prob=.3),
+    ViewRandomGrayscale(prob=.3),
+    ViewGaussianBlur(sigma=(1., 2.), prob=.3),
     ViewSolarize(prob=.3)
 ])
 def test_probability(transform):
@@ -72,12 +74,12 @@ def test_probability(transform):
 
 
 @pytest.mark.parametrize('make, message', [
-    (lambda: ViewJitter(brightness=-1), 'brightness'),
-    (lambda: ViewJitter(hue=.6), 'hue'),
-    (lambda: ViewJitter(prob=1.1), 'prob'),
-    (lambda: ViewBlur(sigma=(2., 1.)), 'sigma'),
-    (lambda: ViewGray(prob=-1), 'prob'),
-    (lambda: ViewGray(backend='PIL'), "fast, pillow, got 'PIL'"),
+    (lambda: ViewColorJitter(brightness=-1), 'brightness'),
+    (lambda: ViewColorJitter(hue=.6), 'hue'),
+    (lambda: ViewColorJitter(prob=1.1), 'prob'),
+    (lambda: ViewGaussianBlur(sigma=(2., 1.)), 'sigma'),
+    (lambda: ViewRandomGrayscale(prob=-1), 'prob'),
+    (lambda: ViewRandomGrayscale(backend='PIL'), "fast, pillow, got 'PIL'"),
 ])
 def test_refusals(make, message):
     with pytest.raises(ValueError, match=message):

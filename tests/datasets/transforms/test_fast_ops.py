@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import functional as tv
 
-from caco_ext.datasets import ViewJitter, photo_patches
+from caco_ext.datasets import ViewColorJitter, photo_patches
 from caco_ext.datasets.transforms import fast_ops, pillow_ops
 from caco_ext.datasets.transforms.pil_bridge import to_bgr
 
@@ -72,7 +72,7 @@ def test_steps_change_the_picture_by_more():
 
 def test_whole_jitter_equals_the_reference():
     random.seed(0)
-    jitter = ViewJitter()
+    jitter = ViewColorJitter()
     found = [
         gaps(*both(img, jitter.draw())).mean() for _ in range(6)
         for img in PHOTOS

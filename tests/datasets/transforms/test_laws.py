@@ -13,8 +13,9 @@ from PIL import Image
 from scipy.stats import binomtest, chisquare, ks_2samp, kstest
 from torchvision.transforms import ColorJitter, RandomResizedCrop
 
-from caco_ext.datasets import (StrongAugment, ViewBlur, ViewCrop, ViewFlip,
-                               ViewGray, ViewJitter, ViewSolarize)
+from caco_ext.datasets import (StrongAugment, ViewColorJitter, ViewFlip,
+                               ViewGaussianBlur, ViewRandomGrayscale,
+                               ViewRandomResizedCrop, ViewSolarize)
 
 DRAWS = 10000
 DOUBT = 1e-3  # 40 verdicts: a right law fails one set of seeds in 25
@@ -29,7 +30,7 @@ def seeds():
 @pytest.mark.parametrize('scale', [(.2, 1.), (.05, .14), (.086, .429)])
 @pytest.mark.parametrize('size', [(333, 500), (480, 320)])
 def test_crops(size, scale):
-    crop = ViewCrop(224, scale=scale)
+    crop = ViewRandomResizedCrop(224, scale=scale)
     blank = Image.fromarray(np.zeros((*size, 3), np.uint8))
     ours = np.array([crop.draw_box(*size) for _ in range(DRAWS)], float)
     theirs = np.array([
@@ -46,7 +47,7 @@ def test_crops(size, scale):
 @pytest.mark.parametrize('saturation', [.4, .2])
 def test_jitter(saturation):
     options = dict(brightness=.4, contrast=.4, saturation=saturation, hue=.1)
-    ours = ViewJitter(**options)
+    ours = ViewColorJitter(**options)
     theirs = ColorJitter(**options)
     names = list(options)
     plans = [ours.draw() for _ in range(DRAWS)]
@@ -68,23 +69,23 @@ def test_jitter(saturation):
 
 
 def test_blur_radius():
-    step = ViewBlur(sigma=(.1, 2.))
+    step = ViewGaussianBlur(sigma=(.1, 2.))
     values = [step.draw()[0][1] for _ in range(DRAWS)]
     assert kstest(values, 'uniform', (.1, 1.9)).pvalue > DOUBT
 
 
 @pytest.mark.parametrize('step', [
-    ViewJitter(prob=.8),
-    ViewGray(prob=.2),
-    ViewBlur(prob=.1),
-    ViewBlur(prob=.5),
+    ViewColorJitter(prob=.8),
+    ViewRandomGrayscale(prob=.2),
+    ViewGaussianBlur(prob=.1),
+    ViewGaussianBlur(prob=.5),
     ViewSolarize(prob=.2),
     ViewFlip(prob=.5)
 ])
 def test_odds(step):
     done = sum(bool(step.plan()) for _ in range(DRAWS))
     assert binomtest(done, DRAWS, step.prob).pvalue > DOUBT
-    assert all(ViewBlur(prob=1.).plan() for _ in range(100))
+    assert all(ViewGaussianBlur(prob=1.).plan() for _ in range(100))
 
 
 def test_strong_augmentation():

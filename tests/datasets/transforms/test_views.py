@@ -9,7 +9,8 @@ from mmengine.registry import TRANSFORMS
 from PIL import Image
 from torchvision.transforms import RandomResizedCrop
 
-from caco_ext.datasets import MultiCrop, ViewCrop, ViewFlip, photo_patches
+from caco_ext.datasets import (MultiCrop, ViewFlip, ViewRandomResizedCrop,
+                               photo_patches)
 from caco_ext.datasets.transforms.views import by_planes
 
 
@@ -30,7 +31,7 @@ class Scribble(BaseTransform):
 @pytest.mark.parametrize('box', [(3, 5, 30, 44), (0, 0, 60, 80),
                                  (11, 7, 20, 20)])
 def test_crop_is_resized_as_by_pil(box, backend, most, monkeypatch):
-    crop = ViewCrop(32, backend=backend)
+    crop = ViewRandomResizedCrop(32, backend=backend)
     monkeypatch.setattr(crop, 'draw_box', lambda *_: box)
     top, left, height, width = box
     expected = Image.fromarray(noise()).crop(
@@ -48,7 +49,7 @@ def test_crop_is_resized_as_by_pil(box, backend, most, monkeypatch):
 def test_boxes_follow_the_law_of_torchvision(size):
     random.seed(0)
     torch.manual_seed(0)
-    crop = ViewCrop(8, scale=(.2, 1.))
+    crop = ViewRandomResizedCrop(8, scale=(.2, 1.))
     blank = Image.fromarray(np.zeros((*size, 3), np.uint8))
     ours = np.array([crop.draw_box(*size) for _ in range(4000)], float)
     theirs = np.array([
@@ -72,8 +73,8 @@ def test_fast_crop_of_photographs(size):
         for _, picture in list(photo_patches.photographs())[:6]
     ]
     for side, scale in ((224, (.2, 1.)), (96, (.05, .14))):
-        fast = ViewCrop(side, scale)
-        slow = ViewCrop(side, scale, backend='pillow')
+        fast = ViewRandomResizedCrop(side, scale)
+        slow = ViewRandomResizedCrop(side, scale, backend='pillow')
         for photo in photos:
             box = fast.draw_box(*size)
             fast.draw_box = slow.draw_box = lambda *_, box=box: box
@@ -96,9 +97,11 @@ def test_flip():
 def test_multi_crop_order_and_sizes():
     crops = MultiCrop(
         num_views=[2, 3],
-        transforms=[[dict(type='ViewCrop', size=24)],
-                    [dict(type='ViewCrop', size=10),
-                     dict(type='ViewFlip')]])
+        transforms=[[dict(type='ViewRandomResizedCrop', size=24)],
+                    [
+                        dict(type='ViewRandomResizedCrop', size=10),
+                        dict(type='ViewFlip')
+                    ]])
     assert crops.total_views == 5
     out = crops(dict(img=noise(), img_path='a.png'))
     assert [v.shape
@@ -108,7 +111,7 @@ def test_multi_crop_order_and_sizes():
 
 
 def test_views_lie_in_planes():
-    crops = MultiCrop([[dict(type='ViewCrop', size=24)]], 1)
+    crops = MultiCrop([[dict(type='ViewRandomResizedCrop', size=24)]], 1)
     (view, ) = crops(dict(img=noise()))['img']
     assert view.shape == (24, 24, 3)
     planes = view.transpose(2, 0, 1)
@@ -122,36 +125,39 @@ def test_views_do_not_touch_one_another():
     crops = MultiCrop([[Scribble()]], 2)
     with pytest.raises(ValueError, match='read-only'):
         crops(dict(img=noise()))
-    crops = MultiCrop([[dict(type='ViewCrop', size=8),
-                        Scribble()], [dict(type='ViewCrop', size=8)]], [1, 1])
+    crops = MultiCrop(
+        [[dict(type='ViewRandomResizedCrop', size=8),
+          Scribble()], [dict(type='ViewRandomResizedCrop', size=8)]], [1, 1])
     first, second = crops(dict(img=noise()))['img']
     assert first.max() == 0 and second.max() > 0
 
 
 def test_pipelines_may_share_steps():
-    shared = [dict(type='ViewFlip', prob=1.), [dict(type='ViewGray')]]
-    crops = MultiCrop([[dict(type='ViewCrop', size=8), shared], shared],
-                      [1, 1])
+    shared = [
+        dict(type='ViewFlip', prob=1.), [dict(type='ViewRandomGrayscale')]
+    ]
+    crops = MultiCrop(
+        [[dict(type='ViewRandomResizedCrop', size=8), shared], shared], [1, 1])
     assert [[type(step).__name__ for step in pipeline.transforms]
             for pipeline in crops.pipelines
-            ] == [['ViewCrop', 'ViewFlip', 'ViewGray'],
-                  ['ViewFlip', 'ViewGray']]
+            ] == [['ViewRandomResizedCrop', 'ViewFlip', 'ViewRandomGrayscale'],
+                  ['ViewFlip', 'ViewRandomGrayscale']]
 
 
 def test_built_from_a_config():
     config = dict(
         type='MultiCrop',
         num_views=2,
-        transforms=[[dict(type='ViewCrop', size=8)]])
+        transforms=[[dict(type='ViewRandomResizedCrop', size=8)]])
     assert TRANSFORMS.build(config).total_views == 2
 
 
 @pytest.mark.parametrize('make, message', [
-    (lambda: ViewCrop(0), 'size'),
-    (lambda: ViewCrop(8, scale=(.5, .2)), 'scale'),
-    (lambda: ViewCrop(8, scale=(0, 2)), 'scale'),
-    (lambda: ViewCrop(8, ratio=(2, 1)), 'ratio'),
-    (lambda: ViewCrop(8, backend='cv2'), "got 'cv2'"),
+    (lambda: ViewRandomResizedCrop(0), 'size'),
+    (lambda: ViewRandomResizedCrop(8, scale=(.5, .2)), 'scale'),
+    (lambda: ViewRandomResizedCrop(8, scale=(0, 2)), 'scale'),
+    (lambda: ViewRandomResizedCrop(8, ratio=(2, 1)), 'ratio'),
+    (lambda: ViewRandomResizedCrop(8, backend='cv2'), "got 'cv2'"),
     (lambda: ViewFlip(2), 'prob'),
     (lambda: MultiCrop([[], []], [2]), r'num_views=\[2\].*2 pipelines'),
     (lambda: MultiCrop([[]], [0]), 'positive'),

@@ -109,7 +109,7 @@ class Bench:
         """
         with_gradient, alone = self.products
         columns = self.memory.columns
-        rows = self.memory.shards.parts * len(self.keys[0])
+        rows = self.memory.sharding.num_shards * len(self.keys[0])
         queries = torch.randn(rows, columns.size(0), device=self.device)
         cosines = queries @ columns
         own, bank = torch.empty_like(queries), torch.empty_like(columns)
@@ -179,7 +179,7 @@ def measure(args):
     peak = Peak(bench.device)
     bench.step()  # what is set up once
     growth = peak.growth()
-    bench.memory.reset_signals()
+    bench.memory.reset_metrics()
     floor = bench.make_floor()
     floor()
     steps, floors = [], []
@@ -187,7 +187,7 @@ def measure(args):
         steps.append(seconds(bench.step, bench.device))
         floors.append(seconds(floor, bench.device))
     middle, floor = statistics.median(steps), statistics.median(floors)
-    sent = bench.memory.shards.sent / args.steps
+    sent = bench.memory.sharding.sent / args.steps
     return dict(
         method=args.method,
         batch=args.batch,

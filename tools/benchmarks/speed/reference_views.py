@@ -46,10 +46,10 @@ class _Strong:
 
 
 _MAKE = dict(
-    ViewCrop=_crop,
-    ViewJitter=_jitter,
-    ViewGray=lambda prob=.2: tv.RandomGrayscale(prob),
-    ViewBlur=_blur,
+    ViewRandomResizedCrop=_crop,
+    ViewColorJitter=_jitter,
+    ViewRandomGrayscale=lambda prob=.2: tv.RandomGrayscale(prob),
+    ViewGaussianBlur=_blur,
     ViewFlip=lambda prob=.5: tv.RandomHorizontalFlip(prob),
     ViewSolarize=lambda threshold=128, prob=.2: tv.RandomSolarize(
         threshold, prob),

@@ -4,7 +4,7 @@ Linear SVMs where the config has their ``costs``, otherwise the linear layer.
 """
 # Mends the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
-from caco_ext.transfer.tool import run_benchmark
+from caco_ext.transfer.runner import run_benchmark
 from caco_ext.transfer.voc07_sgd import measure_sgd
 from caco_ext.transfer.voc07_svm import measure_svm
 from caco_ext.utils.extras import import_extra

@@ -20,7 +20,7 @@ knn_pipeline = [
 ]
 default_hooks = dict(
     logger=dict(interval=20),
-    signals=dict(interval=20),
+    metrics=dict(interval=20),
     checkpoint=dict(interval=5, save_best='knn/top1', rule='greater'),
     knn=dict(
         type='KNNHook',

@@ -4,21 +4,24 @@ crop_scale = (0.2, 1.0)
 
 load = dict(type='LoadImage')
 pack = dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path'])
-crop = dict(type='ViewCrop', size=crop_size, scale=crop_scale)
+crop = dict(type='ViewRandomResizedCrop', size=crop_size, scale=crop_scale)
 jitter = dict(
-    type='ViewJitter',
+    type='ViewColorJitter',
     brightness=0.4,
     contrast=0.4,
     saturation=0.2,
     hue=0.1,
     prob=0.8)
-grey = dict(type='ViewGray', prob=0.2)
+grey = dict(type='ViewRandomGrayscale', prob=0.2)
 flip = dict(type='ViewFlip', prob=0.5)
 # Behind the crop: the two views differ in blur and solarisation.
-first = [jitter, grey, dict(type='ViewBlur', sigma=(0.1, 2.0), prob=1.0), flip]
+first = [
+    jitter, grey,
+    dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=1.0), flip
+]
 second = [
     jitter, grey,
-    dict(type='ViewBlur', sigma=(0.1, 2.0), prob=0.1),
+    dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=0.1),
     dict(type='ViewSolarize', threshold=128, prob=0.2), flip
 ]
 views = dict(

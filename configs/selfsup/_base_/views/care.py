@@ -7,11 +7,12 @@ crop_scale = (0.08, 1.0)
 crop = dict(_base_.crop, scale=crop_scale)
 first = [
     _base_.jitter,
-    dict(type='ViewBlur', sigma=(0.1, 2.0), prob=1.0), _base_.grey, _base_.flip
+    dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=1.0), _base_.grey,
+    _base_.flip
 ]
 second = [
     _base_.jitter,
-    dict(type='ViewBlur', sigma=(0.1, 2.0), prob=0.1), _base_.grey,
+    dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=0.1), _base_.grey,
     _base_.flip,
     dict(type='ViewSolarize', threshold=128, prob=0.2)
 ]

@@ -5,7 +5,8 @@ strong = [_base_.weak, dict(type='StrongAugment')]
 views = dict(
     type='MultiCrop',
     num_views=[2] + [1] * 9,
-    transforms=[[dict(type='ViewCrop', size=size, scale=scale), steps]
-                for steps in (_base_.weak, strong)
+    transforms=[[
+        dict(type='ViewRandomResizedCrop', size=size, scale=scale), steps
+    ] for steps in (_base_.weak, strong)
                 for size, scale in zip(_base_.crop_sizes, _base_.crop_scales)])
 train_pipeline = [_base_.load, views, _base_.pack]

@@ -1,0 +1,65 @@
+from collections import deque
+from typing import Deque, List, Optional, Tuple
+
+import torch
+from mmengine.hooks import RuntimeInfoHook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from caco_ext.utils.async_scalars import AsyncScalars, all_are_wanted
+
+
+@HOOKS.register_module()
+class AsyncRuntimeInfoHook(RuntimeInfoHook):
+    """mmengine's, without a wait for the device in each iteration.
+
+    The host's reads every loss as soon as the iteration is over. On a GPU
+    this one reads them an iteration later, when they are there, and at once
+    only where the log or a checkpoint wants them. On a CPU it is the host's.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._late: Deque[Tuple[List[str], AsyncScalars]] = deque()
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Write the losses to the message hub.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batch_idx (int): Iteration in the epoch, from 0.
+            data_batch (dict, optional): The batch.
+            outputs (dict, optional): The losses.
+        """
+        outputs = dict(outputs or {})
+        late = [
+            name for name, value in outputs.items() if
+            isinstance(value, torch.Tensor) and AsyncScalars.pays(value.device)
+        ]
+        if late:
+            values = [outputs.pop(name).detach().float() for name in late]
+            self._late.append(
+                (late, AsyncScalars(torch.stack(values).view(-1))))
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        self._write(runner, leave=not all_are_wanted(runner, batch_idx))
+
+    def _write(self, runner: Runner, leave: int) -> None:
+        while len(self._late) > leave:
+            names, values = self._late.popleft()
+            for name, value in zip(names, values.read()):
+                runner.message_hub.update_scalar(f'train/{name}', value)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """A run that a signal stops saves between two readings.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint.
+        """
+        if self._late:
+            self._write(runner, leave=0)
+            checkpoint['message_hub'] = runner.message_hub.state_dict()

@@ -1,0 +1,189 @@
+import os
+import signal
+import threading
+from functools import partial
+from typing import Dict, Optional, Sequence, Set
+
+import torch
+import torch.distributed as dist
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import BaseLoop, Runner
+
+from caco_ext.utils.files import was_stopped
+from caco_ext.utils.loaders import obey_parent_only
+from .checkpoint_hook import ResumableCheckpointHook, at_step
+
+# What the runs of this process listen to. A forked child, as of an
+# evaluation's pool, is to end at such a signal, or the pool would wait for it
+# forever. Python drops what reaches a child before it has set itself up, so
+# the signals are held back until the child listens to none of them.
+_heard: Set[int] = set()
+
+
+def _hold() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _heard)
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _heard)
+
+
+def _forget() -> None:
+    for number in _heard:
+        signal.signal(number, signal.SIG_DFL)
+    _release()
+    _heard.clear()
+
+
+os.register_at_fork(
+    before=_hold, after_in_parent=_release, after_in_child=_forget)
+
+
+@HOOKS.register_module()
+class PreemptionHook(Hook):
+    """Save and exit when the job is told to end, and go on at the next start.
+
+    The iteration (with gradient accumulation: the step) is finished, all
+    ranks save ``stopped.pth`` together, be the signal sent to one of them or
+    to all, and the process ends with the status 128 + signal, so that no
+    script takes the run for finished. In the bank's fill the same holds. The
+    next start of the same command resumes from that file by itself. A run
+    that is in its evaluation ends that first.
+
+    Args:
+        signals (Sequence[str]): Defaults to SIGTERM, of slurm, spot machines
+            and ``kill``, and SIGUSR1, of ``sbatch --signal``.
+        auto_resume (bool): Go on from ``stopped.pth`` of the work folder
+            without ``--resume``. Defaults to True.
+
+    Raises:
+        ValueError: There is no such signal.
+    """
+
+    # Behind the checkpoint.
+    priority = 'LOWEST'
+    changes_numbers = False
+
+    def __init__(self,
+                 signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'),
+                 auto_resume: bool = True) -> None:
+        for name in signals:
+            if not hasattr(signal, str(name)):
+                raise ValueError(
+                    f'signals={tuple(signals)} of PreemptionHook: '
+                    f'there is no signal {name!r}')
+        self.numbers = [int(getattr(signal, name)) for name in signals]
+        self.auto_resume = auto_resume
+        self._received = 0
+        self._before: Dict[int, object] = {}
+        self._group = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Listen; find out whether the last run was stopped.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        if not isinstance(runner._train_loop, BaseLoop):
+            return  # a test; asking for the property would build the loop
+        if threading.current_thread() is threading.main_thread():
+            for number in self.numbers:
+                self._before[number] = signal.signal(number, self._note)
+                _heard.add(number)
+        if get_world_size() > 1 and dist.get_backend() != 'gloo':
+            # To agree on the CPU does not wait for the device.
+            self._group = dist.new_group(backend='gloo')
+        if self.auto_resume and not runner._resume and was_stopped(
+                runner.work_dir):
+            runner.logger.warning(
+                f'the run in {runner.work_dir} was stopped by a signal '
+                'and goes on; to start anew use another --work-dir or '
+                'remove last_checkpoint from it')
+            runner._resume, runner._load_from = True, None
+
+    def before_train(self, runner: Runner) -> None:
+        """Keep the signal from the loader's workers.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        loader = runner.train_dataloader
+        loader.worker_init_fn = partial(obey_parent_only, self.numbers,
+                                        loader.worker_init_fn)
+
+    def _note(self, number: int, frame) -> None:
+        self._received = number
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Stop if any rank was told to.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batch_idx (int): Iteration in the epoch, from 0.
+            data_batch (dict, optional): Not used.
+            outputs (dict, optional): Not used.
+        """
+        self._stop_if_told(runner, batch_idx + 1, runner.iter + 1)
+
+    def after_fill_iter(self, runner: Runner) -> None:
+        """The same in the bank's fill; see :class:`BankFillHook`.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        self._stop_if_told(runner, 0, runner.iter)
+
+    def _stop_if_told(self, runner: Runner, batches_done: int,
+                      iterations: int) -> None:
+        number = self._highest_of_all_ranks(self._received)
+        if not number or not at_step(runner):
+            return
+        name = signal.Signals(number).name
+        hook = next(
+            (h
+             for h in runner.hooks if isinstance(h, ResumableCheckpointHook)),
+            None)
+        if hook is None:
+            runner.logger.error(
+                f'{name}: no ResumableCheckpointHook, so nothing '
+                'is saved')
+        elif hook.save_now(runner, batches_done, iterations):
+            runner.logger.warning(
+                f'{name}: saved {hook.last_ckpt} after iteration '
+                f'{iterations}; the same command goes on from there')
+        else:
+            runner.logger.error(
+                f'{name}: nothing could be saved; --resume goes on from '
+                f'{hook.last_ckpt}')
+        # No rank may end while rank 0 still writes: torchrun would kill it.
+        self._highest_of_all_ranks(0)
+        self._restore()
+        raise SystemExit(128 + number)
+
+    def _highest_of_all_ranks(self, number: int) -> int:
+        """The largest number of all ranks."""
+        if get_world_size() == 1:
+            return number
+        largest = torch.tensor(number)
+        dist.all_reduce(largest, dist.ReduceOp.MAX, self._group)
+        return int(largest)
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+            _heard.discard(number)
+        self._before = {}
+
+    def after_run(self, runner: Runner) -> None:
+        """Stop listening.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        self._restore()

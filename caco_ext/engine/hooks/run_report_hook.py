@@ -1,0 +1,96 @@
+"""What one looks at and goes on with, at the end of a run."""
+import os.path as osp
+from typing import List
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import BaseLoop, Runner
+
+from .knn_hook import KNNHook
+
+
+@HOOKS.register_module()
+class RunReportHook(Hook):
+    """Draw a finished run and take out its backbone.
+
+    Into the folder of the run go ``curves.png``, ``neighbours.png``,
+    ``report.html`` and ``backbone_<last checkpoint>``: what
+    ``plot_run.py --report`` and ``extract_backbone.py`` write later, without
+    the time to start them. A run without a KNNHook has no neighbours.
+    Whatever goes wrong is an error of the log, not of the run, which is
+    finished.
+
+    Args:
+        queries (int): Test pictures that are shown beside their neighbours.
+            Defaults to 8.
+        report (bool): Whether to write the report. Defaults to True.
+
+    Raises:
+        ValueError: ``queries`` is below 1.
+    """
+
+    # behind the last checkpoint
+    priority = 'LOWEST'
+    changes_numbers = False
+
+    def __init__(self, queries: int = 8, report: bool = True) -> None:
+        if queries < 1:
+            raise ValueError(f'queries={queries} of RunReportHook must be at '
+                             'least 1')
+        self.queries = queries
+        self.report = report
+        self._knn = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Look for what is drawn, so that errors come before the training.
+
+        Args:
+            runner (Runner): The runner of the training.
+
+        Raises:
+            ValueError: The KNNHook does not keep its features.
+        """
+        if not isinstance(runner._train_loop, BaseLoop):
+            return  # a test, which draws nothing
+        hooks = [hook for hook in runner.hooks if isinstance(hook, KNNHook)]
+        self._knn = bool(hooks)
+        if hooks and not any(hook.save_features for hook in hooks):
+            raise ValueError(
+                'RunReportHook draws features that KNNHook keeps; '
+                'set default_hooks.knn.save_features=True, or '
+                'take RunReportHook out')
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        """Draw and write.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        try:
+            lines = self._harvest(runner.work_dir)
+        except Exception as error:  # the run must not fail by its pictures
+            kind = type(error).__name__
+            runner.logger.error(
+                f'RunReportHook: {kind}: {error}; the run is finished and its '
+                'checkpoints are there. Once that is mended, plot_run.py and '
+                'extract_backbone.py do it')
+        else:
+            runner.logger.info('\n'.join(['what the run gave', *lines]))
+
+    def _harvest(self, work_dir: str) -> List[str]:
+        # here, so that training without this hook does without matplotlib
+        from caco_ext.converters import extract_backbone
+        from caco_ext.visualization import RunFeatures, draw_run
+        from caco_ext.visualization.run_logs import find_last_checkpoint
+        checkpoint = find_last_checkpoint(work_dir)
+        if checkpoint is None:
+            raise FileNotFoundError(f'no checkpoint in {work_dir}')
+        if self._knn and RunFeatures(None, checkpoint).of_run is None:
+            # To extract them is the work of all processes.
+            raise ValueError(f'no features of {checkpoint} beside it')
+        backbone = osp.join(work_dir, f'backbone_{osp.basename(checkpoint)}')
+        extract_backbone(checkpoint, backbone)
+        lines = draw_run(work_dir, checkpoint, self.queries, self.report)
+        return [*lines, f'backbone: {backbone}']

@@ -1,0 +1,222 @@
+# Copyright (c) caco_ext authors. All rights reserved.
+import os
+import time
+from typing import Dict, Optional, Tuple
+
+import torch
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.nn import functional as F
+
+# Columns that are compared at a time.
+PIECE = 8192
+
+
+def host_memory() -> float:
+    """Memory that this process occupies, without its loaders' workers.
+
+    Returns:
+        float: In MiB.
+    """
+    with open('/proc/self/statm', encoding='ascii') as file:
+        pages = int(file.read().split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
+
+
+def sum_of_turns(before: Tensor, now: Tensor) -> Tensor:
+    """Angles between columns then and now, added up.
+
+    Args:
+        before (Tensor): Columns (C, K) of any length and precision.
+        now (Tensor): The same columns later.
+
+    Returns:
+        Tensor: Degrees, a float32 of shape (1, ).
+    """
+    total = now.new_zeros(1, dtype=torch.float32)
+    # in pieces, as three more banks would be a lot of memory
+    for pair in zip(before.split(PIECE, 1), now.split(PIECE, 1)):
+        old, new = (F.normalize(one.float(), dim=0) for one in pair)
+        # by the chord: the cosine of a small angle is one in float32
+        half = ((old - new).norm(dim=0) / 2).clamp(max=1)
+        total += 2 * half.asin().rad2deg().sum()
+    return total
+
+
+@HOOKS.register_module()
+class TrainingMetricsHook(Hook):
+    """Log what tells whether pre-training goes well.
+
+    Images per second of all ranks together, memory of this process in MiB
+    (mmengine logs that of the GPU as ``memory``), and what the model's
+    ``metrics`` gives: coefficient of the key encoder's average, learning rate
+    and mean norm of the bank, share of its columns that were positives this
+    epoch.
+    They reach the log, the scalars file and every visualizer with the losses.
+
+    Collapse shows in three of them, and is warned of once until they recover:
+
+    - ``feature_std``, 1 where features point everywhere, 0 where all are one;
+    - ``effective_rank``, of at most min(batch, channels) directions;
+    - ``columns_used``, at the end of an epoch, against what chance would use.
+
+    With ``bank_drift`` each whole epoch of a learnable bank ends with a line
+    of the scalars, ``bank/drift``: degrees that its columns turned meanwhile,
+    in the mean; the report draws it. An epoch that is resumed in its middle
+    has none.
+
+    Args:
+        interval (int): Iterations between two readings. They wait for the
+            device, so this should be the logger's interval. Defaults to 50.
+        min_std (float): ``feature_std`` below it is collapse. Defaults
+            to 0.05, a mean cosine of 0.9975 between pictures.
+        min_rank_share (float): ``effective_rank`` below this share of the
+            possible, or below 2, is collapse. Defaults to 0.05.
+        min_columns_share (float): ``columns_used`` below this share of what
+            chance would use is collapse. Defaults to 0.05.
+        patience (int): Readings in a row of which all must be below before
+            it is warned: an untrained network begins low. Defaults to 5.
+        bank_drift (bool): Log how far the bank turns in an epoch. Costs a
+            float16 copy of the columns on their device during the epoch (16
+            MiB of 65536 columns of width 128, on the main process alone where
+            the bank is whole), which rounds angles below some 0.02 degrees,
+            and a pass over the columns at its end. Defaults to False.
+
+    Raises:
+        ValueError: If a number is outside its range.
+    """
+
+    # Behind the timer, before the logger.
+    priority = 'NORMAL'
+    changes_numbers = False
+
+    def __init__(self,
+                 interval: int = 50,
+                 min_std: float = 0.05,
+                 min_rank_share: float = 0.05,
+                 min_columns_share: float = 0.05,
+                 patience: int = 5,
+                 bank_drift: bool = False) -> None:
+        for name, value in (('interval', interval), ('patience', patience)):
+            if value < 1:
+                raise ValueError(
+                    f'{name}={value} of TrainingMetricsHook must be '
+                    'at least 1')
+        self.limits = dict(
+            min_std=min_std,
+            min_rank_share=min_rank_share,
+            min_columns_share=min_columns_share)
+        for name, value in self.limits.items():
+            if not 0 <= value < 1:
+                raise ValueError(
+                    f'{name}={value} of TrainingMetricsHook must be '
+                    'at least 0 (never warn) and below 1')
+        self.interval = interval
+        self.patience = patience
+        self.bank_drift = bank_drift
+        self._low: Dict[str, int] = {}
+        self._columns: Optional[Tensor] = None
+
+    @staticmethod
+    def _model(runner: Runner):
+        model = runner.model
+        return model.module if is_model_wrapper(model) else model
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Count anew.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        self._since = time.perf_counter()
+        self._images = 0
+        memory = getattr(self._model(runner), 'memory', None)
+        # In an epoch that is resumed the columns used before count too.
+        if memory is not None and not runner.train_loop.batches_done:
+            memory.reset_metrics()
+            # columns without a velocity are replaced and do not turn
+            if self.bank_drift and hasattr(memory, 'velocity'):
+                if memory.sharding.num_shards > 1 or is_main_process():
+                    self._columns = F.normalize(memory.columns, dim=0).half()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Write how far the bank has turned.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        if self._columns is None:
+            return
+        memory = self._model(runner).memory
+        turned = sum_of_turns(self._columns, memory.columns)
+        self._columns = None
+        degrees = float(memory.sharding.reduce(turned)) / memory.num_columns
+        runner.visualizer.add_scalars({'bank/drift': degrees},
+                                      step=runner.epoch + 1,
+                                      file_path=f'{runner.timestamp}.json')
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Write the signals to the message hub.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batch_idx (int): Iteration in the epoch, from 0.
+            data_batch (dict, optional): The batch, for its size.
+            outputs (dict, optional): Not used.
+        """
+        self._images += len(data_batch['inputs'][0]) * get_world_size()
+        last = batch_idx + 1 == len(runner.train_dataloader)
+        if not last and not self.every_n_inner_iters(batch_idx, self.interval):
+            return
+        now = time.perf_counter()
+        values = dict(
+            images_per_second=self._images / (now - self._since),
+            host_memory=host_memory())
+        self._since, self._images = now, 0
+        model = self._model(runner)
+        if hasattr(model, 'metrics'):
+            values.update(model.metrics())
+        for name, value in values.items():
+            runner.message_hub.update_scalar(f'train/{name}', value)
+        if 'feature_std' in values:
+            self._check_spread(runner, values, model.last_queries.shape)
+        if last and 'columns_used' in values:
+            self._check_columns(runner, model.memory, values['columns_used'])
+
+    def _check_spread(self, runner: Runner, values: Dict[str, float],
+                      shape: Tuple[int, int]) -> None:
+        most = min(shape[0] * get_world_size(), shape[1])
+        least = max(2., self.limits['min_rank_share'] * most) \
+            if self.limits['min_rank_share'] else 0.
+        for name, limit, means in (
+            ('feature_std', self.limits['min_std'],
+             'all pictures get nearly the same features'),
+            ('effective_rank', least,
+             f'of {most} possible directions hardly any is used')):
+            if values[name] >= limit:
+                self._low[name] = 0
+                continue
+            self._low[name] = self._low.get(name, 0) + 1
+            if self._low[name] == self.patience:
+                runner.logger.warning(
+                    f'collapse: {name} is {values[name]:.3g}, below '
+                    f'{limit:.3g} for {self.patience} readings: {means}. Are '
+                    'learning rate, weight decay, temperature and the key '
+                    "encoder's momentum right?")
+
+    def _check_columns(self, runner: Runner, memory, used: float) -> None:
+        draws = int(memory.positives.sum())
+        chance = 1 - (1 - 1 / memory.num_columns)**draws
+        if used < self.limits['min_columns_share'] * chance:
+            runner.logger.warning(
+                f'collapse: {used:.3g} of the columns were positives in this '
+                f'epoch, and chance would have used {chance:.3g}: a few '
+                'columns attract all keys')

@@ -1,0 +1,114 @@
+"""Pictures of a run while it trains, in whatever shows its numbers."""
+from typing import Optional
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from caco_ext.evaluation import preserve_rng
+from .knn_hook import KNNHook
+
+
+@HOOKS.register_module()
+class VisualizationHook(Hook):
+    """Log neighbours, and where the network looks, as pictures.
+
+    They go to every back end of the visualizer (files, TensorBoard, Weights
+    & Biases, MLflow, ...) under the names 'neighbours' and 'attention', with
+    the epoch as step. The data sets are those of the run's
+    :class:`KNNHook`; the training's random numbers are left untouched. What
+    cannot be drawn or logged is an error of the log, and the training goes
+    on.
+
+    Args:
+        interval (int): Epochs between two pictures; the last epoch always
+            gives some. Defaults to 5.
+        queries (int): Test pictures that are shown. Defaults to 6.
+        neighbours (int): Training pictures beside each. Defaults to 5.
+        attention (bool): Whether to show where the network looks, see
+            :func:`caco_ext.visualization.look`. Defaults to True.
+
+    Raises:
+        ValueError: A number is below 1.
+    """
+
+    # after the training's own log lines, before the checkpoint of the epoch
+    priority = 'LOW'
+    changes_numbers = False
+
+    def __init__(self,
+                 interval: int = 5,
+                 queries: int = 6,
+                 neighbours: int = 5,
+                 attention: bool = True) -> None:
+        for name, value in (('interval', interval), ('queries', queries),
+                            ('neighbours', neighbours)):
+            if value < 1:
+                raise ValueError(
+                    f'{name}={value} of VisualizationHook must be at '
+                    'least 1')
+        self.interval = interval
+        self.queries = queries
+        self.neighbours = neighbours
+        self.attention = attention
+        self._knn: Optional[KNNHook] = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Find the data sets, so that errors come before the training.
+
+        Args:
+            runner (Runner): The runner.
+
+        Raises:
+            ValueError: The run has no KNNHook.
+        """
+        hooks = [hook for hook in runner.hooks if isinstance(hook, KNNHook)]
+        if not hooks:
+            raise ValueError(
+                'VisualizationHook shows pictures of the data sets of '
+                'KNNHook, which is not among the hooks; add it, '
+                'or take VisualizationHook out')
+        self._knn = hooks[0]
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Draw and log. All ranks must call it: they share the extraction.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        if not (self.every_n_epochs(runner, self.interval)
+                or self.is_last_train_epoch(runner)):
+            return
+        # here, so that training without this hook does without matplotlib
+        from caco_ext.visualization import RunFeatures
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        with preserve_rng():
+            features = RunFeatures(None, None, model, self._knn)
+            # all ranks extract, the first one draws
+            features.train, features.test
+            if not is_main_process():
+                return
+            try:
+                self._draw(runner, features)
+            except Exception as error:  # nor does a training end by it
+                runner.logger.error(
+                    f'VisualizationHook: {type(error).__name__}: {error}; the '
+                    'training goes on without these pictures')
+
+    def _draw(self, runner: Runner, features) -> None:
+        from caco_ext.visualization import (find_neighbours, look,
+                                            neighbours_gallery)
+        from caco_ext.visualization.static import gallery_picture
+        epoch = runner.epoch + 1
+        rows = find_neighbours(features, self.queries, self.neighbours)
+        galleries = dict(
+            neighbours=neighbours_gallery(rows, f'Neighbours, epoch {epoch}'))
+        if self.attention:
+            galleries['attention'] = look(
+                features.model, [row.pictures[0] for row in rows],
+                title=f'Where it looks, epoch {epoch}')
+        for name, gallery in galleries.items():
+            runner.visualizer.add_image(name, gallery_picture(gallery), epoch)

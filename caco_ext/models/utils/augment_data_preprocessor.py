@@ -1,0 +1,65 @@
+"""The second half of the views, on the model's device."""
+from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import MODELS
+
+from caco_ext.datasets.transforms import device_ops
+
+
+@MODELS.register_module()
+class AugmentDataPreprocessor(BaseDataPreprocessor):
+    """Carry out what ``MultiCrop(on_device=True)`` drew, then normalise.
+
+    The draws come with the batch: they are those of the other back ends, and
+    as reproducible. Batches without them (kNN, evaluation) pass unchanged.
+
+    Args:
+        base (str): Type of the host's preprocessor, which normalises.
+            Defaults to 'mmselfsup.SelfSupDataPreprocessor'.
+        **kwargs: Its options (``mean``, ``std``, ``bgr_to_rgb``).
+
+    Example:
+        >>> MultiCrop(..., on_device=True)
+        >>> PackSelfSupInputs(meta_keys=['img_path', 'view_plans'])
+        >>> model = dict(
+        ...     data_preprocessor=dict(type='AugmentDataPreprocessor'))
+    """
+
+    def __init__(self, base='mmselfsup.SelfSupDataPreprocessor', **kwargs):
+        super().__init__()
+        self.base = MODELS.build(dict(type=base, **kwargs))
+
+    def forward(self, data, training=False):
+        """Change the views and normalise them.
+
+        Args:
+            data (dict): ``inputs``, a list of uint8 tensors (N, 3, h, w) in
+                BGR, and ``data_samples``, N of them with ``view_plans``.
+            training (bool): Passed on. Defaults to False.
+
+        Returns:
+            object: What ``base`` returns.
+
+        Raises:
+            ValueError: If the pictures of a training batch have no plans or
+                not one for each view.
+        """
+        plans = [sample.get('view_plans') for sample in data['data_samples']]
+        if all(plan is None for plan in plans):
+            if training:
+                raise ValueError(
+                    'AugmentDataPreprocessor got a training batch without '
+                    'view_plans; set on_device=True in MultiCrop and add '
+                    "'view_plans' to meta_keys of the packing step, or use "
+                    f'{type(self.base).__name__} as data_preprocessor')
+            return self.base(data, training)
+        views = self.cast_data(data['inputs'])
+        for plan in plans:
+            if plan is None or len(plan) != len(views):
+                raise ValueError(
+                    f'{len(views)} views of a picture, but plans for '
+                    f'{0 if plan is None else len(plan)}')
+        views = [
+            device_ops.run(view, [plan[i] for plan in plans])
+            for i, view in enumerate(views)
+        ]
+        return self.base(dict(data, inputs=views), training)

@@ -1,0 +1,61 @@
+from typing import List
+
+import torch
+from mmengine.hooks import CheckpointHook, LoggerHook
+from mmengine.runner import Runner
+from torch import Tensor
+
+
+class AsyncScalars:
+    """A few numbers of the device that the host reads an iteration later.
+
+    ``item()`` waits until the device has done all that it was given, and it
+    then has nothing to do until the host has given it more. Here they are
+    copied when the device comes to it; :meth:`read` waits for that alone.
+
+    Args:
+        values (Tensor): (n, ), on any device.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        # torch takes pinned memory for such a copy
+        self._host = values.detach().to('cpu', non_blocking=True)
+        self._arrived = None
+        if values.is_cuda:
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    @staticmethod
+    def pays(device: torch.device) -> bool:
+        """Whether to read later: on a CPU there is nothing to wait for.
+
+        Args:
+            device (torch.device): Where numbers come from.
+        """
+        return device.type == 'cuda'
+
+    def read(self) -> List[float]:
+        """The numbers."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._host.tolist()
+
+
+def all_are_wanted(runner: Runner, batch_idx: int) -> bool:
+    """Whether what is still on its way must be read in this iteration.
+
+    Args:
+        runner (Runner): The runner of the training.
+        batch_idx (int): Iteration in the epoch, from 0.
+
+    Returns:
+        bool: True where a hook writes to the log or a checkpoint, and at the
+        end of an epoch.
+    """
+    if batch_idx + 1 >= len(runner.train_dataloader):
+        return True
+    return any(
+        isinstance(hook, LoggerHook) and hook.every_n_inner_iters(
+            batch_idx, hook.interval) or isinstance(hook, CheckpointHook) and
+        not hook.by_epoch and hook.every_n_train_iters(runner, hook.interval)
+        for hook in runner.hooks)

@@ -1,3 +1,0 @@
-_base_ = './adco_resnet50_8xb32-asym-cosine-200e_in1k.py'
-
-model = dict(query_views=(0, 1), key_views=(0, 1))

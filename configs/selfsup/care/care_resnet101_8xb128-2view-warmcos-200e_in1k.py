@@ -1,3 +1,0 @@
-_base_ = './care_resnet50_8xb128-2view-warmcos-200e_in1k.py'
-
-model = dict(backbone=dict(depth=101))

@@ -1,0 +1,3 @@
+_base_ = './care_resnet50_8xb128-2view-coslr-400e_in1k.py'
+
+model = dict(backbone=dict(depth=152))

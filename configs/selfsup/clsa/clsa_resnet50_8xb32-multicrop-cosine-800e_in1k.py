@@ -1,7 +1,0 @@
-_base_ = [
-    './clsa_resnet50_8xb32-multicrop-cosine-200e_in1k.py',
-    '../_base_/schedules/clsa_800e.py'
-]
-
-param_scheduler = _base_.schedule_800e
-train_cfg = dict(max_epochs=800)
