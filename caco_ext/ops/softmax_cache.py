@@ -24,9 +24,7 @@ class SoftmaxCache:
 
     def clear(self) -> None:
         """Forget the values; their memory is used again."""
-        self.inverse: Optional[Tensor] = None
-        self.queries: Optional[Tensor] = None
-        self.all_queries: Optional[Tensor] = None
+        self.inverse = self.queries = self.all_queries = torch.empty(0)
         self._columns: Optional[Tuple[int, int]] = None
 
     def start(self, queries: Tensor, all_queries: Tensor,
