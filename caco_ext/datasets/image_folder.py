@@ -8,6 +8,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
+from caco_ext.utils.text import first_of
 from .broken import BrokenPictures
 from .lists import read_classes, read_list
 from .lmdb_source import LMDBSource
@@ -199,10 +200,9 @@ class ImageFolder(BaseDataset):
         labels = np.asarray(labels)
         empty = sorted(set(range(len(names))) - set(labels.tolist()))
         if empty:
-            more = ', ...' if len(empty) > 5 else ''
             print_log(
                 f'{len(empty)} of {len(names)} classes of {source!r} have no '
-                f'pictures: {", ".join(names[k] for k in empty[:5])}{more}',
+                f'pictures: {first_of((names[k] for k in empty), 5)}',
                 'current', logging.WARNING)
         keep = np.arange(len(paths))
         if self.val_share is not None:
@@ -309,10 +309,9 @@ class ImageFolder(BaseDataset):
                 self.broken.indices())
 
     def _give_up(self, what, indices):
-        paths = [self.get_data_info(i)['img_path'] for i in indices[:20]]
-        more = f'\n  and {len(indices) - 20} more' * (len(indices) > 20)
+        paths = (self.get_data_info(i)['img_path'] for i in indices)
         raise RuntimeError(f'{what}; mend or remove them:\n  ' +
-                           '\n  '.join(paths) + more)
+                           first_of(paths, 20, '\n  '))
 
     def _candidates(self, idx):
         """The picture itself, then those that may take its place.

@@ -24,6 +24,7 @@ import zlib
 import numpy as np
 
 from caco_ext.utils.extras import import_extra
+from caco_ext.utils.text import first_of
 from .lmdb_pages import check_pages
 from .parts import check_classes
 from .transforms.loading import BrokenPictureError
@@ -301,7 +302,7 @@ class LMDBSource:
                 f'classes has {len(classes)} names')
         if classes != names and set(classes) & set(names):
             raise ValueError(
-                f'{self.path!r} has the classes {", ".join(names[:5])}... in '
+                f'{self.path!r} has the classes {first_of(names, 5)} in '
                 'this order, and the option classes has another; it cannot '
                 'choose or order those of an LMDB file')
         return paths, labels, list(classes)

@@ -11,6 +11,7 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 
+from caco_ext.utils.text import first_of
 from .folders import inner_folder, is_folder, kind_of, list_folder
 from .formats import picture_extensions
 from .parts import check_classes, part_of, refuse_parts
@@ -140,8 +141,8 @@ def _judge_alike(folder: str, names: List[str]) -> None:
             return
         inner = found
     print_log(
-        f'the classes of {folder!r} ({", ".join(names[:5])}) all hold the '
-        f'folders {", ".join(sorted(inner)[:5])}; if they are parts of a data '
+        f'the classes of {folder!r} ({first_of(names, 5)}) all hold the '
+        f'folders {first_of(sorted(inner), 5)}; if they are parts of a data '
         'set and those its classes, set data_root to one part', 'current',
         logging.WARNING)
 
@@ -226,9 +227,11 @@ def scan_folder(folder: str,
     if classes is not None:
         missing = [name for name in classes if name not in names]
         if missing:
+            wanted, there = (
+                first_of(map(repr, some), 5) for some in (missing, names))
             raise FileNotFoundError(
-                f'no folder for the classes {missing[:5]} in {folder!r}, '
-                f'which has {names[:5]}...; correct the option classes')
+                f'no folder for the classes {wanted} in {folder!r}, which has '
+                f'{there}; correct the option classes')
         names = list(classes)
     elif len(names) == 1:
         _judge_single(folder, names[0], with_labels, scan.extensions)

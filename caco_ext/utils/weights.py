@@ -1,10 +1,11 @@
 """Weights that nobody should use, and those of another model."""
-from typing import Any, Iterable, Mapping
+from typing import Any, Mapping
 
 import torch
 from torch import Tensor
 
 from .checkpoints import CheckpointError
+from .text import first_of
 
 # What layers of every kind call their numbers.
 _NUMBERS = ('weight', 'bias', 'running_mean', 'running_var')
@@ -98,7 +99,7 @@ def describe_differences(own: Mapping[str, Tensor],
         [n for n in own if n in theirs and _spoils(own[n], theirs[n])]
     }
     texts = [
-        f'{len(names)} {kind} ({_first(names)})'
+        f'{len(names)} {kind} ({first_of(sorted(names))})'
         for kind, names in kinds.items() if names
     ]
     if not texts:
@@ -113,9 +114,3 @@ def _spoils(own: Any, theirs: Any) -> bool:
     if own.shape != theirs.shape or not own.is_floating_point():
         return False
     return bool(_problem(theirs, layer=True)) and not _problem(own, layer=True)
-
-
-def _first(names: Iterable[str], count: int = 3) -> str:
-    names = sorted(names)
-    more = f' and {len(names) - count} more' if len(names) > count else ''
-    return ', '.join(names[:count]) + more
