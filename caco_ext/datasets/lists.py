@@ -8,7 +8,8 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from mmengine.logging import print_log
 
-from .sources import EXTENSIONS, Source
+from .formats import EXTENSIONS
+from .sources import Source
 
 # More are numbers of pictures, times or dates, not of classes.
 MAX_LABEL = 99_999_999

@@ -3,7 +3,7 @@ import errno
 import io
 import os
 import stat
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import cv2
 import numpy as np
@@ -40,16 +40,18 @@ class BrokenPictureError(ValueError):
     """A file that should hold a picture cannot be read as one.
 
     Args:
-        path (str): The file.
-        reason (str): What is wrong with it. Defaults to ''.
+        path (str | PathLike): The file.
+        reason (Any): What is wrong with it. Defaults to ''.
     """
 
-    def __init__(self, path, reason=''):
+    def __init__(self,
+                 path: Union[str, os.PathLike],
+                 reason: Any = '') -> None:
         super().__init__(path, reason)
         self.path = str(path)
         self.reason = str(reason)
 
-    def __str__(self):
+    def __str__(self) -> str:
         # a name that is not UTF-8 must not stop a log from naming it
         path = self.path.encode('utf-8', 'backslashreplace').decode()
         return f'{path} cannot be read as a picture: {self.reason}'

@@ -13,10 +13,9 @@ from mmengine.logging import print_log
 
 from caco_ext.utils.text import first_of
 from .folders import inner_folder, is_folder, kind_of, list_folder
-from .formats import picture_extensions
+from .formats import EXTENSIONS
 from .parts import check_classes, part_of, refuse_parts
 
-EXTENSIONS = picture_extensions()
 Source = Tuple[List[str], List[int], List[str]]
 
 
