@@ -33,13 +33,13 @@ _MARKER = 'complete.json'
 _STALE_SECONDS = 3600
 
 
-def _package_folder(package: str, *below: str) -> str:
+def _package_folder(package: str, below: str = '') -> str:
     """Folder inside an installed package, without importing it."""
     spec = importlib.util.find_spec(package)
-    if spec is None:
+    if spec is None or not spec.submodule_search_locations:
         raise missing_extra('PhotoPatches', package, 'data',
                             ', or set data_root to a folder of your own')
-    return osp.join(spec.submodule_search_locations[0], *below)
+    return osp.join(spec.submodule_search_locations[0], below)
 
 
 def photographs() -> Iterator[Tuple[str, Image.Image]]:
@@ -52,11 +52,11 @@ def photographs() -> Iterator[Tuple[str, Image.Image]]:
         FileNotFoundError: If an installed release does not carry one of them.
         ImportError: If scikit-image or scikit-learn is missing.
     """
-    sources = [(name, 'skimage', ('data', )) for name in SKIMAGE_PHOTOS]
-    sources += [(name, 'sklearn', ('datasets', 'images'))
+    sources = [(name, 'skimage', 'data') for name in SKIMAGE_PHOTOS]
+    sources += [(name, 'sklearn', 'datasets/images')
                 for name in SKLEARN_PHOTOS]
     for name, package, below in sources:
-        folder = _package_folder(package, *below)
+        folder = _package_folder(package, below)
         paths = [osp.join(folder, name + end) for end in ('.png', '.jpg')]
         path = next(filter(osp.isfile, paths), None)
         if path is None:
@@ -64,12 +64,12 @@ def photographs() -> Iterator[Tuple[str, Image.Image]]:
                 f'scikit-{package[2:]} {_version(package)} does not carry the '
                 f'photograph {name!r} in {folder!r}; install a release that '
                 'does (scikit-image 0.26, scikit-learn 1.9)')
-        with Image.open(path) as picture:
-            picture = picture.convert('RGB')
+        with Image.open(path) as file:
+            picture = file.convert('RGB')
         longest = max(picture.size)
         if longest > 640:
             size = [int(side * (480 / longest)) for side in picture.size]
-            picture = picture.resize(size, Image.LANCZOS)
+            picture = picture.resize(size, Image.Resampling.LANCZOS)
         yield name, picture
 
 
@@ -119,7 +119,7 @@ def write_photo_patches(folder: str) -> int:
             os.makedirs(osp.join(folder, part, name), exist_ok=True)
         for part, number, box in crop_boxes(*photo.size, rng):
             patch = photo.crop(box).resize((PATCH_SIZE, PATCH_SIZE),
-                                           Image.BICUBIC)
+                                           Image.Resampling.BICUBIC)
             path = osp.join(folder, part, name, f'{number:04d}.jpg')
             patch.save(path, quality=92)
             written += 1

@@ -144,7 +144,7 @@ def _decode_with_pil(data: bytes, path: str) -> np.ndarray:
     formats = PICTURE_FORMATS
     if not path.lower().endswith(_TGA_ENDINGS):
         # it has no signature: any damaged file may look like one
-        formats = [name for name in formats if name != 'TGA']
+        formats = tuple(name for name in formats if name != 'TGA')
     check_bands(data)
     with Image.open(io.BytesIO(data), formats=formats) as picture:
         _check_pixels(*picture.size)

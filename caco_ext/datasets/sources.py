@@ -7,7 +7,7 @@ import logging
 import os
 import os.path as osp
 from collections import Counter
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
 from mmengine.logging import print_log
 
@@ -129,14 +129,14 @@ def _judge_single(folder: str, name: str, with_labels: Optional[bool],
 
 def _judge_alike(folder: str, names: List[str]) -> None:
     """Say that all classes hold folders of the same names, as parts do."""
-    inner = None
+    inner: Set[str] = set()
     for name in names:
         found = {
             entry.name
             for entry in list_folder(osp.join(folder, name))
             if is_folder(entry)
         }
-        if len(found) < 2 or inner not in (None, found):
+        if len(found) < 2 or inner and inner != found:
             return
         inner = found
     print_log(

@@ -151,8 +151,8 @@ def turn_hue(img: np.ndarray, shift: float) -> np.ndarray:
     change = ahead - behind  # wraps, and wraps back when it is added
     for _ in range(turns):
         new = []
-        for x, y, z in order:
-            x, y, z = planes[x], planes[y], planes[z]
+        for places in order:
+            x, y, z = (planes[place] for place in places)
             s = cv2.compare(z, y, cv2.CMP_GT)
             s &= change
             s += behind

@@ -18,7 +18,7 @@ from .random_step import RandomStep, check_backend
 def _resize_pillow(part: np.ndarray, size: int) -> np.ndarray:
     # resizing treats channels apart: their order does not matter
     picture = Image.fromarray(np.ascontiguousarray(part))
-    return np.array(picture.resize((size, size), Image.BILINEAR))
+    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _resize_fast(part: np.ndarray, size: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def _resize_fast(part: np.ndarray, size: int) -> np.ndarray:
     # strides say that channels come last is resized as it lies and comes out
     # like that; all else is copied to and fro. So is what must not be written
     # to, as a mapped file, of which torch would warn.
-    batch = torch.from_numpy(np.require(part, requirements='CW'))[None]
+    batch = torch.from_numpy(np.require(part, requirements=['C', 'W']))[None]
     resized = F.interpolate(
         batch.permute(0, 3, 1, 2), (size, size),
         mode='bilinear',
