@@ -26,11 +26,8 @@ def _are_folders(root: str, classes: Optional[Sequence[str]]) -> bool:
 
 def _choose_part(root: str, prefix: Mapping[str, str],
                  split: str) -> Tuple[str, Mapping[str, str], bool]:
-    """Find the part of a root that serves a split.
-
-    Returns:
-        tuple[str, dict, bool]: ``data_root``, ``data_prefix``, and whether
-        the root is divided.
+    """Find the part of a root that serves a split: ``data_root``,
+    ``data_prefix``, and whether the root is divided.
     """
     inner = osp.join(root, prefix['img_path']) if prefix['img_path'] else root
     path, divided = locate_split(inner, split)
@@ -215,17 +212,7 @@ class ImageFolder(ReplacingDataset):
         }
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline on one picture.
-
-        Args:
-            idx (int): Its index.
-
-        Returns:
-            dict: What the pipeline gives.
-
-        Raises:
-            BrokenPictureError: If it cannot be read.
-        """
+        """Run the pipeline on one picture."""
         info = self.get_data_info(idx)
         if self.lmdb is not None:
             info['img_bytes'] = self.lmdb.get(

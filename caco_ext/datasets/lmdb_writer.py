@@ -33,17 +33,9 @@ def _bar(*args: Any, **kwargs: Any) -> Any:
 
 
 def _stamp(path: str) -> Tuple[int, int, int]:
-    """By what a picture that was replaced is told, without reading it.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        tuple[int, int, int]: Its size, and when its content was last changed,
-        by its own word and by the disk's, in ns.
-
-    Raises:
-        OSError: If there is no such file, or no regular one.
+    """By what a picture that was replaced is told, without reading it: its
+    size, and when its content was last changed, by its own word and by the
+    disk's, in ns.
     """
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
@@ -119,17 +111,11 @@ class LMDBWriter:
                 complete=complete)).encode()
 
     def _progress(self) -> Tuple[int, bool]:
-        """How much of the target is there, and can stay.
+        """How many pictures of the target can stay, and whether it is whole.
 
         An unfinished target with pictures that have changed is removed: which
         of them are stale is not known, and copying is cheap. A finished one
         is for the user to remove, as trainings may depend on it.
-
-        Returns:
-            tuple[int, bool]: Pictures written, and whether it is complete.
-
-        Raises:
-            ValueError: If it holds something else.
         """
         if not osp.exists(self.target) or not osp.getsize(self.target):
             return 0, False

@@ -45,18 +45,7 @@ class _Scan:
         return False
 
     def pictures(self, folder: str) -> Iterator[str]:
-        """Yield the paths of all pictures under a folder, in sorted order.
-
-        Args:
-            folder (str): Where to look.
-
-        Yields:
-            str: Path of a picture.
-
-        Raises:
-            ValueError: A folder cannot be read, a symbolic link leads back to
-                a folder above it, or a folder holds the parts of a data set.
-        """
+        """Yield the paths of all pictures under a folder, in sorted order."""
         # not by recursion, which ends a thousand folders down
         real = osp.realpath(folder)
         way = [(iter(self._list(folder)), real)]
@@ -83,11 +72,7 @@ class _Scan:
         return entries
 
     def report(self, folder: str) -> None:
-        """Say once what was skipped.
-
-        Args:
-            folder (str): Where.
-        """
+        """Say once what was skipped."""
         if self.skipped:
             kinds = ', '.join(f'{kind} {count}'
                               for kind, count in self.skipped.most_common(10))

@@ -222,17 +222,7 @@ class MultiCrop(BaseTransform):
 
     @staticmethod
     def _split_off(pipeline: Compose) -> List[RandomStep]:
-        """Take the random steps off the end of a pipeline.
-
-        Args:
-            pipeline (Compose): Changed in place.
-
-        Returns:
-            list[RandomStep]: The steps taken off.
-
-        Raises:
-            ValueError: If a step of another kind stands behind one.
-        """
+        """Take the random steps off the end of a pipeline."""
         steps = pipeline.transforms
         first = next(
             (i for i, step in enumerate(steps) if hasattr(step, 'plan')),
