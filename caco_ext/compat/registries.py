@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Classes whose names a config has wrong."""
+"""Name the class that a misspelt type may mean."""
 import re
 from typing import Any, Dict, Iterator, Tuple
 

@@ -1,4 +1,4 @@
-"""Where pictures come from: text lists; and lists of class names."""
+"""Read text lists of pictures, and of class names."""
 import logging
 import os
 import os.path as osp

@@ -21,9 +21,8 @@ MAX_PIXELS = 100_000_000
 # More than so many pixels of four bands and 16 bits take.
 MAX_BYTES = 1 << 30
 _TGA_ENDINGS = ('.tga', '.icb', '.vda', '.vst')
-# What a path can be guilty of. All else that opening and reading may end in
-# (no more files or memory, a share that does not answer) would hit the next
-# picture too.
+# Errors of the path itself. All others of opening and reading (no more files
+# or memory, a share that does not answer) would hit the next picture too.
 _FAULTS_OF_A_FILE = frozenset(
     (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR,
      errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.ENODEV))

@@ -1,4 +1,4 @@
-"""Weights that nobody should use, and those of another model."""
+"""Refuse unusable weights, and compare weights with a model's."""
 from typing import Any, Mapping
 
 import torch
