@@ -6,17 +6,20 @@ import pickle
 import resource
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from caco_ext.datasets import BrokenPictureError, ImageFolder, lmdb_format
+from caco_ext.datasets import BrokenPictureError, image_folder, lmdb_format
 from caco_ext.datasets import lmdb_source as source
 from caco_ext.datasets import lmdb_writer
 from caco_ext.datasets.lmdb_writer import LMDBWriter
 
 LOAD = [dict(type='LoadImage')]
+# Packing the list of pictures collects garbage, which takes a while here.
+ImageFolder = partial(image_folder.ImageFolder, serialize_data=False)
 UNSHARDED = dict(
     format=lmdb_format.FORMAT,
     version=lmdb_format.VERSION,
