@@ -20,7 +20,7 @@ from caco_ext.datasets.lmdb_writer import LMDBWriter
 LOAD = [dict(type='LoadImage')]
 # Packing the list of pictures collects garbage, which takes a while here.
 ImageFolder = partial(image_folder.ImageFolder, serialize_data=False)
-UNSHARDED = dict(
+SOUND = dict(
     format=lmdb_format.FORMAT,
     version=lmdb_format.VERSION,
     length=30,
@@ -336,16 +336,16 @@ def test_damaged_record(labelled, converted):
 
 
 @pytest.mark.parametrize('header, message', [
-    (dict(UNSHARDED, version=2), 'format version 2.*version 1'),
-    (dict(UNSHARDED, format='other'), 'another program'),
-    (dict(UNSHARDED, complete=False), 'did not end'),
+    (dict(SOUND, version=2), 'format version 2.*version 1'),
+    (dict(SOUND, format='other'), 'another program'),
+    (dict(SOUND, complete=False), 'did not end'),
     *((header, 'another program') for header in (None, b'', b'{}')),
     *((header, 'header of .* is damaged; copy') for header in (
         b'\xff',
         b'[]',
         b'{"format": ',
         b'7',
-        *(dict(UNSHARDED, **change) for change in
+        *(dict(SOUND, **change) for change in
           (dict(length='30'), dict(length=None), dict(classes=None),
            dict(complete=None), dict(complete='yes'), dict(written=None),
            dict(digest=7))),
