@@ -18,7 +18,7 @@ DEGREES_LIMIT = 30
 
 
 def enhance_factor(magnitude: int) -> float:
-    """Factor of the enhancers, 0.05 to 0.95: darker, greyer, flatter, softer."""
+    """Factor of the enhancers, 0.05 to 0.95: darker, greyer or flatter."""
     return magnitude * 0.9 / MAX_MAGNITUDE + 0.05
 
 
