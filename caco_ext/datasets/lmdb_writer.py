@@ -119,15 +119,12 @@ class LMDBWriter:
         """
         if not osp.exists(self.target) or not osp.getsize(self.target):
             return 0, False
-        env = open_for_reading(self.target)
-        try:
+        with open_for_reading(self.target) as env:
             check_pages(self.target)
             with env.begin() as txn:
                 if not txn.stat()['entries']:
                     return 0, False  # interrupted before the first commit
                 header = read_header(txn, self.target)
-        finally:
-            env.close()
         if header.get('digest') != self.digest:
             raise ValueError(
                 f'{self.target!r} holds other pictures (or the source has '
