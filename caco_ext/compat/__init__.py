@@ -3,14 +3,16 @@
 
 The host packages (mmengine, mmcv, mmcls, mmselfsup) are released and no
 longer developed, while torch goes on. Each remedy is one function that mends
-one defect and does nothing where the defect is absent. :func:`apply` runs
-them all and is called when ``caco_ext`` is imported, so that
-``custom_imports = dict(imports=['caco_ext'])`` in a config is enough to make
-a stock trainer work.
+one defect and does nothing where the defect is absent. It returns whether it
+is in force, and why. Its docstring says what breaks in which release, the
+remedy, and how long it is needed; mmengine 0.10 has 0.10.7 for its last
+release. :func:`apply` runs them all and is called when ``caco_ext`` is
+imported, so that ``custom_imports = dict(imports=['caco_ext'])`` in a config
+is enough to make a stock trainer work.
 """
-from typing import Dict, List, NamedTuple
+from typing import Callable, Dict, List, NamedTuple
 
-from .versions import check_versions
+from .versions import Outcome, check_versions
 
 
 class Remedy(NamedTuple):
@@ -61,7 +63,7 @@ def apply() -> None:
         _run(func)
 
 
-def _run(func) -> None:
+def _run(func: Callable[[], Outcome]) -> None:
     """Call ``func`` unless it has been called, and note what it says."""
     if func.__name__ not in _REPORT:
         _REPORT[func.__name__] = Remedy(func.__name__, *func())

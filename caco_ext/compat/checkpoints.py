@@ -5,6 +5,10 @@ import functools
 import os.path as osp
 from typing import Any, Callable, Dict, Mapping, Tuple
 
+from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
+from caco_ext.utils.weights import check_weights
+from .versions import Outcome
+
 
 def _needed_methods() -> Dict[type, Tuple[str, ...]]:
     """Return {class: methods} that checkpoints of mmengine refer to."""
@@ -38,23 +42,23 @@ def _needed_method(owner: type, name: str) -> Callable:
     return getattr(owner, name)
 
 
-def allow_checkpoint_classes() -> Tuple[bool, str]:
+def allow_checkpoint_classes() -> Outcome:
     """Let ``torch.load`` read what mmengine writes into checkpoints.
 
     What breaks: torch >= 2.6 loads tensors and plain containers only, and
     mmengine 0.10 saves its message hub, so that ``--resume``, ``load_from``
-    and ``init_cfg=Pretrained`` end with ``Weights only load failed``. Remedy:
-    allow the classes found in such checkpoints and nothing else: numpy
+    and ``init_cfg=Pretrained`` end with ``Weights only load failed``.
+
+    Remedy: allow the classes found in such checkpoints and nothing else: numpy
     numbers and arrays of numbers, ``HistoryBuffer``, ``ConfigDict`` (in the
     meta information of a dataset), the one-cycle scheduler, and the plain
-    ``argparse.Namespace`` of other programs' options. ``getattr``,
-    through which methods of the latter are pickled, is replaced by
+    ``argparse.Namespace`` of other programs' options. ``getattr``, through
+    which methods of the latter are pickled, is replaced by
     :func:`_needed_method`, since the real one would open the door to
     everything. The check itself stays on, also with onedl-mmengine, whose
     loader allows that ``getattr`` and turns the check off where it fails.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Needed while mmengine 0.10 is the engine.
     """
     import torch
     if _release(torch.__version__) < (2, 6):
@@ -81,26 +85,22 @@ def allow_checkpoint_classes() -> Tuple[bool, str]:
     return True, f'torch {torch.__version__} loads with weights_only=True'
 
 
-def notice_damaged_checkpoints() -> Tuple[bool, str]:
+def notice_damaged_checkpoints() -> Outcome:
     """Let mmengine notice that a local checkpoint is damaged.
 
     What breaks: a file of ``torch.save`` holds a sum of each part, which
     ``torch.load`` does not look at. A flipped bit, or weights that are not
-    numbers, go into the model without a word. Remedy: ``--resume``,
-    ``load_from`` and ``init_cfg=Pretrained`` compare the sums first, and
-    refuse weights with NaN and the like. That costs about a second per
-    gigabyte.
+    numbers, go into the model without a word.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: ``--resume``, ``load_from`` and ``init_cfg=Pretrained`` compare the
+    sums first, and refuse weights with NaN and the like. That costs about a
+    second per gigabyte.
+
+    Needed until ``torch.load`` compares the sums itself.
     """
     import torch
     from mmengine.runner import CheckpointLoader
 
-    from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
-    from caco_ext.utils.weights import check_weights
-    if hasattr(CheckpointLoader._schemes[''], 'caco_ext'):
-        return True, 'done before'
     # before, torch itself unpickled everything
     trust = _release(torch.__version__) < (2, 6)
 
@@ -117,7 +117,6 @@ def notice_damaged_checkpoints() -> Tuple[bool, str]:
         check_weights(state, path)
         return content
 
-    load_from_local.caco_ext = True
     CheckpointLoader.register_scheme(
         prefixes='', loader=load_from_local, force=True)
     return True, 'torch reads damaged files in silence'

@@ -6,21 +6,22 @@ import glob
 import os
 import re
 import warnings
-from typing import Tuple
 
-from .versions import installed_version
+from caco_ext.utils.names import nearest_names
+from caco_ext.utils.patching import replaces
+from .versions import Outcome, installed_version
 
 
-def mend_registry_locations() -> Tuple[bool, str]:
+def mend_registry_locations() -> Outcome:
     """Point three registries of mmselfsup to a module that exists.
 
     What breaks: mmselfsup 1.0.0, ``Runner.train()`` ends with ``No module
-    named 'mmselfsup.engine.runner'``, because RUNNERS, RUNNER_CONSTRUCTORS
-    and LOOPS name it as their location and the release lacks it. Remedy: let
-    them import ``mmselfsup.engine``.
+    named 'mmselfsup.engine.runner'``, because RUNNERS, RUNNER_CONSTRUCTORS and
+    LOOPS name it as their location and the release lacks it.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: let them import ``mmselfsup.engine``.
+
+    Needed while mmselfsup 1.0.0, its last release, is a host.
     """
     if installed_version('mmselfsup') is None:
         return False, 'mmselfsup is not installed'
@@ -37,24 +38,21 @@ def mend_registry_locations() -> Tuple[bool, str]:
     return True, f'mmselfsup names {missing}, which it does not contain'
 
 
-def build_inherited_collate_fn() -> Tuple[bool, str]:
+def build_inherited_collate_fn() -> Outcome:
     """Build a ``collate_fn`` that a config inherits from another package.
 
     What breaks: mmengine 0.10. ``_base_ = 'mmselfsup::selfsup/_base_/
-    datasets/...'`` writes ``_scope_`` into every dict, and the runner hands
-    it on: ``default_collate() got an unexpected keyword argument
-    '_scope_'``. Remedy: drop that key from ``collate_fn``.
+    datasets/...'`` writes ``_scope_`` into every dict, and the runner hands it
+    on: ``default_collate() got an unexpected keyword argument '_scope_'``.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: drop that key from ``collate_fn``.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.runner import Runner
-    build = Runner.build_dataloader
-    if hasattr(build, 'caco_ext'):
-        return True, 'done before'
 
-    @functools.wraps(build)
-    def build_without_scope(dataloader, *args, **kwargs):
+    @replaces(Runner, 'build_dataloader')
+    def build_without_scope(build, dataloader, *args, **kwargs):
         collate = (
             dataloader.get('collate_fn')
             if isinstance(dataloader, dict) else None)
@@ -63,31 +61,27 @@ def build_inherited_collate_fn() -> Tuple[bool, str]:
             dataloader['collate_fn'].pop('_scope_')
         return build(dataloader, *args, **kwargs)
 
-    build_without_scope.caco_ext = True
-    Runner.build_dataloader = staticmethod(build_without_scope)
     return True, 'mmengine hands _scope_ to collate_fn'
 
 
-def load_without_workers() -> Tuple[bool, str]:
+def load_without_workers() -> Outcome:
     """Let ``num_workers=0`` serve in any config.
 
     What breaks: torch's loader refuses ``persistent_workers``,
     ``prefetch_factor``, ``timeout`` and ``multiprocessing_context`` where
-    there are no workers, and mmengine 0.10 hands on what a config has for
-    its workers. Remedy: leave them out where ``num_workers`` is 0.
+    there are no workers, and mmengine 0.10 hands on what a config has for its
+    workers.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: leave them out where ``num_workers`` is 0.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.runner import Runner
-    build = Runner.build_dataloader
-    if hasattr(build, 'load_without_workers'):
-        return True, 'done before'
     of_workers = ('persistent_workers', 'prefetch_factor', 'timeout',
                   'multiprocessing_context')
 
-    @functools.wraps(build)
-    def build_without_workers(dataloader, *args, **kwargs):
+    @replaces(Runner, 'build_dataloader')
+    def build_without_workers(build, dataloader, *args, **kwargs):
         if isinstance(dataloader, dict) and not dataloader.get('num_workers'):
             dataloader = {
                 name: value
@@ -95,22 +89,20 @@ def load_without_workers() -> Tuple[bool, str]:
             }
         return build(dataloader, *args, **kwargs)
 
-    build_without_workers.load_without_workers = True
-    Runner.build_dataloader = staticmethod(build_without_workers)
     return True, 'torch refuses options of workers that are not there'
 
 
-def mend_mixed_precision() -> Tuple[bool, str]:
+def mend_mixed_precision() -> Outcome:
     """Make ``--amp`` quiet on a GPU and possible on the CPU.
 
     What breaks: mmengine 0.10 makes a ``torch.cuda.amp.GradScaler``, which
-    torch >= 2.4 calls deprecated in every run, and asserts a GPU, although
-    its ``autocast`` uses bfloat16 on the CPU. Remedy: make a
-    ``torch.amp.GradScaler`` for the device in use. Before torch 2.3 there is
-    none, and nothing is changed.
+    torch >= 2.4 calls deprecated in every run, and asserts a GPU, although its
+    ``autocast`` uses bfloat16 on the CPU.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: make a ``torch.amp.GradScaler`` for the device in use. Before torch
+    2.3 there is none, and nothing is changed.
+
+    Needed while mmengine 0.10 is the engine.
     """
     import torch
     if not hasattr(torch.amp, 'GradScaler'):
@@ -139,17 +131,17 @@ _NOISE = (
 )
 
 
-def silence_noise() -> Tuple[bool, str]:
+def silence_noise() -> Outcome:
     """Drop warnings that come in every run and need no one's action.
 
-    What breaks: nothing; but mmcv-lite warns of an operator that
-    pre-training does not use, mmcv of an argument that the transform itself
-    passes (once per worker), torch >= 2.14 of an argument that mmengine
-    passes to DDP, and setuptools of ``pkg_resources``, which mmengine
-    imports. Remedy: a filter for exactly these messages.
+    What breaks: nothing; but mmcv-lite warns of an operator that pre-training
+    does not use, mmcv of an argument that the transform itself passes (once
+    per worker), torch >= 2.14 of an argument that mmengine passes to DDP, and
+    setuptools of ``pkg_resources``, which mmengine imports.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: a filter for exactly these messages.
+
+    Needed while mmcv 2.0 and mmengine 0.10 are hosts.
     """
     for message, category, module in _NOISE:
         warnings.filterwarnings(
@@ -160,30 +152,26 @@ def silence_noise() -> Tuple[bool, str]:
     return True, f'{len(_NOISE)} warnings of the hosts are dropped'
 
 
-def remove_hooks_by_none() -> Tuple[bool, str]:
+def remove_hooks_by_none() -> Outcome:
     """Let ``default_hooks=dict(name=None)`` remove any default hook.
 
     What breaks: mmengine 0.10 takes None for its own six default hooks only;
-    for another name the runner ends with a bare ``AssertionError``. Options
-    of a hook that is not there, as of a misspelt one, end with a ``KeyError``
-    that does not name it. Remedy: leave entries of None out, and name one
-    without a type.
+    for another name the runner ends with a bare ``AssertionError``. Options of
+    a hook that is not there, as of a misspelt one, end with a ``KeyError``
+    that does not name it.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: leave entries of None out, and name one without a type.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.runner import Runner
 
-    from ..utils.names import nearest_names
-    register = Runner.register_default_hooks
-    if hasattr(register, 'caco_ext'):
-        return True, 'done before'
     # For these None has a meaning of its own: not the stock hook.
     own = ('runtime_info', 'timer', 'sampler_seed', 'logger',
            'param_scheduler', 'checkpoint')
 
-    @functools.wraps(register)
-    def register_without_none(self, hooks=None):
+    @replaces(Runner, 'register_default_hooks')
+    def register_without_none(register, self, hooks=None):
         for name, hook in (hooks or {}).items():
             if isinstance(hook, dict) and 'type' not in hook:
                 nearest = nearest_names(name, {*own, *hooks} - {name}, 1)
@@ -196,22 +184,21 @@ def remove_hooks_by_none() -> Tuple[bool, str]:
                 if hook is not None or name in own
             })
 
-    register_without_none.caco_ext = True
-    Runner.register_default_hooks = register_without_none
     return True, 'mmengine asserts on default hooks that are None'
 
 
-def keep_blanks_in_options() -> Tuple[bool, str]:
+def keep_blanks_in_options() -> Outcome:
     """Let ``--cfg-options data_root='/a folder'`` name that folder.
 
-    What breaks: mmengine 0.10 removes all blanks of a value, parts
-    a text in quotes at its commas, and recurses without end at a comma in
-    brackets inside a path. Remedy: :func:`caco_ext.startup.parse_value`,
-    which reads everything else alike. An installed package applies it when
-    Python starts, before a stock trainer reads its command line.
+    What breaks: mmengine 0.10 removes all blanks of a value, parts a text in
+    quotes at its commas, and recurses without end at a comma in brackets
+    inside a path.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: :func:`caco_ext.startup.parse_value`, which reads everything else
+    alike. An installed package applies it when Python starts, before a stock
+    trainer reads its command line.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.config import config
 
@@ -221,34 +208,30 @@ def keep_blanks_in_options() -> Tuple[bool, str]:
     return True, 'mmengine removes the blanks of --cfg-options'
 
 
-def format_configs_once() -> Tuple[bool, str]:
+def format_configs_once() -> Outcome:
     """Let the text of a config be formatted once.
 
     What breaks: mmengine 0.10 lets yapf format the whole config five times
     while a run starts and again for each checkpoint, 0.3 s each time for a
-    small config and 2 s for a large one. Remedy: remember the last texts and
-    what became of them. A config that changes is another text.
+    small config and 2 s for a large one.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: remember the last texts and what became of them. A config that
+    changes is another text.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.config import config as module
     if not hasattr(module, 'FormatCode'):
         # The maintained fork imports it where it is called.
         from yapf.yapflib import yapf_api as module
-    format_code = module.FormatCode
-    if hasattr(format_code, 'caco_ext'):
-        return True, 'done before'
 
     @functools.lru_cache(maxsize=8)
-    def formatted(text, style, options):
+    def formatted(format_code, text, style, options):
         return format_code(text, style_config=dict(style), **dict(options))
 
-    @functools.wraps(format_code)
-    def format_once(text, style_config, **options):
-        return formatted(text, tuple(style_config.items()),
+    @replaces(module, 'FormatCode')
+    def format_once(format_code, text, style_config, **options):
+        return formatted(format_code, text, tuple(style_config.items()),
                          tuple(options.items()))
 
-    format_once.caco_ext = True
-    module.FormatCode = format_once
     return True, 'mmengine formats the config for each checkpoint anew'

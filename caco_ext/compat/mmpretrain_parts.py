@@ -6,7 +6,7 @@ first asked. Everything that is not here, mmpretrain has under the same name
 and with the same arguments.
 """
 import sys
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 from mmpretrain.registry import MODELS as SUCCESSORS
 from mmpretrain.registry import TRANSFORMS as SUCCESSOR_TRANSFORMS
@@ -23,16 +23,7 @@ class SelfSupDataPreprocessor(SUCCESSORS.get('SelfSupDataPreprocessor')):
     def forward(self,
                 data: dict,
                 training: bool = False) -> Tuple[List[Tensor], Optional[list]]:
-        """Normalise a batch.
-
-        Args:
-            data (dict): ``inputs``, views (N, 3, H, W) of uint8, and
-                ``data_samples``.
-            training (bool): Not used. Defaults to False.
-
-        Returns:
-            tuple: The views in float32 and the samples.
-        """
+        """Normalise a batch: the views in float32, and the samples."""
         result = super().forward(data, training)
         return result['inputs'], result.get('data_samples')
 
@@ -54,7 +45,7 @@ class ResNet(SUCCESSORS.get('ResNet')):
     def __init__(self,
                  depth: int,
                  out_indices: Sequence[int] = (4, ),
-                 **options) -> None:
+                 **options: Any) -> None:
         stages = options.get('num_stages', 4)
         if not all(0 <= i <= stages for i in out_indices):
             raise ValueError(f'out_indices={out_indices}: ResNet has the stem '
@@ -63,14 +54,7 @@ class ResNet(SUCCESSORS.get('ResNet')):
         self.out_indices = tuple(out_indices)
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Compute feature maps.
-
-        Args:
-            x (Tensor): Pictures (N, 3, H, W).
-
-        Returns:
-            tuple[Tensor]: Those of ``out_indices``, from the finest.
-        """
+        """Compute the feature maps of ``out_indices``, the finest first."""
         if self.deep_stem:
             x = self.stem(x)
         else:
@@ -93,7 +77,10 @@ class MoCo(SUCCESSORS.get('MoCo')):
         **options: Of mmpretrain's MoCo.
     """
 
-    def __init__(self, *args, momentum: float = 0.999, **options) -> None:
+    def __init__(self,
+                 *args: Any,
+                 momentum: float = 0.999,
+                 **options: Any) -> None:
         super().__init__(*args, momentum=1 - momentum, **options)
 
 
@@ -107,7 +94,10 @@ class BYOL(SUCCESSORS.get('BYOL')):
         **options: Of mmpretrain's BYOL.
     """
 
-    def __init__(self, *args, base_momentum: float = 0.996, **options) -> None:
+    def __init__(self,
+                 *args: Any,
+                 base_momentum: float = 0.996,
+                 **options: Any) -> None:
         super().__init__(*args, base_momentum=1 - base_momentum, **options)
 
 
@@ -132,15 +122,7 @@ class PackSelfSupInputs(SUCCESSOR_TRANSFORMS.get('PackInputs')):
         super().__init__(key, tuple(algorithm_keys), tuple(meta_keys))
 
     def transform(self, results: dict) -> dict:
-        """Pack a picture.
-
-        Args:
-            results (dict): As the pipeline left it.
-
-        Returns:
-            dict: ``inputs``, a list of (3, H, W) tensors, and
-            ``data_samples``.
-        """
+        """Pack a picture; ``inputs`` is a list of (3, H, W) tensors."""
         packed = super().transform(results)
         if not isinstance(packed.get('inputs', []), list):
             packed['inputs'] = [packed['inputs']]

@@ -3,12 +3,12 @@
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import Optional, Tuple, Type
+from typing import Optional, Type
 
 from mmengine import registry as roots
 from mmengine.registry import Registry
 
-from .versions import installed_version, providers
+from .versions import Outcome, installed_version, providers
 
 # mmpretrain is what these two became. Its parts have their names and
 # arguments, except for those in `mmpretrain_parts`.
@@ -32,15 +32,8 @@ class SuccessorRegistry(Registry):
         self.attribute = name
 
     def get(self, key: str) -> Optional[Type]:
-        """Find a class.
-
-        Args:
-            key (str): Its name, with or without a scope.
-
-        Returns:
-            type | None: The part that differs, else mmpretrain's, else
-            mmengine's; for another scope what that has.
-        """
+        """Find a class: the part that differs, else mmpretrain's, else
+        mmengine's; for another scope what that has."""
         self.import_from_location()
         scope, name = self.split_scope_key(key)
         if scope in (None, self.scope):
@@ -55,18 +48,18 @@ class SuccessorRegistry(Registry):
         return super().get(key)
 
 
-def lend_former_scopes() -> Tuple[bool, str]:
+def lend_former_scopes() -> Outcome:
     """Let configs written for mmselfsup and mmcls run on mmpretrain.
 
     What breaks: nothing; but mmpretrain, the successor of both, has other
     names and arguments for some parts (``PackInputs`` for
-    ``PackSelfSupInputs``, stages of ResNet counted without the stem). Remedy:
-    where mmselfsup is not installed, two scopes of these names whose
-    registries hold what differs and pass everything else on to mmpretrain.
-    So one config serves both hosts, and a checkpoint's config too.
+    ``PackSelfSupInputs``, stages of ResNet counted without the stem).
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: where mmselfsup is not installed, two scopes of these names whose
+    registries hold what differs and pass everything else on to mmpretrain. So
+    one config serves both hosts, and a checkpoint's config too.
+
+    Needed while configs speak the language of mmselfsup.
     """
     if installed_version('mmselfsup') is not None:
         return False, 'mmselfsup is installed'

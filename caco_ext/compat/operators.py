@@ -3,27 +3,30 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
-from typing import Any, Callable, Tuple
+from typing import Any, Callable
 
 import torch
 from torch import Tensor
 
+from .versions import Outcome
+
 _ATTENTION = 'MultiScaleDeformableAttention'
 
 
-def operators_from_torchvision() -> Tuple[bool, str]:
+def operators_from_torchvision() -> Outcome:
     """Let mmdet and mmseg run where mmcv has no compiled operators.
 
     What breaks: mmcv-lite, and onedl-mmcv as pip builds it, carry the Python
     side of ``mmcv.ops`` and not the extension behind it, so that ``import
     mmdet.models`` and ``import mmseg.models`` end with ``No module named
     'mmcv._ext'``, although of all its operators Mask R-CNN needs two and FCN
-    none. Remedy: where that extension is absent, a module takes its place
-    which computes ``nms`` and ``roi_align`` with torchvision and says of any
-    other operator, when it is called, how to get it.
+    none.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: where that extension is absent, a module takes its place which
+    computes ``nms`` and ``roi_align`` with torchvision and says of any other
+    operator, when it is called, how to get it.
+
+    Needed while mmcv is installed without its extension.
     """
     if importlib.util.find_spec('mmcv') is None:
         return False, 'mmcv is not installed'

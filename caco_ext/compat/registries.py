@@ -1,21 +1,21 @@
 # Licensed under the Apache License, Version 2.0.
-"""Classes whose names a config has wrong."""
-import functools
+"""Name the class that a misspelt type may mean."""
 import re
-from typing import Dict, Iterator, Tuple
+from typing import Any, Dict, Iterator, Tuple
+
+from mmengine.registry import Registry
+
+from caco_ext.utils.errors import UsageError
+from caco_ext.utils.names import nearest_names
+from caco_ext.utils.patching import replaces
+from .versions import Outcome
 
 _UNKNOWN = re.compile(r'(\S+) is not in the (\S+)::(.+?) registry\.')
 
 
-def _known_names(registry, scope: str) -> Dict[str, str]:
-    """List what a type may be called where a config is read in a scope.
-
-    Args:
-        registry (Registry): Any of a tree.
-        scope (str): The scope.
-
-    Returns:
-        dict[str, str]: What to write, by the name of the class.
+def _known_names(registry: Registry, scope: str) -> Dict[str, str]:
+    """What a type may be called where a config is read in a scope: by the name
+    of the class, what to write.
     """
     root = registry._get_root_registry()
     names = {}
@@ -27,19 +27,8 @@ def _known_names(registry, scope: str) -> Dict[str, str]:
     return names
 
 
-def _unknown(registry, name: str, scope: str, kind: str) -> str:
-    """Say that a class is not there, and which may be meant.
-
-    Args:
-        registry (Registry): Any of the tree that was searched.
-        name (str): The ``type`` of the config.
-        scope (str): The scope.
-        kind (str): What the registry calls itself.
-
-    Returns:
-        str: One line.
-    """
-    from ..utils.names import nearest_names
+def _unknown(registry: Registry, name: str, scope: str, kind: str) -> str:
+    """Say that a class is not there, and which may be meant."""
     names = _known_names(registry, scope)
     nearest = nearest_names(name.rpartition('.')[2], names)
     hint = ('nearest: ' + ', '.join(names[one] for one in nearest)
@@ -47,23 +36,19 @@ def _unknown(registry, name: str, scope: str, kind: str) -> str:
     return f'{name} is not in the {scope}::{kind} registry; {hint}'
 
 
-def name_the_nearest_type() -> Tuple[bool, str]:
+def name_the_nearest_type() -> Outcome:
     """Say which class a misspelt ``type`` may mean.
 
     What breaks: mmengine 0.10 says only that ``CaCoo`` is in no registry, in
-    four lines, and where to read about registries. Remedy: one line that
-    names the nearest class.
+    four lines, and where to read about registries.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: one line that names the nearest class.
+
+    Needed while mmengine 0.10 is the engine.
     """
-    from mmengine.registry import Registry
-    build = Registry.build
-    if hasattr(build, 'caco_ext'):
-        return True, 'done before'
 
-    @functools.wraps(build)
-    def build_or_suggest(self, cfg, *args, **kwargs):
+    @replaces(Registry, 'build')
+    def build_or_suggest(build, self, cfg, *args, **kwargs):
         try:
             return build(self, cfg, *args, **kwargs)
         except KeyError as error:
@@ -72,12 +57,10 @@ def name_the_nearest_type() -> Tuple[bool, str]:
                 raise
             raise KeyError(_unknown(self, *unknown.groups())) from error
 
-    build_or_suggest.caco_ext = True
-    Registry.build = build_or_suggest
     return True, 'mmengine suggests no name for a misspelt type'
 
 
-def _dicts(node, key: str = '') -> Iterator[Tuple[str, dict]]:
+def _dicts(node: Any, key: str = '') -> Iterator[Tuple[str, dict]]:
     """Go through all dicts of a config, each with the key that it is under."""
     if isinstance(node, dict):
         yield key, node
@@ -88,25 +71,20 @@ def _dicts(node, key: str = '') -> Iterator[Tuple[str, dict]]:
             yield from _dicts(value, key)
 
 
-def check_types_first() -> Tuple[bool, str]:
+def check_types_first() -> Outcome:
     """Check the types that the hosts look up and take for found.
 
-    What breaks: mmengine 0.10 and mmcv 2.0 go on with None for an optimizer,
-    a ``collate_fn``, a layer or a norm that they do not know: ``None is not a
+    What breaks: mmengine 0.10 and mmcv 2.0 go on with None for an optimizer, a
+    ``collate_fn``, a layer or a norm that they do not know: ``None is not a
     callable object``, ``Cannot find None in registry``; a log processor is
-    looked up where there is no log yet that could take the stack. Remedy: look
-    these up before a runner is made of a config.
+    looked up where there is no log yet that could take the stack.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: look these up before a runner is made of a config.
+
+    Needed while mmengine 0.10 and mmcv 2.0 are hosts.
     """
     from mmengine.registry import FUNCTIONS, LOG_PROCESSORS, MODELS, OPTIMIZERS
     from mmengine.runner import Runner
-
-    from ..utils.errors import UsageError
-    from_cfg = Runner.from_cfg.__func__
-    if hasattr(from_cfg, 'checks_types'):
-        return True, 'done before'
     looked_up = dict(
         optimizer=OPTIMIZERS,
         collate_fn=FUNCTIONS,
@@ -128,13 +106,11 @@ def check_types_first() -> Tuple[bool, str]:
         if found is None:
             raise UsageError(_unknown(registry, name, scope, registry.name))
 
-    @functools.wraps(from_cfg)
-    def from_checked_cfg(cls, cfg):
+    @replaces(Runner, 'from_cfg')
+    def from_checked_cfg(from_cfg, cls, cfg):
         scope = cfg.get('default_scope') or 'mmengine'
         for key, node in _dicts(getattr(cfg, '_cfg_dict', cfg)):
             check(key, node, node.get('_scope_', scope))
         return from_cfg(cls, cfg)
 
-    from_checked_cfg.checks_types = True
-    Runner.from_cfg = classmethod(from_checked_cfg)
     return True, 'mmengine and mmcv go on with None for an unknown type'

@@ -1,67 +1,70 @@
 # Licensed under the Apache License, Version 2.0.
 """Checkpoints that are whole, found again, and resumed where they were."""
 import copy
-import functools
 import logging
 import os
 import os.path as osp
 from contextlib import ExitStack
 from itertools import islice
-from typing import Callable, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple, Union
+
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.logging import print_log
+
+from caco_ext.utils import UsageError, run_config
+from caco_ext.utils.files import is_whole, resumable, write_whole
+from caco_ext.utils.loaders import remaining_batches
+from caco_ext.utils.patching import replaces
+from caco_ext.utils.run_lock import hold
+from .versions import Outcome
+
+ConfigType = Union[Config, ConfigDict, dict]
 
 
-def write_files_whole() -> Tuple[bool, str]:
+def write_files_whole() -> Outcome:
     """Let mmengine write files under a temporary name.
 
     What breaks: mmengine 0.10 opens a checkpoint for writing under its own
-    name. A run that is killed meanwhile, or a full disk, leaves half a file
-    in the place of whatever was there, and ``--resume`` dies of it. Remedy:
-    write beside it, force it to the disk, then rename. Whatever is written
-    through a local file backend takes this way.
+    name. A run that is killed meanwhile, or a full disk, leaves half a file in
+    the place of whatever was there, and ``--resume`` dies of it.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: write beside it, force it to the disk, then rename. Whatever is
+    written through a local file backend takes this way.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.fileio import LocalBackend
-    put = LocalBackend.put
-    if hasattr(put, 'caco_ext'):
-        return True, 'done before'
-    from caco_ext.utils.files import write_whole
 
-    @functools.wraps(put)
-    def put_whole(self, obj, filepath) -> None:
+    @replaces(LocalBackend, 'put')
+    def put_whole(put, self, obj, filepath):
         os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
         if osp.exists(filepath) and not osp.isfile(filepath):
             put(self, obj, filepath)  # a device or a pipe has no other name
         else:
             write_whole(filepath, obj)
 
-    put_whole.caco_ext = True
-    LocalBackend.put = put_whole
     return True, 'mmengine writes checkpoints in place'
 
 
-def find_whole_checkpoint() -> Tuple[bool, str]:
+def find_whole_checkpoint() -> Outcome:
     """Let ``--resume`` find the newest checkpoint that is whole.
 
     What breaks: mmengine 0.10 resumes from the file that ``last_checkpoint``
     names, be it damaged or gone, and starts anew where that note is missing,
-    over the checkpoints that are there. Remedy: check that the file is whole;
-    otherwise take the newest one of the folder that is, with a warning. Where
-    there are checkpoints but none is whole, stop. Rank 0 decides for all.
+    over the checkpoints that are there.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: check that the file is whole; otherwise take the newest one of the
+    folder that is, with a warning. Where there are checkpoints but none is
+    whole, stop. Rank 0 decides for all.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.runner import checkpoint, runner
-    find = checkpoint.find_latest_checkpoint
-    if hasattr(find, 'caco_ext'):
-        return True, 'done before'
 
-    @functools.wraps(find)
-    def find_whole(path: str) -> Optional[str]:
-        from mmengine.dist import broadcast_object_list, is_main_process
-        answer = [None, None]
+    @replaces(checkpoint, 'find_latest_checkpoint')
+    def find_whole(_, path):
+        answer: List[Any] = [None, None]
         if is_main_process():
             answer = list(_newest_whole(path))
         broadcast_object_list(answer)
@@ -73,18 +76,13 @@ def find_whole_checkpoint() -> Tuple[bool, str]:
                 'to start anew, or name another one with --resume')
         return found
 
-    find_whole.caco_ext = True
-    checkpoint.find_latest_checkpoint = find_whole
-    runner.find_latest_checkpoint = find_whole
+    runner.find_latest_checkpoint = checkpoint.find_latest_checkpoint
     return True, 'mmengine resumes from whatever last_checkpoint names'
 
 
-def _newest_whole(path: str) -> Tuple[Optional[str], list]:
+def _newest_whole(path: str) -> Tuple[Optional[str], List[str]]:
     """The checkpoint to resume from, and the newer ones that are damaged."""
-    from mmengine.logging import print_log
-
-    from caco_ext.utils.files import is_whole, resumable
-    damaged = []
+    damaged: List[str] = []
     for candidate in resumable(path):
         # a folder is a checkpoint of DeepSpeed
         if osp.isdir(candidate) or is_whole(candidate):
@@ -99,26 +97,23 @@ def _newest_whole(path: str) -> Tuple[Optional[str], list]:
     return None, damaged
 
 
-def resume_inside_epoch() -> Tuple[bool, str]:
+def resume_inside_epoch() -> Outcome:
     """Resume an epoch where it was left.
 
     What breaks: mmengine 0.10 starts the epoch anew when it resumes from a
     checkpoint of the middle of one (``by_epoch=False``): pictures are seen
-    twice, and the numbers of iterations run ahead of the epochs. Remedy: the
-    loop leaves out as many batches as ``batches_done`` says, an attribute
-    that whoever loads the checkpoint sets; without it nothing changes.
+    twice, and the numbers of iterations run ahead of the epochs.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: the loop leaves out as many batches as ``batches_done`` says, an
+    attribute that whoever loads the checkpoint sets; without it nothing
+    changes.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.runner import EpochBasedTrainLoop
-    run_epoch = EpochBasedTrainLoop.run_epoch
-    if hasattr(run_epoch, 'caco_ext'):
-        return True, 'done before'
-    from caco_ext.utils.loaders import remaining_batches
 
-    @functools.wraps(run_epoch)
-    def run_rest(self) -> None:
+    @replaces(EpochBasedTrainLoop, 'run_epoch')
+    def run_rest(_, self):
         done = self.batches_done
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
@@ -130,81 +125,67 @@ def resume_inside_epoch() -> Tuple[bool, str]:
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
 
-    run_rest.caco_ext = True
     EpochBasedTrainLoop.batches_done = 0
     # no end but the epoch's
     EpochBasedTrainLoop.iterations_left = None
-    EpochBasedTrainLoop.run_epoch = run_rest
     return True, 'mmengine starts the epoch anew'
 
 
-def outlast_full_disks() -> Tuple[bool, str]:
+def outlast_full_disks() -> Outcome:
     """Let a run go on while its scalars cannot be written.
 
     What breaks: mmengine 0.10 ends the run with the ``OSError`` of a line of
     scalars, so a disk that is full for a minute costs all since the last
-    checkpoint. Remedy: say so once, leave the lines out, begin again as soon
-    as they can be written. The log itself does so already.
+    checkpoint.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: say so once, leave the lines out, begin again as soon as they can
+    be written. The log itself does so already.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.visualization import LocalVisBackend, TensorboardVisBackend
-    if hasattr(LocalVisBackend.add_scalars, 'caco_ext'):
-        return True, 'done before'
     for backend in (LocalVisBackend, TensorboardVisBackend):
         for name in ('add_scalars', 'close'):
-            setattr(backend, name, _outlasting(getattr(backend, name)))
+            replaces(backend, name)(_write_or_log)
     return True, 'a full disk ends a run of mmengine with the next log line'
 
 
-def _outlasting(method: Callable) -> Callable:
-    """A method of a backend whose ``OSError`` is logged."""
-    from mmengine.logging import print_log
-
-    @functools.wraps(method)
-    def write(self, *args, **kwargs) -> None:
-        try:
-            method(self, *args, **kwargs)
-            self.lost = False
-        except OSError as error:
-            if not getattr(self, 'lost', False):
-                print_log(
-                    f'{type(self).__name__} cannot write to {self._save_dir}: '
-                    f'{error}; the run goes on without these lines',
-                    'current',
-                    level=logging.ERROR)
-            self.lost = True
-            # TensorBoard's writer is dead for good; the next call makes one
-            self._env_initialized = False
-
-    write.caco_ext = True
-    return write
+def _write_or_log(method: Callable, backend: Any, *args: Any,
+                  **kwargs: Any) -> None:
+    """Call a method of a visual back end; log its ``OSError`` once."""
+    try:
+        method(backend, *args, **kwargs)
+        backend.lost = False
+    except OSError as error:
+        if not getattr(backend, 'lost', False):
+            print_log(
+                f'{type(backend).__name__} cannot write to '
+                f'{backend._save_dir}: {error}; the run goes on without these '
+                'lines',
+                'current',
+                level=logging.ERROR)
+        backend.lost = True
+        # TensorBoard's writer is dead for good; the next call makes one
+        backend._env_initialized = False
 
 
-def train_alone() -> Tuple[bool, str]:
+def train_alone() -> Outcome:
     """Let one run at a time train in a work folder.
 
-    What breaks: two runs of mmengine 0.10 in one folder overwrite each
-    other's checkpoints and both end with success. Remedy: the main process
-    holds a lock of the folder while it trains, see
+    What breaks: two runs of mmengine 0.10 in one folder overwrite each other's
+    checkpoints and both end with success.
+
+    Remedy: the main process holds a lock of the folder while it trains, see
     :mod:`caco_ext.utils.run_lock`; a second run ends with the number of the
     first one's process.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.runner import Runner
-    train = Runner.train
-    if hasattr(train, 'caco_ext'):
-        return True, 'done before'
-    from caco_ext.utils import UsageError
-    from caco_ext.utils.run_lock import hold
 
-    @functools.wraps(train)
-    def train_locked(self):
-        from mmengine.dist import broadcast_object_list, is_main_process
-        refusal = [None]
+    @replaces(Runner, 'train')
+    def train_locked(train, self):
+        refusal: List[Optional[str]] = [None]
         with ExitStack() as stack:
             if is_main_process():
                 try:
@@ -216,30 +197,26 @@ def train_alone() -> Tuple[bool, str]:
                 raise UsageError(refusal[0])
             return train(self)
 
-    train_locked.caco_ext = True
-    Runner.train = train_locked
     return True, 'mmengine lets two runs write into one folder'
 
 
-def keep_on_resume() -> Tuple[bool, str]:
+def keep_on_resume() -> Outcome:
     """Let a resumed run keep the settings that it began with, on request.
 
     What breaks: mmengine 0.10 restores optimizer settings and schedules from
     the checkpoint and takes all else from the present config, whatever is
-    wanted. Remedy: with ``resume_changes='keep'`` of the config's
-    ``SetupCheckHook`` the runner is built from the checkpoint's values of all
-    that changes the numbers, see :mod:`caco_ext.utils.run_config`.
+    wanted.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: with ``resume_changes='keep'`` of the config's ``SetupCheckHook``
+    the runner is built from the checkpoint's values of all that changes the
+    numbers, see :mod:`caco_ext.utils.run_config`.
+
+    Needed while mmengine 0.10 is the engine.
     """
     from mmengine.runner import Runner
-    build = Runner.from_cfg.__func__
-    if hasattr(build, 'keeps_settings'):
-        return True, 'done before'
 
-    @functools.wraps(build)
-    def build_with_kept(cls, cfg):
+    @replaces(Runner, 'from_cfg')
+    def build_with_kept(build, cls, cfg):
         hook = (cfg.get('default_hooks') or {}).get('setup_check') or {}
         if hook.get('resume_changes') != 'keep':
             return build(cls, cfg)
@@ -249,17 +226,12 @@ def keep_on_resume() -> Tuple[bool, str]:
             runner.logger.warning(f'--resume-changes keep: {changes}')
         return runner
 
-    build_with_kept.keeps_settings = True
-    Runner.from_cfg = classmethod(build_with_kept)
     return True, 'mmengine keeps some settings of a checkpoint and drops some'
 
 
-def _kept(cfg) -> Tuple[object, str]:
+def _kept(cfg: ConfigType) -> Tuple[ConfigType, str]:
     """A config with a checkpoint's values, and what they replace."""
-    from mmengine.config import Config
     from mmengine.runner import checkpoint, runner
-
-    from caco_ext.utils import UsageError, run_config
     path = cfg.get('load_from')
     if not cfg.get('resume'):
         path = None

@@ -1,6 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
 """Synchronised batch normalisation for tensors on the CPU."""
-import functools
 from typing import Any, Optional, Tuple
 
 import torch
@@ -9,6 +8,9 @@ from torch import Tensor
 from torch.nn import SyncBatchNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
+
+from caco_ext.utils.patching import replaces
+from .versions import Outcome
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -83,12 +85,8 @@ def _cross_rank_batch_norm(module: SyncBatchNorm, x: Tensor,
 
 def _update_running_stats(module: SyncBatchNorm, mean: Tensor,
                           var: Tensor) -> None:
-    """Move the running statistics, as ``F.batch_norm`` does.
-
-    Args:
-        module (SyncBatchNorm): Owner of the statistics.
-        mean (Tensor): (C, ), mean over all ranks.
-        var (Tensor): (C, ), unbiased variance over all ranks.
+    """Move the running statistics, as ``F.batch_norm`` does, by mean and
+    unbiased variance over all ranks, (C, ).
     """
     if not module.track_running_stats:
         return
@@ -101,27 +99,24 @@ def _update_running_stats(module: SyncBatchNorm, mean: Tensor,
         running.lerp_(new.to(running.dtype), factor)
 
 
-def sync_batchnorm_on_cpu() -> Tuple[bool, str]:
+def sync_batchnorm_on_cpu() -> Outcome:
     """Let ``SyncBatchNorm`` work on tensors on the CPU.
 
-    What breaks: any torch. ``SyncBatchNorm`` refuses tensors on the CPU once
-    a process group exists, and DDP refuses models that contain it, so that
-    two gloo processes can neither run such a config nor give what one
-    process with the whole batch gives. Remedy: on the CPU, in training, share
-    mean and variance by a differentiable all-reduce; with one process, or in
-    evaluation, use plain batch normalisation. Other devices are left to
-    torch. This covers ``norm_cfg=dict(type='SyncBN')`` too, whose class
-    derives from torch's.
+    What breaks: any torch. ``SyncBatchNorm`` refuses tensors on the CPU once a
+    process group exists, and DDP refuses models that contain it, so that two
+    gloo processes can neither run such a config nor give what one process with
+    the whole batch gives.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: on the CPU, in training, share mean and variance by a
+    differentiable all-reduce; with one process, or in evaluation, use plain
+    batch normalisation. Other devices are left to torch. This covers
+    ``norm_cfg=dict(type='SyncBN')`` too, whose class derives from torch's.
+
+    Needed until torch synchronises on the CPU itself.
     """
-    forward = SyncBatchNorm.forward
-    if hasattr(forward, 'caco_ext'):
-        return True, 'done before'
 
-    @functools.wraps(forward)
-    def forward_anywhere(self, input: Tensor) -> Tensor:
+    @replaces(SyncBatchNorm, 'forward')
+    def forward_anywhere(forward, self, input):
         if (input.device.type != 'cpu' or not self.training
                 or not dist.is_available() or not dist.is_initialized()):
             return forward(self, input)
@@ -131,15 +126,9 @@ def sync_batchnorm_on_cpu() -> Tuple[bool, str]:
             return _BatchNorm.forward(self, input)
         return _cross_rank_batch_norm(self, input, group)
 
-    forward_anywhere.caco_ext = True
-    SyncBatchNorm.forward = forward_anywhere
-
-    refuse = DistributedDataParallel._passing_sync_batchnorm_handle
-
-    @functools.wraps(refuse)
-    def refuse_elsewhere(self, module):
+    @replaces(DistributedDataParallel, '_passing_sync_batchnorm_handle')
+    def refuse_elsewhere(refuse, self, module):
         if self.device_type != 'cpu':
             refuse(self, module)
 
-    DistributedDataParallel._passing_sync_batchnorm_handle = refuse_elsewhere
     return True, 'torch refuses SyncBatchNorm on the CPU'

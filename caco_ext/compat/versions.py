@@ -4,6 +4,9 @@ import importlib.util
 from importlib import metadata
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
+# What a remedy says of itself: whether it is in force, and why.
+Outcome = Tuple[bool, str]
+
 # Distributions that provide the same import name: one of each may be there.
 _PROVIDERS = {
     'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
@@ -192,19 +195,19 @@ def _binary_problems(fits: Callable) -> List[Tuple[str, str]]:
     return problems
 
 
-def check_versions() -> Tuple[bool, str]:
+def check_versions() -> Outcome:
     """Refuse combinations of packages that cannot work, in one message.
 
-    What breaks: mmselfsup 1.0.0 and mmcls 1.0.0rc6 assert versions of mmcv
-    and mmengine one at a time; mmcv with mmcv-lite, mmselfsup with
-    mmpretrain, torchvision with another torch, mmcv 2.0 with numpy 2 and
-    OpenCV >= 4.12 with numpy < 2 fail later and in obscure places; mmengine
-    0.10 needs ``pkg_resources``, which setuptools 81 dropped. Remedy: read
-    the versions (nothing is imported) and say all of it at once. mmselfsup
-    may be absent.
+    What breaks: mmselfsup 1.0.0 and mmcls 1.0.0rc6 assert versions of mmcv and
+    mmengine one at a time; mmcv with mmcv-lite, mmselfsup with mmpretrain,
+    torchvision with another torch, mmcv 2.0 with numpy 2 and OpenCV >= 4.12
+    with numpy < 2 fail later and in obscure places; mmengine 0.10 needs
+    ``pkg_resources``, which setuptools 81 dropped.
 
-    Returns:
-        tuple[bool, str]: Whether it is in force, and why.
+    Remedy: read the versions (nothing is imported) and say all of it at once.
+    mmselfsup may be absent.
+
+    Needed while these releases are hosts.
 
     Raises:
         ImportError: If the combination is not supported; the message lists

@@ -1,4 +1,4 @@
-"""Where pictures come from: text lists; and lists of class names."""
+"""Read text lists of pictures, and of class names."""
 import logging
 import os
 import os.path as osp
@@ -8,7 +8,8 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from mmengine.logging import print_log
 
-from .sources import EXTENSIONS, Source
+from .formats import EXTENSIONS
+from .sources import Source
 
 # More are numbers of pictures, times or dates, not of classes.
 MAX_LABEL = 99_999_999
@@ -20,19 +21,8 @@ _UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 
 
 def _read_lines(path: str, what: str, way_out: str) -> List[str]:
-    """Read a text file, with a byte order mark or without.
-
-    Args:
-        path (str): The file.
-        what (str): What it should be.
-        way_out (str): Ends the messages.
-
-    Returns:
-        list[str]: The lines without blanks around them, empty ones too.
-
-    Raises:
-        FileNotFoundError: It cannot be read.
-        ValueError: It is no text in UTF-8.
+    """Read the lines of a text file, with a byte order mark or without; empty
+    ones too. Errors say what it should be, and end with the way out.
     """
     if osp.exists(path) and not osp.isfile(path):
         raise FileNotFoundError(
@@ -87,16 +77,8 @@ def read_classes(
     return names
 
 
-def _split_line(line: str, extensions: Sequence[str]) -> Tuple[str, int]:
-    """Split a line into path and label; a path may hold blanks.
-
-    Args:
-        line (str): 'path' or 'path label'.
-        extensions (tuple[str]): Lower-case endings of picture files.
-
-    Returns:
-        tuple[str, int]: Path and label, -1 where the line has none.
-    """
+def _split_line(line: str, extensions: Tuple[str, ...]) -> Tuple[str, int]:
+    """Split a line into path, blanks included, and label; -1 for none."""
     if line.lower().endswith(extensions):
         return line, -1
     found = _LABELLED.fullmatch(line)
@@ -184,7 +166,8 @@ def read_list(list_file: str,
         numbers.append(number)
     again = len(paths) - len(set(paths))
     if again:
-        place = _first_again(paths)
+        first = {path: i for i, path in reversed(list(enumerate(paths)))}
+        place = next(i for i, path in enumerate(paths) if first[path] < i)
         print_log(
             f'{again} line(s) of {list_file!r} name a picture that it has '
             f'already, line {numbers[place]} first ({paths[place]!r}); such '
@@ -211,13 +194,6 @@ def read_list(list_file: str,
             f'{largest}, which is no label of a class; number the classes '
             'from 0, or set with_labels=False')
     return paths, *_close_gaps(labels, list_file)
-
-
-def _first_again(paths: List[str]) -> int:
-    """Place of the first path that has occurred before."""
-    seen: Set[str] = set()
-    return next(i for i, path in enumerate(paths)
-                if path in seen or seen.add(path))
 
 
 def _close_gaps(labels: List[int],

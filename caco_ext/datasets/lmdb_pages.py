@@ -1,4 +1,4 @@
-"""The pages of an LMDB file, which LMDB itself believes whatever they say."""
+"""Check the pages of an LMDB file, which LMDB itself does not do."""
 import struct
 
 import numpy as np

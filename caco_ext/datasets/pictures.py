@@ -3,7 +3,7 @@ import errno
 import io
 import os
 import stat
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import cv2
 import numpy as np
@@ -21,9 +21,8 @@ MAX_PIXELS = 100_000_000
 # More than so many pixels of four bands and 16 bits take.
 MAX_BYTES = 1 << 30
 _TGA_ENDINGS = ('.tga', '.icb', '.vda', '.vst')
-# What a path can be guilty of. All else that opening and reading may end in
-# (no more files or memory, a share that does not answer) would hit the next
-# picture too.
+# Errors of the path itself. All others of opening and reading (no more files
+# or memory, a share that does not answer) would hit the next picture too.
 _FAULTS_OF_A_FILE = frozenset(
     (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR,
      errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.ENODEV))
@@ -40,16 +39,18 @@ class BrokenPictureError(ValueError):
     """A file that should hold a picture cannot be read as one.
 
     Args:
-        path (str): The file.
-        reason (str): What is wrong with it. Defaults to ''.
+        path (str | PathLike): The file.
+        reason (Any): What is wrong with it. Defaults to ''.
     """
 
-    def __init__(self, path, reason=''):
+    def __init__(self,
+                 path: Union[str, os.PathLike],
+                 reason: Any = '') -> None:
         super().__init__(path, reason)
         self.path = str(path)
         self.reason = str(reason)
 
-    def __str__(self):
+    def __str__(self) -> str:
         # a name that is not UTF-8 must not stop a log from naming it
         path = self.path.encode('utf-8', 'backslashreplace').decode()
         return f'{path} cannot be read as a picture: {self.reason}'
@@ -104,16 +105,8 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def _decode_with_opencv(data: bytes) -> Optional[np.ndarray]:
-    """Decode what OpenCV decodes faster than PIL, safely, to equal pixels.
-
-    Args:
-        data (bytes): The whole file.
-
-    Returns:
-        np.ndarray | None: (H, W, 3) uint8, BGR; None where PIL decides.
-
-    Raises:
-        ValueError: A damaged PNG, or too many pixels.
+    """Decode what OpenCV decodes faster than PIL, safely, to equal pixels:
+    (H, W, 3) uint8, BGR; None where PIL decides.
     """
     size = jpeg_size(data) or png_size(data)
     if size is None:
@@ -126,23 +119,13 @@ def _decode_with_opencv(data: bytes) -> Optional[np.ndarray]:
 
 
 def _decode_with_pil(data: bytes, path: str) -> np.ndarray:
-    """Decode with PIL, the reference for every unusual format.
-
-    Args:
-        data (bytes): The whole file.
-        path (str): Its name.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8, BGR.
-
-    Raises:
-        ValueError: Of several pages, too many pixels, or samples without a
-            certain range.
+    """Decode with PIL, the reference for every unusual format, to (H, W, 3)
+    uint8, BGR.
     """
     formats = PICTURE_FORMATS
     if not path.lower().endswith(_TGA_ENDINGS):
         # it has no signature: any damaged file may look like one
-        formats = [name for name in formats if name != 'TGA']
+        formats = tuple(name for name in formats if name != 'TGA')
     check_bands(data)
     with Image.open(io.BytesIO(data), formats=formats) as picture:
         _check_pixels(*picture.size)

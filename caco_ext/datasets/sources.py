@@ -1,4 +1,4 @@
-"""Where pictures come from: folders.
+"""Read the pictures of a folder.
 
 Like :func:`.lists.read_list`, :func:`scan_folder` returns paths, labels (-1
 where there is none) and class names.
@@ -7,15 +7,15 @@ import logging
 import os
 import os.path as osp
 from collections import Counter
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
 from mmengine.logging import print_log
 
+from caco_ext.utils.text import first_of
 from .folders import inner_folder, is_folder, kind_of, list_folder
-from .formats import picture_extensions
+from .formats import EXTENSIONS
 from .parts import check_classes, part_of, refuse_parts
 
-EXTENSIONS = picture_extensions()
 Source = Tuple[List[str], List[int], List[str]]
 
 
@@ -45,18 +45,7 @@ class _Scan:
         return False
 
     def pictures(self, folder: str) -> Iterator[str]:
-        """Yield the paths of all pictures under a folder, in sorted order.
-
-        Args:
-            folder (str): Where to look.
-
-        Yields:
-            str: Path of a picture.
-
-        Raises:
-            ValueError: A folder cannot be read, a symbolic link leads back to
-                a folder above it, or a folder holds the parts of a data set.
-        """
+        """Yield the paths of all pictures under a folder, in sorted order."""
         # not by recursion, which ends a thousand folders down
         real = osp.realpath(folder)
         way = [(iter(self._list(folder)), real)]
@@ -83,11 +72,7 @@ class _Scan:
         return entries
 
     def report(self, folder: str) -> None:
-        """Say once what was skipped.
-
-        Args:
-            folder (str): Where.
-        """
+        """Say once what was skipped."""
         if self.skipped:
             kinds = ', '.join(f'{kind} {count}'
                               for kind, count in self.skipped.most_common(10))
@@ -111,9 +96,9 @@ def _demand_classes(folder: str, names: List[str], loose: List[str]) -> None:
             '(kNN: default_hooks.knn=None)')
 
 
-def _judge_single(folder: str, name: str, with_labels: Optional[bool],
-                  extensions: Sequence[str]) -> None:
-    """Say that one class alone is none, and where the classes seem to be."""
+def _warn_of_single_class(folder: str, name: str, with_labels: Optional[bool],
+                          extensions: Sequence[str]) -> None:
+    """Warn of a single class folder, and say where the classes may be."""
     inner = inner_folder(osp.join(folder, name))
     entries = list_folder(inner)
     text = f'{folder!r} has one class folder alone, {name!r}'
@@ -127,21 +112,21 @@ def _judge_single(folder: str, name: str, with_labels: Optional[bool],
     print_log(text, 'current', logging.WARNING)
 
 
-def _judge_alike(folder: str, names: List[str]) -> None:
-    """Say that all classes hold folders of the same names, as parts do."""
-    inner = None
+def _warn_of_hidden_parts(folder: str, names: List[str]) -> None:
+    """Warn where all classes hold folders of the same names, as parts do."""
+    inner: Set[str] = set()
     for name in names:
         found = {
             entry.name
             for entry in list_folder(osp.join(folder, name))
             if is_folder(entry)
         }
-        if len(found) < 2 or inner not in (None, found):
+        if len(found) < 2 or inner and inner != found:
             return
         inner = found
     print_log(
-        f'the classes of {folder!r} ({", ".join(names[:5])}) all hold the '
-        f'folders {", ".join(sorted(inner)[:5])}; if they are parts of a data '
+        f'the classes of {folder!r} ({first_of(names, 5)}) all hold the '
+        f'folders {first_of(sorted(inner), 5)}; if they are parts of a data '
         'set and those its classes, set data_root to one part', 'current',
         logging.WARNING)
 
@@ -226,14 +211,16 @@ def scan_folder(folder: str,
     if classes is not None:
         missing = [name for name in classes if name not in names]
         if missing:
+            wanted, there = (
+                first_of(map(repr, some), 5) for some in (missing, names))
             raise FileNotFoundError(
-                f'no folder for the classes {missing[:5]} in {folder!r}, '
-                f'which has {names[:5]}...; correct the option classes')
+                f'no folder for the classes {wanted} in {folder!r}, which has '
+                f'{there}; correct the option classes')
         names = list(classes)
     elif len(names) == 1:
-        _judge_single(folder, names[0], with_labels, scan.extensions)
+        _warn_of_single_class(folder, names[0], with_labels, scan.extensions)
     else:
-        _judge_alike(folder, names)
+        _warn_of_hidden_parts(folder, names)
     paths, labels = [], []
     for label, name in enumerate(names):
         found = list(scan.pictures(osp.join(folder, name)))

@@ -10,22 +10,22 @@ from typing import Dict, Iterator
 
 from mmengine.logging import print_log
 
-from .launch import UsageError
+from .errors import UsageError
 
 NAME = '.run.lock'
 # Handles of the locks that this process holds, by the folder's real path.
 _held: Dict[str, int] = {}
 
 
-def _let_go() -> None:
-    """A forked child, as of a loader, must not hold on to its parent's lock:
-    it may outlive a parent that is killed."""
+def _drop_locks() -> None:
+    """Close the locks in a forked child, such as a loader's worker, which may
+    outlive a parent that is killed."""
     for handle in _held.values():
         os.close(handle)
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=_drop_locks)
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def hold(folder: str) -> Iterator[None]:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise UsageError(_unwritable(folder, error.strerror)) from error
+        raise UsageError(_unwritable(folder, str(error.strerror))) from error
     if not os.access(folder, os.W_OK):
         raise UsageError(_unwritable(folder, 'no permission'))
     _lock(folder)

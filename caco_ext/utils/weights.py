@@ -1,10 +1,11 @@
-"""Weights that nobody should use, and those of another model."""
-from typing import Any, Iterable, Mapping
+"""Refuse unusable weights, and compare weights with a model's."""
+from typing import Any, Mapping
 
 import torch
 from torch import Tensor
 
 from .checkpoints import CheckpointError
+from .text import first_of
 
 # What layers of every kind call their numbers.
 _NUMBERS = ('weight', 'bias', 'running_mean', 'running_var')
@@ -37,10 +38,8 @@ def check_weights(weights: Mapping[str, Any], path: str) -> None:
 def _problem(value: Tensor, layer: bool) -> str:
     """What is wrong with a tensor; empty where nothing is.
 
-    Args:
-        value (Tensor): The tensor.
-        layer (bool): Whether it belongs to a layer that computes with it; a
-            mask may hold minus infinity, and a counter is an integer.
+    A layer computes with it; elsewhere a mask may hold minus infinity, and a
+    counter is an integer.
     """
     kind = str(value.dtype).split('.')[-1]
     if value.layout is not torch.strided:
@@ -98,7 +97,7 @@ def describe_differences(own: Mapping[str, Tensor],
         [n for n in own if n in theirs and _spoils(own[n], theirs[n])]
     }
     texts = [
-        f'{len(names)} {kind} ({_first(names)})'
+        f'{len(names)} {kind} ({first_of(sorted(names))})'
         for kind, names in kinds.items() if names
     ]
     if not texts:
@@ -113,9 +112,3 @@ def _spoils(own: Any, theirs: Any) -> bool:
     if own.shape != theirs.shape or not own.is_floating_point():
         return False
     return bool(_problem(theirs, layer=True)) and not _problem(own, layer=True)
-
-
-def _first(names: Iterable[str], count: int = 3) -> str:
-    names = sorted(names)
-    more = f' and {len(names) - count} more' if len(names) > count else ''
-    return ', '.join(names[:count]) + more

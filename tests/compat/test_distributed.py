@@ -184,9 +184,10 @@ def test_nothing_changes_where_an_accelerator_is(monkeypatch):
     from caco_ext.compat import distributed
     monkeypatch.setattr(distributed, '_no_accelerator', lambda: False)
     calls = []
-    init = distributed._on_cpu(lambda *args, **kwargs: calls.append(
-        (args, kwargs)))
-    init('nccl', timeout=3)
+    distributed._init_on_cpu(
+        lambda *args, **kwargs: calls.append((args, kwargs)),
+        'nccl',
+        timeout=3)
     assert calls == [(('nccl', ), dict(timeout=3))]
     in_force, why = distributed.launch_on_cpu()
     assert not in_force and 'accelerator' in why

@@ -79,5 +79,5 @@ def test_a_folder_for_an_older_mlflow(mlflow, tmp_path):
 def test_once():
     trackers.log_to_mlflow()
     before = MLflowVisBackend.add_image
-    assert trackers.log_to_mlflow() == (True, 'done before')
+    assert trackers.log_to_mlflow()[0]
     assert MLflowVisBackend.add_image is before

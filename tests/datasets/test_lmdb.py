@@ -5,24 +5,33 @@ import os
 import pickle
 import resource
 from collections import Counter
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from caco_ext.datasets import BrokenPictureError, ImageFolder
+from caco_ext.datasets import BrokenPictureError, image_folder, lmdb_format
 from caco_ext.datasets import lmdb_source as source
 from caco_ext.datasets import lmdb_writer
 from caco_ext.datasets.lmdb_writer import LMDBWriter
 
 LOAD = [dict(type='LoadImage')]
-UNSHARDED = dict(
-    format=source.FORMAT,
-    version=source.VERSION,
+# Packing the list of pictures collects garbage, which takes a while here.
+ImageFolder = partial(image_folder.ImageFolder, serialize_data=False)
+SOUND = dict(
+    format=lmdb_format.FORMAT,
+    version=lmdb_format.VERSION,
     length=30,
     classes=['ant', 'bee', 'cat'],
     written=30,
+    digest=None,
     complete=True)
+
+
+def convert(folder, target):
+    return LMDBWriter(str(folder), str(target)).write(quiet=True)
 
 
 def as_list(batch):
@@ -33,27 +42,31 @@ def as_list(batch):
 def converted(labelled, tmp_path):
     """LMDB file of the three classes."""
     target = tmp_path / 'set.lmdb'
-    assert LMDBWriter(str(labelled), str(target)).write(quiet=True) == 30
+    assert convert(labelled, target) == 30
     return target
 
 
-def edit_header(target, **changes):
-    lmdb = source.import_lmdb()
+@contextmanager
+def opened(target):
+    lmdb = lmdb_format.import_lmdb()
     with lmdb.open(str(target), subdir=False) as env:
         with env.begin(write=True) as txn:
-            header = json.loads(txn.get(source.HEADER))
-            header.update(changes)
-            txn.put(source.HEADER, json.dumps(header).encode())
+            yield txn
 
 
 def put(target, key, value):
-    lmdb = source.import_lmdb()
-    with lmdb.open(str(target), subdir=False) as env:
-        with env.begin(write=True) as txn:
-            if value is None:
-                txn.delete(key)
-            else:
-                txn.put(key, value)
+    with opened(target) as txn:
+        if value is None:
+            txn.delete(key)
+        else:
+            txn.put(key, value)
+
+
+def edit_header(target, **changes):
+    with opened(target) as txn:
+        header = json.loads(txn.get(lmdb_format.HEADER))
+        header.update(changes)
+        txn.put(lmdb_format.HEADER, json.dumps(header).encode())
 
 
 def test_same_as_the_folder(labelled, converted):
@@ -114,7 +127,7 @@ def test_split_fraction_and_labels(labelled, converted):
 def test_parts_of_a_root(labelled, flat, tmp_path):
     root = tmp_path / 'root'
     for part, folder in (('train', labelled), ('val', flat)):
-        LMDBWriter(str(folder), str(root / f'{part}.lmdb')).write(quiet=True)
+        convert(folder, root / f'{part}.lmdb')
     assert len(ImageFolder(str(root), split='train')) == 30
     assert len(ImageFolder(str(root), split='val')) == 6
 
@@ -122,95 +135,75 @@ def test_parts_of_a_root(labelled, flat, tmp_path):
 def test_from_a_list(labelled, tmp_path):
     (labelled / 'list.txt').write_text('bee/03.png 1\nant/00.png 0\n')
     target = str(tmp_path / 'a.lmdb')
-    LMDBWriter(str(labelled / 'list.txt'), target).write(quiet=True)
+    convert(labelled / 'list.txt', target)
     data = ImageFolder(target, pipeline=LOAD)
     assert [data[i]['gt_label'] for i in range(2)] == [1, 0]
     assert data[0]['img_path'] == f'{target}/bee/03.png'
 
 
-def test_interrupted_and_resumed(labelled, tmp_path, monkeypatch):
+@pytest.fixture
+def interrupted(labelled, tmp_path, monkeypatch):
+    """An LMDB file whose conversion ended at the twentieth picture, and the
+    pictures that are read from now on."""
     monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
-    target = str(tmp_path / 'set.lmdb')
     read, calls = LMDBWriter._read, []
 
     def stop_at_20(self, index):
-        calls.append(index)
-        if index == 20 and len(calls) <= 21:
+        if index == 20 and 20 not in calls:
+            calls.append(20)
             raise KeyboardInterrupt
+        calls.append(index)
         return read(self, index)
 
     monkeypatch.setattr(LMDBWriter, '_read', stop_at_20)
     with pytest.raises(KeyboardInterrupt):
-        LMDBWriter(str(labelled), target).write(quiet=True)
+        convert(labelled, tmp_path / 'set.lmdb')
+    assert calls == list(range(21))
+    calls[:] = [20]
+    return str(tmp_path / 'set.lmdb'), calls
+
+
+def test_interrupted_and_resumed(labelled, interrupted):
+    target, calls = interrupted
     with pytest.raises(ValueError, match='did not end.*resume'):
         ImageFolder(target)
-    calls.clear()
-    calls.extend(range(21))
-    LMDBWriter(str(labelled), target).write(quiet=True)
+    convert(labelled, target)
     # two chunks of eight were committed before
-    assert calls[21:] == list(range(16, 30))
+    assert calls[1:] == list(range(16, 30))
     assert len(ImageFolder(target)) == 30
-    calls.clear()
-    assert LMDBWriter(str(labelled), target).write(quiet=True) == 30
-    assert calls == []
+    assert convert(labelled, target) == 30
+    assert len(calls) == 1 + 14
 
 
 def test_more_room_when_the_map_is_full(labelled, tmp_path, monkeypatch):
     monkeypatch.setattr(lmdb_writer, '_FIRST_MAP_SIZE', 1 << 15)
     target = str(tmp_path / 'set.lmdb')
-    assert LMDBWriter(str(labelled), target).write(quiet=True) == 30
+    assert convert(labelled, target) == 30
     assert os.path.getsize(target) > 1 << 15
 
 
 def test_source_that_changed(labelled, converted):
     os.remove(labelled / 'ant' / '03.png')
     with pytest.raises(ValueError, match='holds other pictures'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
 
 
-def replace_same_size(path):
+def replace(path, more=b'', later=1):
+    """Put another content in the place of a file's, after so many ns."""
     stat = path.stat()
-    path.write_bytes(path.read_bytes()[::-1])
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    path.write_bytes(path.read_bytes()[::-1] + more)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + later))
 
 
-def replace_same_date(path):
-    stat = path.stat()
-    path.write_bytes(path.read_bytes() + b'more')
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-
-def replace_same_size_and_date(path):
-    stat = path.stat()
-    path.write_bytes(path.read_bytes()[::-1])
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-
-@pytest.mark.parametrize(
-    'replace',
-    [replace_same_size, replace_same_date, replace_same_size_and_date])
-def test_picture_replaced_before_resuming(labelled, tmp_path, monkeypatch,
-                                          replace):
-    monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
-    target = str(tmp_path / 'set.lmdb')
-    with monkeypatch.context() as patch:
-        read = LMDBWriter._read
-
-        def stop_at_20(self, index):
-            if index == 20:
-                raise KeyboardInterrupt
-            return read(self, index)
-
-        patch.setattr(LMDBWriter, '_read', stop_at_20)
-        with pytest.raises(KeyboardInterrupt):
-            LMDBWriter(str(labelled), target).write(quiet=True)
+@pytest.mark.parametrize('how',
+                         [{}, dict(more=b'more', later=0),
+                          dict(later=0)])
+def test_picture_replaced_before_resuming(labelled, interrupted, said, how):
+    target, _ = interrupted
     changed = labelled / 'ant' / '03.png'
-    replace(changed)
-    messages = []
-    monkeypatch.setattr(lmdb_writer, 'print_log',
-                        lambda text, *args: messages.append(text))
-    LMDBWriter(str(labelled), target).write(quiet=True)
-    assert len(messages) == 1 and 'begins anew' in messages[0]
+    replace(changed, **how)
+    convert(labelled, target)
+    assert len(said) == 1 and 'begins anew' in said[0]
     stored = source.LMDBSource(target)
     assert stored.get(3, 'ant/03.png') == changed.read_bytes()
     assert len(stored.read()[0]) == 30
@@ -218,9 +211,9 @@ def test_picture_replaced_before_resuming(labelled, tmp_path, monkeypatch,
 
 def test_picture_replaced_after_the_end(labelled, converted):
     before = converted.read_bytes()
-    replace_same_size(labelled / 'ant' / '03.png')
+    replace(labelled / 'ant' / '03.png')
     with pytest.raises(ValueError, match='have changed since.*remove it'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
     assert converted.read_bytes() == before
 
 
@@ -228,18 +221,18 @@ def test_file_without_stamps(labelled, converted):
     edit_header(converted, stamps=None)
     assert len(ImageFolder(str(converted))) == 30
     with pytest.raises(ValueError, match='is complete, but'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
 
 
 def test_picture_replaced_while_it_is_copied(labelled, tmp_path):
     target = str(tmp_path / 'set.lmdb')
     writer = LMDBWriter(str(labelled), target)
-    replace_same_size_and_date(labelled / 'bee' / '00.png')
+    replace(labelled / 'bee' / '00.png', later=0)
     with pytest.raises(OSError, match='bee/00.png.*same command again'):
         writer.write(quiet=True)
     with pytest.raises(ValueError, match='did not end'):
         ImageFolder(target)
-    assert LMDBWriter(str(labelled), target).write(quiet=True) == 30
+    assert convert(labelled, target) == 30
 
 
 @pytest.mark.parametrize('room', [0, 4096, 8192, 20000])
@@ -250,13 +243,13 @@ def test_full_disk(labelled, converted, tmp_path, monkeypatch, room):
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
         with pytest.raises(OSError, match='make room.*it will resume'):
-            LMDBWriter(str(labelled), str(target)).write(quiet=True)
+            convert(labelled, target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert target.stat().st_size <= room
     with pytest.raises(ValueError, match='did not end|folder2lmdb'):
         ImageFolder(str(target))
-    assert LMDBWriter(str(labelled), str(target)).write(quiet=True) == 30
+    assert convert(labelled, target) == 30
     assert source.LMDBSource(str(target)).get(29, '') == \
         source.LMDBSource(str(converted)).get(29, '')
 
@@ -303,11 +296,11 @@ def test_picture_that_is_missing(labelled, tmp_path):
     np.full(30, -2, '<i4').tobytes(),
     np.repeat([0, 2, 1], 10).astype('<i4').tobytes(),
 ])
-@pytest.mark.parametrize('key', [source.LABELS, source.PATHS])
+@pytest.mark.parametrize('key', [lmdb_format.LABELS, lmdb_format.PATHS])
 def test_damaged_tables(labelled, converted, key, value):
     put(converted, key, value)
     with pytest.raises(ValueError, match=f'damaged: .*{key.decode()}'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
     with pytest.raises(ValueError, match='paths or labels.*damaged'):
         ImageFolder(str(converted))
 
@@ -336,52 +329,43 @@ def test_no_readahead_beyond_memory(converted, monkeypatch, fits):
 def test_damaged_record(labelled, converted):
     put(converted, b'5', b'\0\0\0\0not what was written')
     with pytest.raises(ValueError, match=r'ant/05\.png.*CRC-32'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
     data = ImageFolder(str(converted), pipeline=LOAD)
     assert not data[5]['img_path'].endswith('ant/05.png')
     assert data.num_broken == 1
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(version=2), 'format version 2.*version 1'),
-    (dict(format='other'), 'another program'),
-    (dict(complete=False), 'did not end'),
+@pytest.mark.parametrize('header, message', [
+    (dict(SOUND, version=2), 'format version 2.*version 1'),
+    (dict(SOUND, format='other'), 'another program'),
+    (dict(SOUND, complete=False), 'did not end'),
+    *((header, 'another program') for header in (None, b'', b'{}')),
+    *((header, 'header of .* is damaged; copy') for header in (
+        b'\xff',
+        b'[]',
+        b'{"format": ',
+        b'7',
+        *(dict(SOUND, **change) for change in
+          (dict(length='30'), dict(length=None), dict(classes=None),
+           dict(complete=None), dict(complete='yes'), dict(written=None),
+           dict(digest=7))),
+    )),
 ])
-def test_wrong_header(converted, changes, message):
-    edit_header(converted, **changes)
+def test_wrong_header(labelled, converted, header, message):
+    if isinstance(header, dict):
+        header = json.dumps(header).encode()
+    put(converted, lmdb_format.HEADER, header)
     with pytest.raises(ValueError, match=message):
         ImageFolder(str(converted))
-
-
-@pytest.mark.parametrize('header', [
-    b'\xff',
-    b'[]',
-    b'{"format": ',
-    b'7',
-    *(json.dumps(dict(UNSHARDED, **change)).encode()
-      for change in (dict(length='30'), dict(length=None), dict(classes=None),
-                     dict(complete=None), dict(complete='yes'),
-                     dict(written=None), dict(digest=7))),
-])
-def test_malformed_header(labelled, converted, header):
-    put(converted, source.HEADER, header)
-    for read in (lambda: ImageFolder(str(converted)),
-                 LMDBWriter(str(labelled), str(converted)).write):
-        with pytest.raises(ValueError, match='header of .* is damaged; copy'):
-            read()
-
-
-@pytest.mark.parametrize('header', [None, b'', b'{}'])
-def test_no_header(converted, header):
-    put(converted, source.HEADER, header)
-    with pytest.raises(ValueError, match='another program'):
-        ImageFolder(str(converted))
+    if 'damaged' in message:
+        with pytest.raises(ValueError, match=message):
+            convert(labelled, converted)
 
 
 def test_file_of_no_pictures(converted):
     edit_header(converted, length=0, classes=[], digest=None)
-    put(converted, source.LABELS, b'')
-    put(converted, source.PATHS, b'[]')
+    put(converted, lmdb_format.LABELS, b'')
+    put(converted, lmdb_format.PATHS, b'[]')
     with pytest.raises(ValueError, match='holds no pictures'):
         ImageFolder(str(converted))
 
@@ -455,7 +439,7 @@ def test_classes_of_another_order(converted):
     data = ImageFolder(str(converted), classes=ours)
     assert data.metainfo['classes'] == ('ant', 'bee', 'cat')
     # labels would be called by the names of others
-    with pytest.raises(ValueError, match='ant, bee, cat... in this order'):
+    with pytest.raises(ValueError, match='ant, bee, cat in this order'):
         ImageFolder(str(converted), classes=ours[::-1])
     data = ImageFolder(str(converted), classes=['x', 'y', 'z'])
     assert data.metainfo['classes'] == ('x', 'y', 'z')
@@ -480,6 +464,6 @@ def test_no_lmdb_file(tmp_path, flat):
 
 def test_no_labels_to_demand(flat, tmp_path):
     target = str(tmp_path / 'a.lmdb')
-    LMDBWriter(str(flat), target).write(quiet=True)
+    convert(flat, target)
     with pytest.raises(ValueError, match='no labels'):
         ImageFolder(target, with_labels=True)
