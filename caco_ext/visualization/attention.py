@@ -1,5 +1,5 @@
-"""Where a network looks: activations of any, attention of CARE."""
-from typing import List, Optional, Sequence, Tuple
+"""Maps of where a network looks: activations, and the attention of CARE."""
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from .tiles import fit
 
 
 def square(picture: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """Cut out the middle and bring it to a size.
+    """Scale a picture to fill a size and cut off what sticks out.
 
     Args:
         picture (np.ndarray): (H, W, 3) uint8.
@@ -24,7 +24,7 @@ def square(picture: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     height, width = picture.shape[:2]
     scale = max(size[0] / height, size[1] / width)
     large = fit(picture, max(1, round(max(height, width) * scale)))
-    # rounding can leave a pixel too few
+    # rounding may have left a pixel too few
     large = np.pad(large, [(0, max(0, size[0] - large.shape[0])),
                            (0, max(0, size[1] - large.shape[1])), (0, 0)],
                    'edge')
@@ -34,20 +34,20 @@ def square(picture: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
 
 def input_size(model: nn.Module, pictures: Sequence[np.ndarray],
                size: Optional[int]) -> Tuple[int, int]:
-    """Size at which pictures go through a model.
+    """Choose the size at which pictures go through a model.
 
     Args:
         model (nn.Module): The model.
-        pictures (Sequence[np.ndarray]): The pictures.
-        size (int, optional): What is wished.
+        pictures (Sequence[np.ndarray]): (H, W, 3) each.
+        size (int, optional): The size that the user asks for, in pixels.
 
     Returns:
-        tuple[int, int]: Height and width: those that CARE's attention stack
-        is built for, else the wished, else the shorter side of the smallest
-        picture, at least 64 and at most 448.
+        tuple[int, int]: Height and width. CARE takes those that its attention
+        stack is built for. Other models take ``size``; without one, the
+        shorter side of the smallest picture, between 64 and 448.
 
     Raises:
-        ValueError: A size is wished that the attention stack cannot take.
+        ValueError: The attention stack cannot take ``size``.
     """
     attention = getattr(model, 'attention', None)
     fixed = getattr(attention, 'img_size', None)
@@ -66,7 +66,7 @@ def prepare(model: nn.Module, pictures: Sequence[np.ndarray]) -> Tensor:
     """Normalise pictures as the training did.
 
     Args:
-        model (nn.Module): With a ``data_preprocessor``.
+        model (nn.Module): It has a ``data_preprocessor``.
         pictures (Sequence[np.ndarray]): (H, W, 3) uint8 RGB, of one size.
 
     Returns:
@@ -80,18 +80,18 @@ def prepare(model: nn.Module, pictures: Sequence[np.ndarray]) -> Tensor:
 
 @torch.no_grad()
 def stage_maps(backbone: nn.Module, images: Tensor) -> List[Tensor]:
-    """Maps behind all stages, whichever the backbone gives out.
+    """Compute the feature map after each stage of a backbone.
 
     Args:
-        backbone (nn.Module): The hosts' ResNet; of another one the maps that
-            it gives out are taken.
+        backbone (nn.Module): A ResNet of the hosts. Of another network, the
+            maps that it returns are used.
         images (Tensor): (N, 3, H, W).
 
     Returns:
         list[Tensor]: (N, C, h, w) each, float32.
 
     Raises:
-        ValueError: It gives no maps.
+        ValueError: The backbone returns no maps.
     """
     maps: List[Tensor] = []
     handles = [
@@ -114,69 +114,73 @@ def stage_maps(backbone: nn.Module, images: Tensor) -> List[Tensor]:
 
 
 def activation_map(last: Tensor) -> Tensor:
-    r"""Share of each place in the averaged feature, of no class.
+    r"""Compute how much each place contributes to the averaged feature.
 
-    With f the features of the places and :math:`\bar f` their mean, which is
-    what kNN and linear classifiers see,
+    kNN and linear classifiers use the average :math:`\bar f` of the features
+    :math:`f_i` of all places. No class is needed:
 
     .. math:: a_i = f_i \cdot \bar f / (\bar f \cdot \bar f)
 
     Args:
-        last (Tensor): Last map, (N, C, h, w).
+        last (Tensor): Map of the last stage, (N, C, h, w).
 
     Returns:
-        Tensor: (N, h, w), of mean one.
+        Tensor: (N, h, w). The mean of each map is 1.
     """
     mean = last.mean((2, 3), keepdim=True)
     return (last * mean).sum(1) / mean.square().sum(1).clamp(min=1e-12)
 
 
 def activation_rollout(maps: Sequence[Tensor]) -> Tensor:
-    """Activations of all stages rolled into one map as fine as the first.
+    """Combine the activations of all stages in one map.
 
-    Attention rollout multiplies the attention of all layers; here it is the
-    energy of a place (mean square over channels) in all stages but the last,
-    which counts by :func:`activation_map`: what is strong everywhere stays.
+    Attention rollout multiplies the attention of all layers. Here the energy
+    of a place (mean square over channels) takes the place of attention. The
+    last stage counts by :func:`activation_map`. Only places that are strong in
+    every stage stay bright.
 
     Args:
         maps (Sequence[Tensor]): Of :func:`stage_maps`.
 
     Returns:
-        Tensor: (N, h, w), geometric mean over the stages.
+        Tensor: (N, h, w) with the size of the first map: the geometric mean
+        over the stages.
     """
     size = maps[0].shape[2:]
     energies = [m.square().mean(1) for m in maps[:-1]]
     energies.append(activation_map(maps[-1]).clamp(min=0))
-    total = 0.
+    logs = []
     for energy in energies:
         energy = energy / energy.mean((1, 2), keepdim=True).clamp(min=1e-12)
         large = F.interpolate(
             energy[:, None], size, mode='bilinear', align_corners=False)
-        total = total + large[:, 0].clamp(min=1e-6).log()
-    return (total / len(energies)).exp()
+        logs.append(large[:, 0].clamp(min=1e-6).log())
+    return torch.stack(logs).mean(0).exp()
 
 
 @torch.no_grad()
 def attention_weights(model: nn.Module, images: Tensor,
                       block: int) -> Optional[Tensor]:
-    """Who attends to whom in a block of CARE's attention stack.
+    """Compute how much places attend to each other in a block of CARE.
 
     Args:
-        model (nn.Module): Any; only one with an attention stack attends.
-        images (Tensor): (N, 3, H, W) of the size the stack is built for.
+        model (nn.Module): The model.
+        images (Tensor): (N, 3, H, W) of the size that its attention stack is
+            built for.
         block (int): Number of the block, from 0; -1 is the last.
 
     Returns:
-        Tensor | None: (N, heads, places, places), rows of sum one; None for
-        other methods.
+        Tensor | None: (N, heads, places, places), where each row sums to 1.
+        None where the model has no attention stack.
 
     Raises:
         ValueError: There is no such block.
     """
-    attention = getattr(model, 'attention', None)
+    attention: Any = getattr(model, 'attention', None)
     if not hasattr(attention, 'attention_maps'):
         return None
-    maps = attention.attention_maps(model.backbone(images)[-2])
+    backbone: Any = model.backbone
+    maps = attention.attention_maps(backbone(images)[-2])
     if not -len(maps) <= block < len(maps):
         raise ValueError(f'block {block} of the attention stack: it has '
                          f'{len(maps)}, from 0 to {len(maps) - 1}')

@@ -1,5 +1,5 @@
 """Pictures of where a network looks."""
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -10,14 +10,14 @@ from .attention import (activation_map, activation_rollout, attention_weights,
 from .panels import GREEN, Gallery, Tile
 from .tiles import fit, mark, overlay
 
-# Pixels of a tile: maps of a few places have to be seen on small pictures.
+# Longer side of a tile in pixels, so that coarse maps are visible.
 SHOWN = 160
-# Shorter side of what activations are made of, in pixels.
-LEAST = 64
+# Shorter side of the pictures whose activations are shown, in pixels.
+MIN_SIDE = 64
 
 
 def _grid(weights: Tensor, images: Tensor) -> Tuple[int, int]:
-    """Rows and columns of places, in the proportions of the pictures."""
+    """Rows and columns of the attention's places."""
     places, (height, width) = weights.size(-1), images.shape[2:]
     rows = max(1, round((places * height / width)**0.5))
     return rows, places // rows
@@ -35,32 +35,33 @@ def look(model: nn.Module,
         model (nn.Module): An algorithm with ``backbone`` and
             ``data_preprocessor``. Its mode and buffers stay.
         pictures (Sequence[np.ndarray]): (H, W, 3) uint8 RGB.
-        size (int, optional): See :func:`input_size`. Defaults to None;
-            activations are then made at a multiple of a size below 64.
-        block (int): Of CARE's attention stack, from 0. Defaults to 0, which
-            has the finest map.
-        place (tuple[float, float], optional): Which place attends, down and
-            across as shares of the picture. Defaults to None: the place of
-            strongest activation.
+        size (int, optional): See :func:`.attention.input_size`. Defaults to
+            None; a size below 64 is then multiplied for the activations.
+        block (int): Block of CARE's attention stack, from 0. Defaults to 0,
+            which has the finest map.
+        place (tuple[float, float], optional): The place whose attention is
+            shown, as shares of height and width. Defaults to None: the place
+            of strongest activation.
         title (str): Printed above. Defaults to ''.
 
     Returns:
-        Gallery: A row for each picture: the picture, the activation of its
-        last map, the rollout over all stages; for CARE each head at the
-        marked place, and how much all places attend to each.
+        Gallery: A row for each picture, with the activation of the last
+        stage and of all stages. CARE adds the attention of each head at the
+        marked place, and the mean over all places.
 
     Raises:
         ValueError: The size or the block does not fit the model.
     """
     shape = input_size(model, pictures, size)
-    # Convolutions take any size, and a map of one place shows nothing.
-    times = -(-LEAST // min(shape)) if size is None else 1
+    # a map of a single place would show nothing
+    times = -(-MIN_SIDE // min(shape)) if size is None else 1
     small = [square(picture, shape) for picture in pictures]
     shape = shape[0] * times, shape[1] * times
     pictures = [square(picture, shape) for picture in pictures]
+    backbone: Any = model.backbone
     with evaluation_mode(model):
         images = prepare(model, small)
-        maps = stage_maps(model.backbone, prepare(model, pictures))
+        maps = stage_maps(backbone, prepare(model, pictures))
         weights = attention_weights(model, images, block)
     active = activation_map(maps[-1]).cpu().numpy()
     rolled = activation_rollout(maps).cpu().numpy()
@@ -91,15 +92,16 @@ def look(model: nn.Module,
 def _place(active: np.ndarray, grid: Tuple[int, int],
            place: Optional[Tuple[float, float]]) -> Tuple[int, int]:
     if place is None:
-        top = np.unravel_index(active.argmax(), active.shape)
-        place = [(edge + 0.5) / n for edge, n in zip(top, active.shape)]
-    return tuple(
-        min(n - 1, max(0, int(edge * n))) for edge, n in zip(place, grid))
+        y, x = np.unravel_index(active.argmax(), active.shape)
+        place = (y + 0.5) / active.shape[0], (x + 0.5) / active.shape[1]
+    row, column = (min(n - 1, max(0, int(share * n)))
+                   for share, n in zip(place, grid))
+    return row, column
 
 
 def _heads(picture: np.ndarray, weights: np.ndarray, grid: Tuple[int, int],
            where: Tuple[int, int]) -> List[Tile]:
-    """Tiles of each head at a place, and of all."""
+    """The attention of each head at a place, and the mean of all."""
     height, width = picture.shape[:2]
     box = (where[0] * height // grid[0], where[1] * width // grid[1],
            height // grid[0], width // grid[1])

@@ -9,7 +9,7 @@ from torch import nn
 from caco_ext.converters.files import meta_of
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import find_knn_options
-from caco_ext.utils import checkpoints
+from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.config_text import check_config_text
 from caco_ext.utils.weights import check_weights
 
@@ -27,26 +27,10 @@ def build_knn_hook(cfg: Config) -> KNNHook:
         ValueError: The config has none.
     """
     options = find_knn_options(cfg)
-    if options is not None:
-        return HOOKS.build(options)
-    raise ValueError('the config of this run has no KNNHook, whose data sets '
-                     'the pictures are taken from')
-
-
-def read_checkpoint(path: str) -> Dict[str, Any]:
-    """Open a checkpoint; tensors are read when they are used.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        dict[str, Any]: What it holds.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        CheckpointError: It is damaged, or no checkpoint.
-    """
-    return checkpoints.read_checkpoint(path, mmap=True)
+    if options is None:
+        raise ValueError('the config of this run has no KNNHook, whose data '
+                         'sets the pictures are taken from')
+    return HOOKS.build(options)
 
 
 def load_model(cfg: Config,
@@ -70,7 +54,8 @@ def load_model(cfg: Config,
             cannot be read.
     """
     init_default_scope(cfg.get('default_scope') or 'mmengine')
-    content = read_checkpoint(checkpoint) if content is None else content
+    if content is None:
+        content = read_checkpoint(checkpoint, mmap=True)
     state = content.get('state_dict', content)
     check_weights(state, checkpoint)
     prefix = 'backbone.'
@@ -106,7 +91,8 @@ def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
     """
     if path is not None:
         return Config.fromfile(path)
-    text = meta_of(read_checkpoint(checkpoint), checkpoint).get('cfg')
+    text = meta_of(read_checkpoint(checkpoint, mmap=True),
+                   checkpoint).get('cfg')
     if not text or not isinstance(text, str):
         raise ValueError(f'{checkpoint} holds no config, as a checkpoint of a '
                          'run does; name it with --config')

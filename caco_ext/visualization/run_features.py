@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
                                  extract_features)
+from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import printable
-from .loading import build_knn_hook, load_model, read_checkpoint
+from .loading import build_knn_hook, load_model
 from .run_logs import RunLog, find_last_checkpoint
 from .tiles import thumbnails
 
@@ -106,7 +107,7 @@ class RunFeatures:
         """dict: The open checkpoint. A training that goes on may remove the
         file; what was opened can be read all the same."""
         self.file  # noted now: later it may be gone
-        return read_checkpoint(self.checkpoint)
+        return read_checkpoint(self.checkpoint, mmap=True)
 
     @cached_property
     def file(self) -> os.stat_result:

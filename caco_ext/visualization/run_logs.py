@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import find_knn_options
+from caco_ext.utils.files import resumable
 from .scalars import read_record, read_rows, warn_of
 
 RECORD = 'run.json'
@@ -199,17 +200,9 @@ def find_last_checkpoint(work_dir: str) -> Optional[str]:
         str | None: Its path, also when the folder was moved since; that of
         the newest epoch where a training has just removed the noted one.
     """
-    note = osp.join(work_dir, 'last_checkpoint')
-    if not osp.isfile(note):
+    if not osp.isfile(osp.join(work_dir, 'last_checkpoint')):
         return None
-    with open(note, encoding='utf-8', errors='surrogateescape') as file:
-        path = file.read().strip(' \n\0')
-    moved = osp.join(work_dir, osp.basename(path))
-    # a copied folder's own, as a run that is resumed there would find it
-    newest = RunLog(work_dir).checkpoints().values()
-    return next(
-        (p for p in (moved, path, *reversed([*newest])) if osp.isfile(p)),
-        None)
+    return next(filter(osp.isfile, resumable(work_dir)), None)
 
 
 def _check_folder(work_dir: str) -> None:

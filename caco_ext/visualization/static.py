@@ -1,7 +1,6 @@
 """Panels as PNG files, drawn by matplotlib."""
-import os
-import os.path as osp
 import textwrap
+from functools import partial
 from typing import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import printable
 from .panels import DARK, Chart, Gallery, colours, flat_range
 
@@ -28,20 +28,19 @@ def _canvas(figure: Figure) -> FigureCanvasAgg:
 
 
 def save_figure(figure: Figure, path: str) -> None:
-    """Save a figure under a temporary name and rename it.
+    """Save a figure. The file appears whole or not at all.
 
     Args:
         figure (Figure): What to save, at 150 dots per inch.
         path (str): A ``.png`` file.
     """
-    part = f'{path}.{os.getpid()}.part'
-    try:
-        _canvas(figure).print_figure(
-            part, dpi=150, format='png', bbox_inches='tight')
-        os.replace(part, path)
-    finally:
-        if osp.exists(part):
-            os.unlink(part)
+    write_whole(
+        path,
+        partial(
+            _canvas(figure).print_figure,
+            dpi=150,
+            format='png',
+            bbox_inches='tight'))
 
 
 def _draw_chart(axes, chart: Chart) -> None:

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.visualization import embed
-from caco_ext.visualization.bank_health import (among_features, memory_table,
-                                                norms_chart, positives_chart)
-from caco_ext.visualization.bank_reading import (drift_chart, read_memory,
-                                                 serves_positives)
+from caco_ext.visualization.bank_health import (among_features, drift_chart,
+                                                memory_table, norms_chart,
+                                                positives_chart, read_memory,
+                                                serves_positives)
 from caco_ext.visualization.embedding import check_method, class_series
-from caco_ext.visualization.loading import read_checkpoint
 from caco_ext.visualization.panels import Note
 from caco_ext.visualization.run_features import Extracted
 from caco_ext.visualization.run_logs import RunLog
