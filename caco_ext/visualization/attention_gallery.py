@@ -92,7 +92,7 @@ def look(model: nn.Module,
 def _place(active: np.ndarray, grid: Tuple[int, int],
            place: Optional[Tuple[float, float]]) -> Tuple[int, int]:
     if place is None:
-        y, x = np.unravel_index(active.argmax(), active.shape)
+        y, x = divmod(int(active.argmax()), active.shape[1])
         place = (y + 0.5) / active.shape[0], (x + 0.5) / active.shape[1]
     row, column = (min(n - 1, max(0, int(share * n)))
                    for share, n in zip(place, grid))
@@ -108,7 +108,7 @@ def _heads(picture: np.ndarray, weights: np.ndarray, grid: Tuple[int, int],
     number = where[0] * grid[1] + where[1]
     tiles = [
         Tile(
-            mark(overlay(picture, head[number].reshape(grid)), box, GREEN, 2),
+            mark(overlay(picture, head[number].reshape(grid)), box, GREEN),
             f'head {h + 1}') for h, head in enumerate(weights)
     ]
     attended = weights.mean((0, 1)).reshape(grid)

@@ -14,23 +14,23 @@ from .panels import BLUE, GREEN, GREY, Chart, Note, Panel, Series, Table
 from .run_features import RunFeatures
 from .run_logs import RunLog
 
-# Columns that are drawn among the features, at most.
-DRAWN = 2000
+# Largest number of columns that are drawn among the features.
+MOST_COLUMNS = 2000
 BINS = 40
 
 
 def memory_panels(log: RunLog,
                   features: RunFeatures,
                   method: str = 'pca') -> List[Panel]:
-    """Everything about the memory of a run.
+    """Show the memory of a checkpoint.
 
     Args:
         log (RunLog): The run.
-        features (RunFeatures): Of its checkpoint.
+        features (RunFeatures): Features of the checkpoint.
         method (str): See :func:`.embedding.embed`. Defaults to 'pca'.
 
     Returns:
-        list[Panel]: Panels, or a note on why there is none.
+        list[Panel]: Panels, or a note where it has no memory.
     """
     memory = read_memory(features.content)
     if 'columns' not in memory:
@@ -49,15 +49,15 @@ def memory_panels(log: RunLog,
 
 
 def read_memory(content: Dict[str, Any]) -> Dict[str, Tensor]:
-    """Read what a checkpoint keeps of the memory, and nothing else.
+    """Take the buffers of the memory out of a checkpoint.
 
     Args:
-        content (dict): Content of a checkpoint.
+        content (dict): Content of the checkpoint.
 
     Returns:
-        dict[str, Tensor]: Buffers by name: 'columns' (C, K), of a learnable
-        bank also 'positives' (K, ) and others; the hosts' MoCo has a queue
-        of such columns; empty without a memory.
+        dict[str, Tensor]: Buffers by name: 'columns' (C, K), and of a
+        learnable bank 'positives' (K, ) and others. The queue of the hosts'
+        MoCo counts as columns. Empty without a memory.
     """
     prefix = 'memory.'
     state = content.get('state_dict', content)
@@ -72,14 +72,14 @@ def read_memory(content: Dict[str, Any]) -> Dict[str, Tensor]:
 
 
 def serves_positives(log: RunLog, memory: Dict[str, Tensor]) -> Optional[bool]:
-    """Whether columns of this memory become positives.
+    """Tell whether the method uses columns as positives.
 
     Args:
         log (RunLog): The run.
-        memory (dict[str, Tensor]): Of :func:`read_memory`.
+        memory (dict[str, Tensor]): From :func:`read_memory`.
 
     Returns:
-        bool | None: None where that cannot be told.
+        bool | None: None where nothing tells.
     """
     if 'positives' not in memory:
         return False
@@ -90,13 +90,13 @@ def serves_positives(log: RunLog, memory: Dict[str, Tensor]) -> Optional[bool]:
 
 
 def memory_table(memory: Dict[str, Tensor]) -> Table:
-    """Numbers of the memory.
+    """Make a table of the most important numbers of a memory.
 
     Args:
-        memory (dict[str, Tensor]): Of :func:`read_memory`.
+        memory (dict[str, Tensor]): From :func:`read_memory`.
 
     Returns:
-        Table: A row for each.
+        Table: A row for each number.
     """
     columns = memory['columns'].float()
     norms = columns.norm(dim=0)
@@ -122,15 +122,15 @@ def memory_table(memory: Dict[str, Tensor]) -> Table:
 
 def positives_chart(memory: Dict[str, Tensor],
                     serves: Optional[bool] = None) -> Panel:
-    """How often each column was a positive, the busiest first.
+    """Show how often each column was a positive, the busiest first.
 
     Args:
-        memory (dict[str, Tensor]): Of :func:`read_memory`.
-        serves (bool, optional): Of :func:`serves_positives`. Defaults to
+        memory (dict[str, Tensor]): From :func:`read_memory`.
+        serves (bool, optional): From :func:`serves_positives`. Defaults to
             None: not known.
 
     Returns:
-        Chart | Note: A note where none was counted.
+        Chart | Note: A note where no positive was counted.
     """
     counts = memory.get('positives')
     if counts is None or not counts.any():
@@ -145,7 +145,7 @@ def positives_chart(memory: Dict[str, Tensor],
         }[serves]
         return Note(f'No positives are counted: {text}.')
     ordered = counts.sort(descending=True).values.double()
-    # a point for each of 65536 columns would only make the page slow
+    # a point for each of 65536 columns would make the page slow
     places = np.unique(np.linspace(0, len(ordered) - 1, 500).astype(int))
     even = float(ordered.mean())
     return Chart(
@@ -157,7 +157,7 @@ def positives_chart(memory: Dict[str, Tensor],
 
 
 def norms_chart(columns: Tensor) -> Chart:
-    """Distribution of the columns' norms.
+    """Show the distribution of the columns' norms.
 
     Args:
         columns (Tensor): (C, K).
@@ -167,7 +167,7 @@ def norms_chart(columns: Tensor) -> Chart:
     """
     norms = columns.norm(dim=0).numpy()
     middle = float(np.median(norms))
-    # of a queue all are one, but for rounding
+    # the norms of a queue are all one, up to rounding
     low = min(float(norms.min()), middle * 0.99)
     high = max(float(norms.max()), middle * 1.01)
     counts, edges = np.histogram(norms, BINS, (low, high))
@@ -177,14 +177,14 @@ def norms_chart(columns: Tensor) -> Chart:
 
 
 def drift_chart(log: RunLog) -> Panel:
-    """How far the columns turned in an epoch.
+    """Show how far the columns turned in each epoch.
 
     Args:
-        log (RunLog): The run. Where it did not log that, its ``epoch_*.pth``
-            are compared.
+        log (RunLog): The run. Where it did not log the drift, its
+            ``epoch_*.pth`` are compared.
 
     Returns:
-        Chart | Note: A note where fewer than two are left.
+        Chart | Note: A note where fewer than two of them are left.
     """
     if log.drift:
         return Chart('Drift of the columns', 'epochs', 'degrees in the epoch',
@@ -199,7 +199,7 @@ def drift_chart(log: RunLog) -> Panel:
             columns = read_memory(read_checkpoint(path,
                                                   mmap=True)).get('columns')
         except FileNotFoundError:
-            continue  # a training that goes on has removed it
+            continue  # the training has removed it meanwhile
         if columns is None:
             continue
         now = F.normalize(columns.float(), dim=0)
@@ -226,28 +226,29 @@ def among_features(features: RunFeatures,
                    columns: Tensor,
                    positives: Optional[Tensor] = None,
                    method: str = 'pca') -> Panel:
-    """Columns and test pictures in one projection.
+    """Show columns and test pictures in one projection.
 
     Args:
-        features (RunFeatures): Of the run.
+        features (RunFeatures): Features of the run.
         columns (Tensor): (C, K).
-        positives (Tensor, optional): How often each was a positive, (K, ).
-            Defaults to None.
+        positives (Tensor, optional): How often each column was a positive,
+            (K, ). Defaults to None.
         method (str): See :func:`.embedding.embed`. Defaults to 'pca'.
 
     Returns:
-        Chart | Note: A note where features and columns have no common space.
+        Chart | Note: A note where columns and projected features differ in
+        length.
     """
     test = features.test
     queries = features.projected(test.pooled)
     if queries is None or queries.size(1) != columns.size(0):
         return Note('The columns are not in the space of the projector, so '
                     'there is no projection of both.')
-    count = min(DRAWN, columns.size(1))
+    count = min(MOST_COLUMNS, columns.size(1))
     chosen = torch.randperm(
         columns.size(1), generator=torch.Generator().manual_seed(0))[:count]
-    keys = F.normalize(columns[:, chosen].t(), dim=1)
-    points = embed(torch.cat([queries, keys]), method)
+    unit = F.normalize(columns[:, chosen].t(), dim=1)
+    points = embed(torch.cat([queries, unit]), method)
     pictures, keys = points[:len(queries)], points[len(queries):]
     series = [
         Series(

@@ -1,4 +1,4 @@
-"""From a config and a checkpoint to a model and its data sets."""
+"""Build what a config and a checkpoint describe."""
 from typing import Any, Dict, Optional
 
 import torch
@@ -41,13 +41,13 @@ def load_model(cfg: Config,
     Args:
         cfg (Config): Config of a run.
         checkpoint (str): A checkpoint of it, whole or backbone only.
-        content (dict, optional): What it holds, where it is open already.
+        content (dict, optional): Its content, where it is read already.
             Defaults to None.
 
     Returns:
-        nn.Module: The model in evaluation mode, on the GPU where there is
-        one. What the checkpoint has beside the backbone is loaded as far as
-        it is there.
+        nn.Module: The model in evaluation mode, on the GPU if there is one.
+        The backbone is complete. Of the rest, only what the checkpoint has is
+        loaded.
 
     Raises:
         ValueError: The checkpoint does not hold exactly this backbone, or
@@ -75,18 +75,18 @@ def load_model(cfg: Config,
 
 
 def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
-    """The config that belongs to a checkpoint.
+    """Read the config that belongs to a checkpoint.
 
     Args:
         checkpoint (str): A checkpoint of a run.
-        path (str, optional): The config's file, where it is known.
-            Defaults to None: the one that the checkpoint holds.
+        path (str, optional): A config file to use instead. Defaults to None:
+            the config that the checkpoint holds.
 
     Returns:
         Config: The config.
 
     Raises:
-        ValueError: The checkpoint holds none, or one that is more than
+        ValueError: The checkpoint holds no config, or one with more than
             plain data.
     """
     if path is not None:

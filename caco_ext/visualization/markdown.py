@@ -58,7 +58,8 @@ def write_markdown(title: str, sections: Sequence[Section], path: str) -> str:
         if isinstance(block[0], Gallery):
             draw_gallery(block[0], picture)
         else:
-            draw_charts(block, picture, 1 if block[0].wide else 3)
+            charts = [panel for panel in block if isinstance(panel, Chart)]
+            draw_charts(charts, picture, 1 if charts[0].wide else 3)
         return f'{quote(os.fsencode(osp.basename(folder)))}/{names[-1]}'
 
     template = Environment(

@@ -90,7 +90,7 @@ def figure(chart: Chart) -> go.Figure:
                 title_text=chart.ylabel,
                 showticklabels=not plain,
                 range=None if chart.log else flat_range(chart),
-                # of 0.02 a logarithmic axis would else show the 2 alone
+                # else a logarithmic axis would show 0.02 as 2
                 tickformat='~g' if chart.log else None,
                 type='log' if chart.log else 'linear')))
 
