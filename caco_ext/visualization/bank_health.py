@@ -32,7 +32,7 @@ def memory_panels(log: RunLog,
     Returns:
         list[Panel]: Panels, or a note where it has no memory.
     """
-    memory = read_memory(features.content)
+    memory = _read_memory(features.content)
     if 'columns' not in memory:
         return [
             Note('The checkpoint holds no memory: neither one of this '
@@ -40,25 +40,16 @@ def memory_panels(log: RunLog,
         ]
     columns = memory['columns'].float()
     return [
-        memory_table(memory),
-        positives_chart(memory, serves_positives(log, memory)),
-        norms_chart(columns),
-        *([drift_chart(log)] if 'velocity' in memory else []),
-        among_features(features, columns, memory.get('positives'), method)
+        _memory_table(memory),
+        _positives_chart(memory, _serves_positives(log, memory)),
+        _norms_chart(columns),
+        *([_drift_chart(log)] if 'velocity' in memory else []),
+        _among_features(features, columns, memory.get('positives'), method)
     ]
 
 
-def read_memory(content: Dict[str, Any]) -> Dict[str, Tensor]:
-    """Take the buffers of the memory out of a checkpoint.
-
-    Args:
-        content (dict): Content of the checkpoint.
-
-    Returns:
-        dict[str, Tensor]: Buffers by name: 'columns' (C, K), and of a
-        learnable bank 'positives' (K, ) and others. The queue of the hosts'
-        MoCo counts as columns. Empty without a memory.
-    """
+def _read_memory(content: Dict[str, Any]) -> Dict[str, Tensor]:
+    """The buffers of the memory by name; a host's queue counts as columns."""
     prefix = 'memory.'
     state = content.get('state_dict', content)
     found = {
@@ -71,16 +62,9 @@ def read_memory(content: Dict[str, Any]) -> Dict[str, Tensor]:
     return found
 
 
-def serves_positives(log: RunLog, memory: Dict[str, Tensor]) -> Optional[bool]:
-    """Tell whether the method uses columns as positives.
-
-    Args:
-        log (RunLog): The run.
-        memory (dict[str, Tensor]): From :func:`read_memory`.
-
-    Returns:
-        bool | None: None where nothing tells.
-    """
+def _serves_positives(log: RunLog, memory: Dict[str,
+                                                Tensor]) -> Optional[bool]:
+    """Whether the method uses columns as positives; None if unknown."""
     if 'positives' not in memory:
         return False
     if memory['positives'].any() or log.scalar('columns_used')[0]:
@@ -89,15 +73,8 @@ def serves_positives(log: RunLog, memory: Dict[str, Tensor]) -> Optional[bool]:
     return dict(AdCo=False, CaCo=True).get(kind.split('.')[-1])
 
 
-def memory_table(memory: Dict[str, Tensor]) -> Table:
-    """Make a table of the most important numbers of a memory.
-
-    Args:
-        memory (dict[str, Tensor]): From :func:`read_memory`.
-
-    Returns:
-        Table: A row for each number.
-    """
+def _memory_table(memory: Dict[str, Tensor]) -> Table:
+    """The most important numbers of a memory."""
     columns = memory['columns'].float()
     norms = columns.norm(dim=0)
     rows = [('columns', str(columns.size(1))), ('channels', str(len(columns))),
@@ -120,18 +97,9 @@ def memory_table(memory: Dict[str, Tensor]) -> Table:
     return Table('The memory in numbers', ('', ''), rows)
 
 
-def positives_chart(memory: Dict[str, Tensor],
-                    serves: Optional[bool] = None) -> Panel:
-    """Show how often each column was a positive, the busiest first.
-
-    Args:
-        memory (dict[str, Tensor]): From :func:`read_memory`.
-        serves (bool, optional): From :func:`serves_positives`. Defaults to
-            None: not known.
-
-    Returns:
-        Chart | Note: A note where no positive was counted.
-    """
+def _positives_chart(memory: Dict[str, Tensor],
+                     serves: Optional[bool] = None) -> Panel:
+    """How often each column was a positive, the busiest first."""
     counts = memory.get('positives')
     if counts is None or not counts.any():
         negatives = ('columns of this memory serve as negatives only; none is '
@@ -156,15 +124,8 @@ def positives_chart(memory: Dict[str, Tensor],
         ])
 
 
-def norms_chart(columns: Tensor) -> Chart:
-    """Show the distribution of the columns' norms.
-
-    Args:
-        columns (Tensor): (C, K).
-
-    Returns:
-        Chart: A histogram.
-    """
+def _norms_chart(columns: Tensor) -> Chart:
+    """A histogram of the norms of columns (C, K)."""
     norms = columns.norm(dim=0).numpy()
     middle = float(np.median(norms))
     # the norms of a queue are all one, up to rounding
@@ -176,16 +137,8 @@ def norms_chart(columns: Tensor) -> Chart:
                  [Series(centres.tolist(), counts.tolist(), kind='bars')])
 
 
-def drift_chart(log: RunLog) -> Panel:
-    """Show how far the columns turned in each epoch.
-
-    Args:
-        log (RunLog): The run. Where it did not log the drift, its
-            ``epoch_*.pth`` are compared.
-
-    Returns:
-        Chart | Note: A note where fewer than two of them are left.
-    """
+def _drift_chart(log: RunLog) -> Panel:
+    """How far columns turned, as logged or between checkpoints."""
     if log.drift:
         return Chart('Drift of the columns', 'epochs', 'degrees in the epoch',
                      [
@@ -196,8 +149,8 @@ def drift_chart(log: RunLog) -> Panel:
     last, x, mean, most = 0, [], [], []
     for epoch, path in log.checkpoints().items():
         try:
-            columns = read_memory(read_checkpoint(path,
-                                                  mmap=True)).get('columns')
+            columns = _read_memory(read_checkpoint(path,
+                                                   mmap=True)).get('columns')
         except FileNotFoundError:
             continue  # the training has removed it meanwhile
         if columns is None:
@@ -222,23 +175,11 @@ def drift_chart(log: RunLog) -> Panel:
                  ])
 
 
-def among_features(features: RunFeatures,
-                   columns: Tensor,
-                   positives: Optional[Tensor] = None,
-                   method: str = 'pca') -> Panel:
-    """Show columns and test pictures in one projection.
-
-    Args:
-        features (RunFeatures): Features of the run.
-        columns (Tensor): (C, K).
-        positives (Tensor, optional): How often each column was a positive,
-            (K, ). Defaults to None.
-        method (str): See :func:`.embedding.embed`. Defaults to 'pca'.
-
-    Returns:
-        Chart | Note: A note where columns and projected features differ in
-        length.
-    """
+def _among_features(features: RunFeatures,
+                    columns: Tensor,
+                    positives: Optional[Tensor] = None,
+                    method: str = 'pca') -> Panel:
+    """Columns (C, K) and test pictures in one projection."""
     test = features.test
     queries = features.projected(test.pooled)
     if queries is None or queries.size(1) != columns.size(0):

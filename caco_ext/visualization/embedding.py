@@ -77,19 +77,9 @@ def _umap(x: np.ndarray, seed: int) -> np.ndarray:
     return umap.fit_transform(x).astype(np.float32)
 
 
-def class_series(points: np.ndarray, labels: np.ndarray,
-                 names: Sequence[str]) -> List[Series]:
-    """Make a series of points for each class.
-
-    Args:
-        points (np.ndarray): (N, 2).
-        labels (np.ndarray): (N, ).
-        names (Sequence[str]): Class names of the N pictures.
-
-    Returns:
-        list[Series]: One for each class, in the order of the labels. Each
-        point has the index of its thumbnail.
-    """
+def _class_series(points: np.ndarray, labels: np.ndarray,
+                  names: Sequence[str]) -> List[Series]:
+    """The points (N, 2) of each class, with the index of each thumbnail."""
     series = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -124,7 +114,7 @@ def embedding_chart(features: RunFeatures,
         f'{len(points)} pictures of the test set',
         '',
         '',
-        class_series(points, test.labels, names),
+        _class_series(points, test.labels, names),
         wide=True,
         note=f'Features of the backbone; {NAMES[method]}.',
         hint='The pointer shows the picture; a click on a class in the '

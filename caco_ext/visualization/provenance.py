@@ -18,16 +18,8 @@ _ABSENT = '(absent)'
 NO_CONFIG = 'The run left no config.py beside its scalars.'
 
 
-def flatten(value: Any, name: str = '') -> Dict[str, Any]:
-    """Settings by dotted name.
-
-    Args:
-        value (Any): A config or a part of one.
-        name (str): Its own name. Defaults to ''.
-
-    Returns:
-        dict[str, Any]: Leaves; positions in lists are numbers.
-    """
+def _flatten(value: Any, name: str = '') -> Dict[str, Any]:
+    """Settings by dotted name; positions in lists are numbers."""
     if isinstance(value, dict):
         items = list(value.items())
     elif isinstance(value, (list, tuple)) and any(
@@ -40,26 +32,19 @@ def flatten(value: Any, name: str = '') -> Dict[str, Any]:
     return {
         key: leaf
         for part, inner in items
-        for key, leaf in flatten(
+        for key, leaf in _flatten(
             inner, f'{name}.{part}' if name else str(part)).items()
     }
 
 
-def differences(cfg: Config, base: Config) -> List[Tuple[str, str, str]]:
-    """List the settings in which two configs differ.
+def _differences(cfg: Config, base: Config) -> List[Tuple[str, str, str]]:
+    """Name, base value and value here of settings that differ.
 
     Variables that a config file defines for its own use (``crop``, ``lr``,
     ...) are left out.
-
-    Args:
-        cfg (Config): Config of the run.
-        base (Config): What it is compared with.
-
-    Returns:
-        list[tuple[str, str, str]]: Name, value in the base, value here.
     """
     here, there = (
-        flatten({
+        _flatten({
             name: value
             for name, value in one.to_dict().items()
             if name in _READ or name.endswith(_READ_ENDS)
@@ -110,7 +95,7 @@ def find_base(log: RunLog, cfg: Config) -> Optional[str]:
         if osp.basename(path).lower().startswith(kind.lower())
     ]
     bases = [(Config.fromfile(path), path) for path in named or found]
-    counts = [(len(differences(cfg, base)), path) for base, path in bases
+    counts = [(len(_differences(cfg, base)), path) for base, path in bases
               if _kind(base) == kind]
     if counts:
         return min(counts)[1]
@@ -144,7 +129,7 @@ def config_panels(log: RunLog, base: Optional[str] = None) -> List[Panel]:
                  'there is none to compare with; name one with '
                  '--base.'))
     else:
-        rows = differences(cfg, Config.fromfile(base))
+        rows = _differences(cfg, Config.fromfile(base))
         name = osp.basename(base)
         panels.append(
             Table(f'What differs from {name}', ('setting', 'base', 'this run'),

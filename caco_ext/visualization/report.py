@@ -21,15 +21,8 @@ FORMATS = ('html', 'md')
 PICTURES = 8
 
 
-def progress(log: RunLog) -> str:
-    """How far a run has come.
-
-    Args:
-        log (RunLog): The run.
-
-    Returns:
-        str: As '15 of 15 epochs' or '3.4 of 15 epochs, unfinished'.
-    """
+def _progress(log: RunLog) -> str:
+    """As '15 of 15 epochs' or '3.4 of 15 epochs, unfinished'."""
     # the last iterations of an epoch are not always logged
     done = max(log.train[-1]['iter'] / log.epoch_length,
                *log.knn_by_epoch()[0], *log.checkpoints(), 0)
@@ -41,16 +34,8 @@ def progress(log: RunLog) -> str:
     return text if done >= total else text + ', unfinished'
 
 
-def made_from(log: RunLog, features: RunFeatures) -> str:
-    """Name the checkpoint that is shown, and for how long it was trained.
-
-    Args:
-        log (RunLog): The run.
-        features (RunFeatures): Features of the checkpoint.
-
-    Returns:
-        str: As 'epoch_6.pth, after 6 epochs'; '' without a checkpoint.
-    """
+def _made_from(log: RunLog, features: RunFeatures) -> str:
+    """As 'epoch_6.pth, after 6 epochs'; '' without a checkpoint."""
     if features.checkpoint is None:
         return ''
     text = osp.basename(features.checkpoint)
@@ -83,8 +68,8 @@ def _overview(logs: Sequence[RunLog], features: Sequence[RunFeatures],
             knn[0] = f'{log.untrained_knn:.2f} %'
         speed = f'{sorted(speeds)[len(speeds) // 2]:.1f}' if speeds else ''
         rows.append(
-            (name, progress(log), f'{losses[0]:.3f} to {losses[-1]:.3f}', *knn,
-             speed, made_from(log, shown) or 'none'))
+            (name, _progress(log), f'{losses[0]:.3f} to {losses[-1]:.3f}',
+             *knn, speed, _made_from(log, shown) or 'none'))
     return Table('', ('run', 'progress', 'loss', 'kNN untrained', 'kNN last',
                       'kNN best', 'images/s (median)', 'checkpoint shown'),
                  rows)
@@ -131,7 +116,7 @@ def _run_sections(log: RunLog, features: RunFeatures, method: str,
         elif features.checkpoint is None:
             panels = [Note('The run has saved no checkpoint yet.')]
         else:
-            note = Note(f'Made from {made_from(log, features)}.')
+            note = Note(f'Made from {_made_from(log, features)}.')
             panels = [note, *_or_note(make)]
         sections.append(Section(title, panels))
     folders = [log.work_dir, *results]

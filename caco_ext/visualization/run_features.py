@@ -219,10 +219,10 @@ class RunFeatures:
 
     @torch.no_grad()
     def projected(self, features: Tensor) -> Optional[Tensor]:
-        """Features behind the projector, where memories hold theirs.
+        """Send features through the projector, as for the memory.
 
         Args:
-            features (Tensor): ``pooled`` ones, (N, C).
+            features (Tensor): Averaged features, (N, C).
 
         Returns:
             Tensor | None: Unit vectors (N, D), on the CPU; None where the

@@ -46,16 +46,8 @@ class PictureViews:
     views: List[View]
 
 
-def describe(step: tuple) -> str:
-    """Describe a random step in words.
-
-    Args:
-        step (tuple): Name and value, as ``RandomStep.plan`` draws them, with
-            a direction from ``StrongAugment.plan``.
-
-    Returns:
-        str: As 'brightness 1.24', 'grey', 'Rotate -7'.
-    """
+def _describe(step: tuple) -> str:
+    """A random step in words: 'brightness 1.24', 'grey', 'Rotate -7'."""
     name, value = step[0], step[1]
     if len(step) == 3:  # an operation of StrongAugment and its direction
         return f'{name} {"-" if step[2] else ""}{value}'
@@ -135,7 +127,7 @@ class ViewRecorder:
 
         def draw() -> List[tuple]:
             steps = plan()
-            self.noted[-1].draws += map(describe, steps)
+            self.noted[-1].draws += map(_describe, steps)
             return steps
 
         return draw
