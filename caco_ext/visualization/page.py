@@ -24,37 +24,30 @@ AXIS = dict(
 
 def _trace(one: Series, colour: str, span: Sequence[float]) -> BaseTraceType:
     """A series in plotly's terms."""
-    common = dict(name=one.name, showlegend=bool(one.name))
+    common = dict(name=one.name, showlegend=bool(one.name), x=one.x, y=one.y)
     if one.kind == 'bars':
-        return go.Bar(x=one.x, y=one.y, marker=dict(color=colour), **common)
-    if one.kind == 'level':
-        return go.Scatter(
-            x=list(span),
-            y=[one.y[0]] * 2,
-            mode='lines',
-            line=dict(color=colour, dash='dash'),
-            **common)
+        return go.Bar(common, marker=dict(color=colour))
     if one.kind == 'points':
         text = list(one.labels) or None
         return go.Scatter(
-            x=one.x,
-            y=one.y,
+            common,
             mode='markers',
             marker=dict(color=colour, size=5, opacity=0.8),
             text=text,
             hovertemplate='%{text}<extra></extra>' if text else None,
-            customdata=list(one.thumbs) or None,
-            **common)
+            customdata=list(one.thumbs) or None)
+    if one.kind == 'level':
+        common.update(x=list(span), y=[one.y[0]] * 2)
+    dashed = one.dashed or one.kind == 'level'
+    plain = one.faint or one.kind == 'level' or len(one.x) > 50
     return go.Scatter(
-        x=one.x,
-        y=one.y,
-        mode='lines' if one.faint or len(one.x) > 50 else 'lines+markers',
+        common,
+        mode='lines' if plain else 'lines+markers',
         line=dict(
             color=colour,
             width=1 if one.faint else 2,
-            dash='dash' if one.dashed else 'solid'),
-        opacity=0.4 if one.faint else 1,
-        **common)
+            dash='dash' if dashed else 'solid'),
+        opacity=0.4 if one.faint else 1)
 
 
 def figure(chart: Chart) -> go.Figure:

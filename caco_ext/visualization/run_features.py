@@ -179,10 +179,9 @@ class RunFeatures:
         pictures and the preprocessing."""
         if self.cache is None or self.checkpoint is None:
             return None
-        file = self.file
         data = [*self.hook.data.configs.values()][which]
-        what = (file.st_size, file.st_mtime_ns, indices.tolist(), str(data),
-                str(self.cfg.model))
+        what = (self.file.st_size, self.file.st_mtime_ns, indices.tolist(),
+                str(data), str(self.cfg.model))
         key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
         name = osp.splitext(osp.basename(self.checkpoint))[0]
         return osp.join(self.cache, f'{name}_{("train", "test")[which]}_'
