@@ -19,7 +19,8 @@ except ImportError:
     from .doctor import main
     sys.exit(main())
 
-from . import datasets, engine, evaluation, models, transfer  # noqa: E402,F401
+# The last one imports engine, evaluation and datasets.
+from . import models, transfer, visualization  # noqa: E402,F401
 
 __all__ = ['__version__', 'extract_features', 'get_model']
 

@@ -8,7 +8,7 @@ import re
 import warnings
 from typing import Tuple
 
-from .versions import installed_version
+from caco_ext.utils.environment import installed_version
 
 
 def mend_registry_locations() -> Tuple[bool, str]:
@@ -206,7 +206,7 @@ def keep_blanks_in_options() -> Tuple[bool, str]:
 
     What breaks: mmengine 0.10 removes all blanks of a value, parts
     a text in quotes at its commas, and recurses without end at a comma in
-    brackets inside a path. Remedy: :func:`caco_ext.startup.parse_value`,
+    brackets inside a path. Remedy: :func:`caco_ext.utils.startup.parse_value`,
     which reads everything else alike. An installed package applies it when
     Python starts, before a stock trainer reads its command line.
 
@@ -215,7 +215,7 @@ def keep_blanks_in_options() -> Tuple[bool, str]:
     """
     from mmengine.config import config
 
-    from ..startup import keep_blanks
+    from caco_ext.utils.startup import keep_blanks
     if not keep_blanks(config):
         return False, 'this mmengine has another DictAction'
     return True, 'mmengine removes the blanks of --cfg-options'

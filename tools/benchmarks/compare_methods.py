@@ -17,8 +17,9 @@ import signal
 import sys
 
 import torch
+from comparison_measures import measure_random, measure_run
 from comparison_report import read_json, write_json, write_report
-from comparison_runs import (CORES, Trainings, begin, measure, resolve,
+from comparison_runs import (CORES, Trainings, begin, resolve,
                              schedule_options, start_measuring)
 
 import caco_ext  # noqa: F401  registers the classes that configs name
@@ -37,10 +38,10 @@ METHODS = {
     'clsa-lars':
     'clsa/clsa_resnet18_1xb64-single-lars-coslr-15e_photopatches.py',
     'care-32px': 'care/care_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'mocov2': 'hosts/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'simclr': 'hosts/simclr_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'byol': 'hosts/byol_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'simsiam': 'hosts/simsiam_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'mocov2': 'baselines/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'simclr': 'baselines/simclr_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'byol': 'baselines/byol_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'simsiam': 'baselines/simsiam_resnet18_1xb64-2view-coslr-15e_photopatches.py',
 }
 # Whose untrained network stands for chance, whatever methods are compared.
 RANDOM = 'mocov2'
@@ -186,7 +187,7 @@ def run_once(pool, trainings, name, seed, plan_of_run, args):
         print(title, 'kept', flush=True)
         return True
     if name == 'random':
-        result = measure(pool, 'measure_random', config, options, seed)
+        result = pool.submit(measure_random, config, options, seed).result()
     else:
         log = osp.join(folder, 'train.log')
         if not state['trained']:
@@ -196,7 +197,7 @@ def run_once(pool, trainings, name, seed, plan_of_run, args):
                     tail = ''.join(file.readlines()[-5:])
                 print(title, f'failed\n{tail}', flush=True)
                 return False
-        result = measure(pool, 'measure_run', folder)
+        result = pool.submit(measure_run, folder).result()
         result['peak_memory_mb'] = state['peak_memory_mb']
     with trainings.lock:
         write_json(path, dict(method=name, seed=seed, **result))

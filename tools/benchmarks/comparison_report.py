@@ -1,13 +1,13 @@
 """Table and plot of a comparison."""
 import glob
 import json
-import os
 import os.path as osp
 import statistics
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from caco_ext.utils.files import write_whole
 from caco_ext.visualization import read_run
 from caco_ext.visualization.static import save_figure
 
@@ -38,15 +38,13 @@ def read_json(path):
 
 
 def write_json(path, content):
-    """Write a file under a temporary name and rename it.
+    """Write a file, whole or not at all.
 
     Args:
         path (str): The file.
         content (Any): What JSON can hold.
     """
-    with open(f'{path}.part', 'w', encoding='utf-8') as file:
-        json.dump(content, file, indent=1)
-    os.replace(f'{path}.part', path)
+    write_whole(path, json.dumps(content, indent=1))
 
 
 def summarise(runs):
@@ -232,8 +230,6 @@ def write_report(out):
     write_json(
         paths[0],
         dict(**settings, summary=summary, runs=runs, knn_by_epoch=curves))
-    with open(f'{paths[1]}.part', 'w', encoding='utf-8') as file:
-        file.write(format_table(summary, describe(settings)))
-    os.replace(f'{paths[1]}.part', paths[1])
+    write_whole(paths[1], format_table(summary, describe(settings)))
     draw_plot(curves, summary, describe(settings), paths[2])
     return paths

@@ -196,25 +196,7 @@ def start_measuring():
     memory could not be told otherwise.
 
     Returns:
-        ProcessPoolExecutor: For :func:`measure`; a context manager.
+        ProcessPoolExecutor: For a function of ``comparison_measures``; a
+        context manager.
     """
     return ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))
-
-
-def measure(pool, function, *args):
-    """Call a function of ``comparison_measures`` in the other process.
-
-    Args:
-        pool (Executor): Of :func:`start_measuring`.
-        function (str): Its name.
-        args: Its arguments.
-
-    Returns:
-        dict: What it returned.
-    """
-    return pool.submit(_call, function, args).result()
-
-
-def _call(function, args):
-    import comparison_measures
-    return getattr(comparison_measures, function)(*args)

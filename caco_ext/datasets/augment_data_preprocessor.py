@@ -1,8 +1,10 @@
 """The second half of the views, on the model's device."""
+from typing import Any, Dict
+
 from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 
-from caco_ext.datasets.transforms import device_ops
+from .transforms import device_ops
 
 
 @MODELS.register_module()
@@ -24,11 +26,13 @@ class AugmentDataPreprocessor(BaseDataPreprocessor):
         ...     data_preprocessor=dict(type='AugmentDataPreprocessor'))
     """
 
-    def __init__(self, base='mmselfsup.SelfSupDataPreprocessor', **kwargs):
+    def __init__(self,
+                 base: str = 'mmselfsup.SelfSupDataPreprocessor',
+                 **kwargs: Any) -> None:
         super().__init__()
         self.base = MODELS.build(dict(type=base, **kwargs))
 
-    def forward(self, data, training=False):
+    def forward(self, data: Dict[str, Any], training: bool = False) -> Any:
         """Change the views and normalise them.
 
         Args:
