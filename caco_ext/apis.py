@@ -11,14 +11,13 @@ import yaml
 from mmengine.utils import mkdir_or_exist
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .converters import CheckpointError
 from .converters.backbones import build, read_backbone
 from .converters.options import config_path
 from .datasets.picture_samples import rgb_samples
 from .datasets.pictures import read_picture
-from .evaluation import evaluation_mode
+from .evaluation import evaluation_mode, pool_features
 
 # Of RGB pictures in 0..255, as in all configs of this package.
 MEAN = (123.675, 116.28, 103.53)
@@ -175,18 +174,15 @@ def extract_features(model: nn.Module,
             f'images is a {images.dtype} tensor {tuple(images.shape)}; give '
             'normalised floats (N, 3, H, W), or a list of RGB arrays')
     device = next(model.parameters()).device
-    features = []
     with evaluation_mode(model):
-        for batch in _batches(images, batch_size):
-            out = model(batch.to(device))
-            out = out[-1] if isinstance(out, (tuple, list)) else out
-            out = out.float().mean((2, 3)) if out.ndim == 4 else out.float()
-            features.append(out.cpu())
-    features = torch.cat(features)
-    return F.normalize(features, dim=1) if normalize else features
+        return torch.cat([
+            pool_features(model(batch.to(device)), normalize).cpu()
+            for batch in _batches(images, batch_size)
+        ])
 
 
-def _batches(images, size: int) -> Iterator[Tensor]:
+def _batches(images: Union[Tensor, Sequence[Picture]],
+             size: int) -> Iterator[Tensor]:
     """Batches of normalised pictures."""
     for start in range(0, len(images), size):
         part = images[start:start + size]

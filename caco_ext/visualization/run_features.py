@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
-                                 extract_features)
+                                 features_and_labels)
 from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import printable
 from .loading import build_knn_hook, load_model, read_checkpoint
@@ -144,7 +144,7 @@ class RunFeatures:
                                           np.arange(len(indices)),
                                           self.hook.batch_size,
                                           self.hook.num_workers)
-            pooled, kept = extract_features(
+            pooled, kept = features_and_labels(
                 self.model, loader, normalize=False)
             kept = kept.numpy()
             if path:

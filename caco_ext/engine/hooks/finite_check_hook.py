@@ -7,13 +7,14 @@ from typing import Deque, Dict, List, NamedTuple, Optional
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
 from caco_ext.utils.async_scalars import AsyncScalars, all_are_wanted
+from caco_ext.utils.models import unwrap_model
+from caco_ext.utils.text import first_of
 
 
 def all_finite(tensors: List[Tensor]) -> bool:
@@ -91,11 +92,7 @@ class FiniteCheckHook(Hook):
         self._statistics: Dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Come between the gradients and the optimizer.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Come between the gradients and the optimizer."""
         wrapper, self._runner = runner.optim_wrapper, runner
         backward, step = wrapper.backward, wrapper.step
 
@@ -112,9 +109,9 @@ class FiniteCheckHook(Hook):
         wrapper.backward = MethodType(watched_backward, wrapper)
         wrapper.step = MethodType(watched_step, wrapper)
 
+    @property
     def _model(self) -> torch.nn.Module:
-        model = self._runner.model
-        return model.module if is_model_wrapper(model) else model
+        return unwrap_model(self._runner.model)
 
     def note_batch(self, data_batch: dict) -> None:
         """Remember which pictures are on their way.
@@ -135,11 +132,6 @@ class FiniteCheckHook(Hook):
                           data_batch: Optional[dict] = None) -> None:
         """Remember the batch and, if steps may be skipped, the statistics of
         the batch norms, which a forward pass changes.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Not used.
-            data_batch (dict, optional): The batch.
         """
         self._filling = False
         if data_batch is not None:
@@ -147,17 +139,13 @@ class FiniteCheckHook(Hook):
         if self.max_skipped:
             self._statistics = {
                 name: buffer.clone()
-                for name, buffer in self._model().named_buffers()
+                for name, buffer in self._model.named_buffers()
                 if not name.startswith('memory.')
             }
 
     def before_fill_iter(self, runner: Runner, data_batch: dict) -> None:
         """Remember the batch; the fill writes to the bank before a step, so
         none of its steps can be left out.
-
-        Args:
-            runner (Runner): The runner of the training.
-            data_batch (dict): The batch.
         """
         self._filling = True
         self.note_batch(data_batch)
@@ -167,7 +155,7 @@ class FiniteCheckHook(Hook):
         losses, self._losses = self._losses, []
         paths, self._paths = self._paths, []
         gradients = [
-            p.grad for p in self._model().parameters() if p.grad is not None
+            p.grad for p in self._model.parameters() if p.grad is not None
         ]
         if not gradients:
             return True
@@ -208,7 +196,7 @@ class FiniteCheckHook(Hook):
                 "optim_wrapper.clip_grad may help; FiniteCheckHook's "
                 'max_skipped leaves such steps out')
         with torch.no_grad():
-            for name, buffer in self._model().named_buffers():
+            for name, buffer in self._model.named_buffers():
                 if name in self._statistics:
                     buffer.copy_(self._statistics[name])
         self._runner.logger.warning(
@@ -216,7 +204,7 @@ class FiniteCheckHook(Hook):
 
     def _describe(self, look: _Look) -> str:
         """What is wrong, where, and with which pictures, of all ranks."""
-        model, wrong = self._model(), []
+        model, wrong = self._model, []
         if not all_finite(look.losses):
             wrong.append('the loss is ' + ', '.join(f'{float(x):g}'
                                                     for x in look.losses))
@@ -254,12 +242,6 @@ class FiniteCheckHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """Log how many steps were left out, once one was; look at what is
         still to be looked at before something is written.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Iteration in the epoch, from 0.
-            data_batch (dict, optional): Not used.
-            outputs (dict, optional): Not used.
         """
         if self._looks and all_are_wanted(runner, batch_idx):
             self._judge(leave=0)
@@ -269,10 +251,6 @@ class FiniteCheckHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to save what cannot be gone on from.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): The checkpoint.
 
         Raises:
             NonFiniteError: Something in it is not finite.
@@ -290,11 +268,10 @@ class FiniteCheckHook(Hook):
                 f'this is not saved. {self._last_checkpoint()}')
 
 
-def _not_finite(tensors: Dict[str, Tensor], count: int = 3) -> str:
+def _not_finite(tensors: Dict[str, Tensor]) -> str:
     """The first names of tensors that are not finite."""
     names = [
         name for name, value in tensors.items()
         if value.is_floating_point() and not bool(value.isfinite().all())
     ]
-    more = f' and {len(names) - count} more' if len(names) > count else ''
-    return ', '.join(names[:count]) + more
+    return first_of(names)

@@ -81,11 +81,7 @@ class PreemptionHook(Hook):
         self._group = None
 
     def before_run(self, runner: Runner) -> None:
-        """Listen; find out whether the last run was stopped.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Listen; find out whether the last run was stopped."""
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test; asking for the property would build the loop
         if threading.current_thread() is threading.main_thread():
@@ -104,11 +100,7 @@ class PreemptionHook(Hook):
             runner._resume, runner._load_from = True, None
 
     def before_train(self, runner: Runner) -> None:
-        """Keep the signal from the loader's workers.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Keep the signal from the loader's workers."""
         loader = runner.train_dataloader
         loader.worker_init_fn = partial(obey_parent_only, self.numbers,
                                         loader.worker_init_fn)
@@ -121,22 +113,11 @@ class PreemptionHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Stop if any rank was told to.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Iteration in the epoch, from 0.
-            data_batch (dict, optional): Not used.
-            outputs (dict, optional): Not used.
-        """
+        """Stop if any rank was told to."""
         self._stop_if_told(runner, batch_idx + 1, runner.iter + 1)
 
     def after_fill_iter(self, runner: Runner) -> None:
-        """The same in the bank's fill; see :class:`BankFillHook`.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """The same in the bank's fill; see :class:`BankFillHook`."""
         self._stop_if_told(runner, 0, runner.iter)
 
     def _stop_if_told(self, runner: Runner, batches_done: int,
@@ -181,9 +162,5 @@ class PreemptionHook(Hook):
         self._before = {}
 
     def after_run(self, runner: Runner) -> None:
-        """Stop listening.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Stop listening."""
         self._restore()
