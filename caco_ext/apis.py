@@ -83,18 +83,7 @@ def get_model(name_or_path: str,
 
 
 def _weights(name: str) -> str:
-    """Weights of a model of the zoo: a URL or a path.
-
-    Args:
-        name (str): The model's name.
-
-    Returns:
-        str: Where its weights are.
-
-    Raises:
-        FileNotFoundError: There is no such model.
-        CheckpointError: It has no weights.
-    """
+    """URL or path of the weights of a model of the zoo."""
     models = zoo()
     if name not in models:
         near = difflib.get_close_matches(name, models, 3, 0.5)
@@ -118,14 +107,7 @@ def _weights(name: str) -> str:
 
 
 def _download(url: str) -> str:
-    """Fetch a file once; a hash in its name is checked.
-
-    Args:
-        url (str): http, https or file.
-
-    Returns:
-        str: The copy in torch's cache.
-    """
+    """Fetch a file into torch's cache, once; a hash in its name is checked."""
     folder = osp.join(torch.hub.get_dir(), 'checkpoints')
     mkdir_or_exist(folder)
     path = osp.join(folder, osp.basename(url.split('?')[0]))

@@ -13,27 +13,24 @@ from typing import Dict, Optional, Tuple
 import torch
 from mmengine.config import Config
 from mmengine.dist import master_only
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 # Mends the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
 from caco_ext.converters import CheckpointError, read_checkpoint
 from caco_ext.converters.files import weights_of
+from caco_ext.engine.hooks import KNNHook
 from caco_ext.evaluation import compare_pictures, find_knn_options
 from caco_ext.utils import (UsageError, add_common_arguments,
                             describe_differences, load_config, make_parser,
                             run_tool)
 from caco_ext.utils.config_text import check_config_text
 from caco_ext.utils.files import write_whole
+from caco_ext.utils.models import unwrap_model
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
         'config',
@@ -156,8 +153,7 @@ def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
     Raises:
         UsageError: They are those of another model.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrap_model(model)
     own = model.state_dict()
     if backbone_only and all(n.startswith('backbone.') for n in weights):
         own = {n: v for n, v in own.items() if n.startswith('backbone.')}
@@ -168,7 +164,7 @@ def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
     model.load_state_dict(weights, strict=False)
 
 
-def find_knn_hook(runner: Runner):
+def find_knn_hook(runner: Runner) -> KNNHook:
     """Find what to evaluate with when there is no test loop.
 
     Args:
@@ -181,7 +177,7 @@ def find_knn_hook(runner: Runner):
         UsageError: It has none.
     """
     for hook in runner.hooks:
-        if type(hook).__name__ == 'KNNHook':
+        if isinstance(hook, KNNHook):
             runner.logger.info(hook.data.text)
             return hook
     raise UsageError('the config has neither test_dataloader nor a KNNHook in '
@@ -210,11 +206,7 @@ def report(metrics: Dict[str, float], cfg: Config, checkpoint: str,
 
 
 def main(args: argparse.Namespace) -> None:
-    """Evaluate.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Evaluate."""
     weights, meta = read_weights(args.checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         cfg = choose_config(args, meta, folder)

@@ -18,12 +18,7 @@ from caco_ext.utils.run_lock import hold
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments of mmselfsup's tool,
-        ``--resume-changes``, ``--auto-scale-lr`` and ``--report``.
-    """
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
@@ -127,11 +122,7 @@ def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Train."""
     cfg = load_config(args)
     check_config(cfg, args.config)
     apply_switches(cfg, args)

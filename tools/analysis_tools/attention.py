@@ -21,11 +21,7 @@ from caco_ext.visualization.run_logs import find_last_checkpoint
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint of a run')
     parser.add_argument(
@@ -114,11 +110,7 @@ def check_files(checkpoint: str, config: Optional[str]) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Look at the pictures and draw.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Look at the pictures and draw."""
     if args.place and not all(0 <= share <= 1 for share in args.place):
         raise UsageError(f'--place {args.place[0]} {args.place[1]}: both are '
                          'shares from 0 to 1')

@@ -8,6 +8,7 @@ every run anew. A finished run is kept and an interrupted one continued.
 With --jobs several trainings run at a time, on a GPU each, or on an equal
 part of the CPU cores. Seconds per epoch are then those of such a part.
 """
+import argparse
 import fcntl
 import hashlib
 import json
@@ -38,10 +39,13 @@ METHODS = {
     'clsa-lars':
     'clsa/clsa_resnet18_1xb64-single-lars-coslr-15e_photopatches.py',
     'care-32px': 'care/care_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'mocov2': 'baselines/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'simclr': 'baselines/simclr_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'mocov2':
+    'baselines/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'simclr':
+    'baselines/simclr_resnet18_1xb64-2view-coslr-15e_photopatches.py',
     'byol': 'baselines/byol_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'simsiam': 'baselines/simsiam_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'simsiam':
+    'baselines/simsiam_resnet18_1xb64-2view-coslr-15e_photopatches.py',
 }
 # Whose untrained network stands for chance, whatever methods are compared.
 RANDOM = 'mocov2'
@@ -56,12 +60,8 @@ COMMON_OPTIONS = ('default_hooks.knn.interval=5',
                   'default_hooks.checkpoint.save_best=None')
 
 
-def get_parser():
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
         '--methods',
@@ -249,12 +249,8 @@ def compare(args, runs, common):
     ]
 
 
-def main(args):
-    """Compare.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Compare."""
     if args.table_only:
         if not osp.isfile(osp.join(args.out, 'settings.json')):
             raise UsageError(f'--out {args.out} holds no comparison')

@@ -79,12 +79,8 @@ def count(batch):
     return len(batch)
 
 
-def get_parser():
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: Sources and settings.
-    """
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data_root', nargs='+', help='what to read')
     parser.add_argument(
@@ -126,15 +122,8 @@ def measure(loader):
     return total / (time.perf_counter() - start)
 
 
-def main(args):
-    """Measure and print a line per source.
-
-    Args:
-        args (Namespace): The arguments.
-
-    Raises:
-        UsageError: A source has no pictures.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Measure and print a line per source."""
     pipeline = [read_bytes] if args.raw else [dict(type='LoadImage')]
     sources = []
     for root in args.data_root:

@@ -21,11 +21,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: Config, length and limits.
-    """
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='a config on PhotoPatches')
     parser.add_argument('--out', required=True, help='work folder')
@@ -151,14 +147,7 @@ def start(command: list, memory: int) -> subprocess.Popen:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train, read, judge.
-
-    Args:
-        args (Namespace): The arguments.
-
-    Raises:
-        UsageError: The training failed, was too short to judge, or grew.
-    """
+    """Train, read, judge."""
     length = int(PICTURES * args.share) // (args.batch_size * args.processes)
     epochs = math.ceil(args.iterations / length)
     job = start([

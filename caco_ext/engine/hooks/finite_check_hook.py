@@ -34,8 +34,8 @@ def _are_finite(tensors: List[Tensor]) -> Tensor:
     return torch.stack([n.float() for n in norms]).isfinite().all()
 
 
-class _Look(NamedTuple):
-    """What there is to know about a step."""
+class _StepCheck(NamedTuple):
+    """What is checked of a step, and what its error would name."""
     finite: AsyncScalars
     losses: List[Tensor]
     paths: List[str]
@@ -50,7 +50,7 @@ class NonFiniteError(RuntimeError):
 class FiniteCheckHook(Hook):
     """Stop as soon as a loss, a gradient or the bank is NaN or infinite.
 
-    Looks before every optimizer step, so that weights, bank, queue and key
+    Checks before every optimizer step, so that weights, bank, queue and key
     encoder are still those of the step before when it stops, and before every
     checkpoint, so that none holds such numbers. The error names the
     iteration, what is wrong, the pictures of the batch and the checkpoint to
@@ -58,11 +58,11 @@ class FiniteCheckHook(Hook):
     left to its work as long as the losses are finite and it does not do so
     50 times in a row.
 
-    On a GPU that would be a wait for the device in every iteration. There the
-    look is taken one step later, and at once before the log and a checkpoint:
-    the error names the same iteration and pictures, the model has made a step
-    more, and the last good checkpoint is as good. With ``max_skipped`` it is
-    taken before the step everywhere.
+    On a GPU that would mean to wait for the device in every iteration. There
+    a step is checked one step later, and at once before the log and a
+    checkpoint: the error names the same iteration and pictures, only the
+    model has made one step more. With ``max_skipped`` every step is checked
+    before it is made, on a GPU too.
 
     Args:
         max_skipped (int): So many steps in a row are left out before the run
@@ -86,13 +86,13 @@ class FiniteCheckHook(Hook):
         self.skipped = 0
         self._in_a_row = self._scaler_in_a_row = 0
         self._filling = False
-        self._looks: Deque[_Look] = deque()
+        self._pending: Deque[_StepCheck] = deque()
         self._losses: List[Tensor] = []
         self._paths: List[str] = []
         self._statistics: Dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Come between the gradients and the optimizer."""
+        """Let each step be checked between its gradients and the optimizer."""
         wrapper, self._runner = runner.optim_wrapper, runner
         backward, step = wrapper.backward, wrapper.step
 
@@ -159,37 +159,37 @@ class FiniteCheckHook(Hook):
         ]
         if not gradients:
             return True
-        self._looks.append(
-            _Look(
+        self._pending.append(
+            _StepCheck(
                 AsyncScalars(_are_finite(gradients)[None]), losses, paths,
                 self._runner.iter + 1))
         late = not (self.max_skipped or self._filling) and AsyncScalars.pays(
             gradients[0].device)
-        return self._judge(leave=int(late))
+        return self._check_steps(leave=int(late))
 
-    def _judge(self, leave: int) -> bool:
-        """Look at all steps but the last ``leave``; whether all may be."""
-        fine = True
-        while len(self._looks) > leave:
-            look = self._looks.popleft()
+    def _check_steps(self, leave: int) -> bool:
+        """Check all steps but the last ``leave``; whether all are finite."""
+        all_fine = True
+        while len(self._pending) > leave:
+            check = self._pending.popleft()
             # Summed over ranks by DDP: all ranks see the same.
-            if all(look.finite.read()):
+            if all(check.finite.read()):
                 self._in_a_row = self._scaler_in_a_row = 0
                 continue
             if isinstance(self._runner.optim_wrapper, AmpOptimWrapper):
-                bad = torch.tensor(int(not all_finite(look.losses)))
+                bad = torch.tensor(int(not all_finite(check.losses)))
                 all_reduce(bad, 'max')
                 self._scaler_in_a_row += 1
                 if not bad and self._scaler_in_a_row < self.SCALER_PATIENCE:
                     continue
-            self._leave_out(look)
-            fine = False
-        return fine
+            self._leave_out(check)
+            all_fine = False
+        return all_fine
 
-    def _leave_out(self, look: _Look) -> None:
+    def _leave_out(self, check: _StepCheck) -> None:
         self.skipped += 1
         self._in_a_row += 1
-        what = self._describe(look)
+        what = self._describe(check)
         if self._in_a_row > self.max_skipped or self._filling:
             raise NonFiniteError(
                 f'{what}. {self._last_checkpoint()}. A lower learning rate or '
@@ -202,22 +202,23 @@ class FiniteCheckHook(Hook):
         self._runner.logger.warning(
             f'{what}; the step is left out ({self.skipped} so far)')
 
-    def _describe(self, look: _Look) -> str:
+    def _describe(self, check: _StepCheck) -> str:
         """What is wrong, where, and with which pictures, of all ranks."""
         model, wrong = self._model, []
-        if not all_finite(look.losses):
+        if not all_finite(check.losses):
             wrong.append('the loss is ' + ', '.join(f'{float(x):g}'
-                                                    for x in look.losses))
-        for kind, named in (('weights', model.named_parameters()),
-                            ('buffers', model.named_buffers())):
-            names = _not_finite(dict(named))
-            wrong += [f'of the {kind} {names}'] if names else []
-        names = _not_finite({
+                                                    for x in check.losses))
+        weights = dict(model.named_parameters())
+        gradients = {
             name: p.grad
-            for name, p in model.named_parameters() if p.grad is not None
-        })
-        wrong += [f'of the gradients {names}'] if names else []
-        parts = all_gather_object(('; '.join(wrong), look.paths))
+            for name, p in weights.items() if p.grad is not None
+        }
+        for kind, tensors in (('weights', weights),
+                              ('buffers', dict(model.named_buffers())),
+                              ('gradients', gradients)):
+            names = _not_finite(tensors)
+            wrong += [f'of the {kind} {names}'] if names else []
+        parts = all_gather_object(('; '.join(wrong), check.paths))
         text = [
             f'rank {rank}: {wrong} with the pictures {", ".join(paths)}'
             if len(parts) > 1 else
@@ -225,7 +226,7 @@ class FiniteCheckHook(Hook):
             for rank, (wrong, paths) in enumerate(parts)
         ]
         where = f'the fill before iteration {self._runner.iter + 1}' \
-            if self._filling else f'iteration {look.number}'
+            if self._filling else f'iteration {check.number}'
         return (f'{where} came to NaN or infinity: ' + ' | '.join(text))
 
     def _last_checkpoint(self) -> str:
@@ -240,11 +241,11 @@ class FiniteCheckHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Log how many steps were left out, once one was; look at what is
-        still to be looked at before something is written.
+        """Check what is pending before something is written, and log how
+        many steps were left out.
         """
-        if self._looks and all_are_wanted(runner, batch_idx):
-            self._judge(leave=0)
+        if self._pending and all_are_wanted(runner, batch_idx):
+            self._check_steps(leave=0)
         if self.skipped:
             runner.message_hub.update_scalar('train/skipped_steps',
                                              self.skipped)

@@ -40,12 +40,8 @@ OPTIONS = dict(
     CaCo=(0.08, dict(temperature=0.08)))
 
 
-def get_parser():
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: Sizes and settings.
-    """
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--method', choices=METHODS, default='adco')
     parser.add_argument(
@@ -228,12 +224,8 @@ def run_rank(rank, args, folder):
     distributed.destroy_process_group()
 
 
-def main(args):
-    """Measure and print.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Measure and print."""
     args.ranks = args.ranks or (2 if args.shard else 1)
     if args.ranks == 1:
         print(json.dumps(measure(args)))

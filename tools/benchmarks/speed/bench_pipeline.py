@@ -10,7 +10,6 @@ import inspect
 import json
 import os
 import os.path as osp
-import platform
 import random
 import statistics
 import time
@@ -27,6 +26,7 @@ import caco_ext  # noqa: F401
 from caco_ext.datasets import EpochSeededSampler, ImageFolder, MultiCrop
 from caco_ext.datasets.photo_patches import photographs
 from caco_ext.utils import UsageError, run_tool
+from caco_ext.utils.environment import hardware, versions
 
 
 def make_pictures(folder, count, size, quality, seed):
@@ -219,12 +219,8 @@ class Bench:
         }
 
 
-def get_parser():
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: Config, pictures and settings.
-    """
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='its train_dataloader is measured')
     parser.add_argument('--images', required=True, help='folder of pictures')
@@ -253,15 +249,8 @@ def get_parser():
     return parser
 
 
-def main(args):
-    """Measure and print the line.
-
-    Args:
-        args (Namespace): The arguments.
-
-    Raises:
-        UsageError: There is no such config, or no picture.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Measure and print the line."""
     if not osp.isfile(args.config):
         raise UsageError(f'no such config: {args.config}')
     if not args.make and not osp.isdir(args.images):
@@ -298,9 +287,8 @@ def main(args):
                 seconds=args.seconds,
                 rounds=args.rounds,
                 seed=args.seed,
-                processor=platform.processor() or platform.machine(),
-                torch=torch.__version__,
-                opencv=cv2.__version__,
+                hardware=hardware(),
+                versions=versions(),
                 results=results)))
 
 
