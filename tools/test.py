@@ -44,17 +44,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def read_weights(path: str) -> Tuple[Dict[str, torch.Tensor], dict]:
-    """Read the weights in a checkpoint.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        tuple[dict[str, Tensor], dict]: The weights by name, meta data.
-
-    Raises:
-        UsageError: It is not there, or is no checkpoint.
-    """
+    """Read the weights in a checkpoint, by name, and its meta data."""
     try:
         weights, meta = weights_of(read_checkpoint(path), path)
     except (FileNotFoundError, CheckpointError) as error:
@@ -68,18 +58,8 @@ def read_weights(path: str) -> Tuple[Dict[str, torch.Tensor], dict]:
 def write_own_config(path: str, meta: dict, folder: str) -> Optional[str]:
     """Write the config of the run that a checkpoint is from.
 
-    Args:
-        path (str): The checkpoint.
-        meta (dict): Its meta data.
-        folder (str): Where to.
-
-    Returns:
-        str | None: The file, named after the checkpoint. None where neither
-        the checkpoint holds a config nor the one beside it that it was taken
-        out of.
-
-    Raises:
-        UsageError: It is more than plain data.
+    Returns the file, named after the checkpoint. None where neither the
+    checkpoint holds a config nor the one beside it that it was taken out of.
     """
     text = meta.get('cfg')
     if not text and isinstance(meta.get('source'), str):
@@ -99,19 +79,10 @@ def write_own_config(path: str, meta: dict, folder: str) -> Optional[str]:
 
 
 def choose_config(args: argparse.Namespace, meta: dict, folder: str) -> Config:
-    """Load the config to evaluate with.
+    """Load the config that is named, else the run's own.
 
-    Args:
-        args (Namespace): The arguments.
-        meta (dict): Meta data of the checkpoint.
-        folder (str): For temporary files.
-
-    Returns:
-        Config: The one that is named, else the run's own.
-
-    Raises:
-        UsageError: There is none, or its kNN pictures are not those of the
-            run and nobody has said that they are meant.
+    A UsageError says that there is none, or that its kNN pictures are not
+    those of the run and nobody has said that they are meant.
     """
     own = write_own_config(args.checkpoint, meta, folder)
     if args.config is None:
@@ -142,17 +113,7 @@ def choose_config(args: argparse.Namespace, meta: dict, folder: str) -> Config:
 
 def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
                  path: str, backbone_only: bool) -> None:
-    """Load weights that fit exactly.
-
-    Args:
-        model (Module): The model, perhaps wrapped for several processes.
-        weights (dict[str, Tensor]): The weights by name.
-        path (str): Where they are from, for the message.
-        backbone_only (bool): Whether the backbone alone will do.
-
-    Raises:
-        UsageError: They are those of another model.
-    """
+    """Load weights that fit exactly; for some, the backbone alone will do."""
     model = unwrap_model(model)
     own = model.state_dict()
     if backbone_only and all(n.startswith('backbone.') for n in weights):
@@ -165,17 +126,7 @@ def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
 
 
 def find_knn_hook(runner: Runner) -> KNNHook:
-    """Find what to evaluate with when there is no test loop.
-
-    Args:
-        runner (Runner): The runner.
-
-    Returns:
-        KNNHook: The first one of the runner.
-
-    Raises:
-        UsageError: It has none.
-    """
+    """The hook to evaluate with when there is no test loop."""
     for hook in runner.hooks:
         if isinstance(hook, KNNHook):
             runner.logger.info(hook.data.text)
@@ -187,14 +138,7 @@ def find_knn_hook(runner: Runner) -> KNNHook:
 @master_only
 def report(metrics: Dict[str, float], cfg: Config, checkpoint: str,
            data: Optional[dict]) -> None:
-    """Print the results and write them into the work folder.
-
-    Args:
-        metrics (dict[str, float]): The results by name.
-        cfg (Config): The config, for its ``work_dir``.
-        checkpoint (str): The file that was evaluated.
-        data (dict, optional): The pictures that kNN compared.
-    """
+    """Print the results and write them into the work folder."""
     name = osp.splitext(osp.basename(checkpoint))[0]
     path = osp.join(cfg.work_dir, f'test_{name}.json')
     content = dict(checkpoint=checkpoint, metrics=metrics)

@@ -51,16 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def check_config(cfg: Config, path: str) -> None:
-    """Refuse what mmengine stumbles over before it has a log.
-
-    Args:
-        cfg (Config): The config.
-        path (str): Its file.
-
-    Raises:
-        UsageError: A part of a training is missing, or there is no such level
-            or seed.
-    """
+    """Refuse what mmengine stumbles over before it has a log."""
     missing = [
         name
         for name in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -81,15 +72,7 @@ def check_config(cfg: Config, path: str) -> None:
 
 
 def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
-    """Write what was switched on into a config.
-
-    Args:
-        cfg (Config): Changed in place.
-        args (Namespace): The arguments.
-
-    Raises:
-        UsageError: A switch does not go with the config.
-    """
+    """Write what was switched on into a config, which is changed in place."""
     if args.amp:
         wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):

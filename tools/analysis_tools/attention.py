@@ -8,7 +8,7 @@ block attends to from a place, and what is attended to most.
 """
 import argparse
 import os.path as osp
-from typing import Optional
+from typing import List, Optional
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.datasets import read_picture
@@ -62,16 +62,8 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def find_files(paths, count):
-    """Find picture files, of folders some.
-
-    Args:
-        paths (list[str]): Files and folders.
-        count (int): Pictures of a folder.
-
-    Returns:
-        list[str]: Their paths.
-    """
+def find_files(paths: List[str], count: int) -> List[str]:
+    """Picture files, of each folder so many."""
     files = []
     for path in paths:
         if osp.isdir(path):
@@ -89,16 +81,7 @@ def find_files(paths, count):
 
 
 def check_files(checkpoint: str, config: Optional[str]) -> None:
-    """Refuse what is no file.
-
-    Args:
-        checkpoint (str): The checkpoint.
-        config (str, optional): The config.
-
-    Raises:
-        UsageError: Says what it is, and of a run's folder which checkpoint
-            may be meant.
-    """
+    """Refuse what is no file; name the checkpoint that may be meant."""
     for path in filter(None, (checkpoint, config)):
         if osp.isfile(path):
             continue

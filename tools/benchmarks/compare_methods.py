@@ -16,6 +16,8 @@ import os
 import os.path as osp
 import signal
 import sys
+from concurrent.futures import Executor
+from typing import Dict, List, Tuple
 
 import torch
 from comparison_measures import measure_random, measure_run
@@ -27,6 +29,8 @@ import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import UsageError, make_parser, run_tool
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+# Config, options and digest of a method.
+Plan = Tuple[str, List[str], str]
 # What --methods chooses from; several names may lead to one method's configs.
 # Relative to configs/selfsup.
 METHODS = {
@@ -93,15 +97,10 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def check_arguments(args):
-    """Take the lists apart and refuse what cannot be, before any training.
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuse what cannot be, before any training.
 
-    Args:
-        args (Namespace): Of :func:`get_parser`; ``methods`` and ``seeds``
-            become lists.
-
-    Raises:
-        UsageError: With the option, its value and the way out.
+    ``methods`` and ``seeds`` become lists.
     """
     args.methods = args.methods.split(',')
     for name in args.methods:
@@ -128,18 +127,11 @@ def check_arguments(args):
         raise UsageError('--amp needs a GPU; leave it out on the CPU')
 
 
-def plan(args):
-    """Settle every method's config and options.
+def plan(args: argparse.Namespace) -> Tuple[Dict[str, Plan], str]:
+    """Settle config, options and digest of every method.
 
-    Args:
-        args (Namespace): Checked arguments.
-
-    Returns:
-        tuple[dict, str]: By method ``(config, options, digest)``, and a line
-        that says what all have in common.
-
-    Raises:
-        UsageError: They differ in backbone or batch.
+    Also returns a line that says what all have in common. A UsageError says
+    that they differ in backbone or batch.
     """
     runs, common = {}, {}
     for name in dict.fromkeys([*args.methods, RANDOM]):
@@ -164,19 +156,12 @@ def plan(args):
     return runs, common[first] + (', mixed precision' if args.amp else '')
 
 
-def run_once(pool, trainings, name, seed, plan_of_run, args):
+def run_once(pool: Executor, trainings: Trainings, name: str, seed: int,
+             plan_of_run: Plan, args: argparse.Namespace) -> bool:
     """Train and measure one method with one seed, unless that is done.
 
-    Args:
-        pool (Executor): Measures.
-        trainings (Trainings): Trains.
-        name (str): The method, or 'random' for an untrained network.
-        seed (int): The seed.
-        plan_of_run (tuple): Of :func:`plan`.
-        args (Namespace): Checked arguments.
-
-    Returns:
-        bool: Whether all went well.
+    The method 'random' is an untrained network. Returns whether all went
+    well.
     """
     config, options, digest = plan_of_run
     title = f'[compare] {name}, seed {seed}:'
@@ -209,20 +194,9 @@ def run_once(pool, trainings, name, seed, plan_of_run, args):
     return True
 
 
-def compare(args, runs, common):
-    """Train and measure whatever is missing.
-
-    Args:
-        args (Namespace): Checked arguments.
-        runs (dict): Of :func:`plan`.
-        common (str): Of :func:`plan`.
-
-    Returns:
-        list[str]: Runs that failed.
-
-    Raises:
-        UsageError: The folder belongs to another comparison.
-    """
+def compare(args: argparse.Namespace, runs: Dict[str, Plan],
+            common: str) -> List[str]:
+    """Train and measure whatever is missing; return the runs that failed."""
     path = osp.join(args.out, 'settings.json')
     settings = dict(common=common, options=args.cfg_options)
     if args.jobs > 1:  # what a second is worth depends on it

@@ -18,9 +18,12 @@ import sys
 import tempfile
 import time
 from itertools import chain, repeat
+from typing import Any, Callable, Dict, List, Tuple
 
 import torch
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 import caco_ext  # noqa: F401
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
@@ -47,27 +50,19 @@ class Clock:
         device (torch.device): A GPU is waited for at both ends of a part.
     """
 
-    def __init__(self, device):
+    def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.seconds = {}
-        self._open = []
+        self.seconds: Dict[str, float] = {}
+        self._open: List[float] = []
 
-    def now(self):
+    def now(self) -> float:
         """Seconds, with nothing left to do."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
-    def part(self, name, function):
-        """A function that is timed under a name.
-
-        Args:
-            name (str): Of the part.
-            function (Callable): What it does.
-
-        Returns:
-            Callable: The same, timed.
-        """
+    def part(self, name: str, function: Callable) -> Callable:
+        """The same function, timed under a name."""
 
         @functools.wraps(function)
         def timed(*args, **kwargs):
@@ -96,31 +91,16 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def find(roots, path):
-    """Follow a dotted name.
-
-    Args:
-        roots (dict): What it may begin with.
-        path (str): The name.
-
-    Returns:
-        Any: The object, None if there is none.
-    """
+def find(roots: Dict[str, Any], path: str) -> Any:
+    """Follow a dotted name that begins with one of the roots; else None."""
     first, *rest = path.split('.')
     return functools.reduce(lambda node, name: getattr(node, name, None), rest,
                             roots[first])
 
 
-def prepare(args, folder):
-    """Build what a step needs.
-
-    Args:
-        args (Namespace): The command line.
-        folder (str): Where the runner may write.
-
-    Returns:
-        tuple: Runner, loader, model and optimizer wrapper.
-    """
+def prepare(args: argparse.Namespace,
+            folder: str) -> Tuple[Runner, DataLoader, OptimWrapper]:
+    """Build what a step needs; the runner may write to the folder."""
     if args.steps < 1:
         raise UsageError(f'--steps {args.steps} must be at least 1')
     args.work_dir = folder
