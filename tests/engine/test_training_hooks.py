@@ -119,13 +119,6 @@ def test_fill_restores_the_learning_rate(tmp_path):
     assert logged[:3] == pytest.approx([0.01] * 3)
 
 
-def test_without_the_fill_hook_training_says_so(tmp_path):
-    cfg = config(tmp_path / 'none')
-    del cfg['default_hooks']['bank_fill']
-    with pytest.raises(RuntimeError, match='0 of the 40 columns'):
-        run(cfg)
-
-
 def test_metrics_reach_the_scalars_file(tmp_path):
     runner = run(config(tmp_path / 'metrics'))
     lines = scalars(runner)

@@ -231,7 +231,8 @@ class ResumableCheckpointHook(CheckpointHook):
         and not of the run. Gives a function that says whether all were."""
         save, failures = runner.save_checkpoint, []
 
-        def save_or_say(out_dir, filename, *args, **kwargs) -> None:
+        def save_or_say(out_dir: str, filename: str, *args: Any,
+                        **kwargs: Any) -> None:
             try:
                 save(out_dir, filename, *args, **kwargs)
             except OSError as error:

@@ -2,12 +2,12 @@ import os.path as osp
 from collections import deque
 from functools import wraps
 from types import MethodType
-from typing import Deque, Dict, List, NamedTuple, Optional
+from typing import Any, Deque, Dict, List, NamedTuple, Optional
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
-from mmengine.optim import AmpOptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
@@ -96,13 +96,14 @@ class FiniteCheckHook(Hook):
         wrapper, self._runner = runner.optim_wrapper, runner
         backward, step = wrapper.backward, wrapper.step
 
-        def watched_backward(wrapper, loss, **kwargs):
+        def watched_backward(wrapper: OptimWrapper, loss: Tensor,
+                             **kwargs: Any) -> None:
             self._losses.append(loss.detach())
             backward(loss, **kwargs)
 
         # with the mark by which mmengine's schedulers know their counter
         @wraps(step)
-        def watched_step(wrapper, **kwargs):
+        def watched_step(wrapper: OptimWrapper, **kwargs: Any) -> None:
             if self._may_step():
                 step(**kwargs)
 

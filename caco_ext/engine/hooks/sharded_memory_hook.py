@@ -1,4 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
+from typing import Any
+
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -24,7 +26,7 @@ class ShardedMemoryHook(Hook):
             return
         save = runner.save_checkpoint
 
-        def save_together(*args, **kwargs) -> None:
+        def save_together(*args: Any, **kwargs: Any) -> None:
             memory.collect()
             try:
                 save(*args, **kwargs)

@@ -1,5 +1,5 @@
 """Pictures of a run while it trains, in whatever shows its numbers."""
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -9,6 +9,9 @@ from mmengine.runner import Runner
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import preserve_rng
 from caco_ext.utils.models import unwrap_model
+
+if TYPE_CHECKING:
+    from ..run_features import RunFeatures
 
 
 @HOOKS.register_module()
@@ -86,7 +89,7 @@ class VisualizationHook(Hook):
                     f'VisualizationHook: {type(error).__name__}: {error}; the '
                     'training goes on without these pictures')
 
-    def _draw(self, runner: Runner, features) -> None:
+    def _draw(self, runner: Runner, features: 'RunFeatures') -> None:
         from ..attention_gallery import look
         from ..neighbours import find_neighbours, neighbours_gallery
         from ..static import gallery_picture
