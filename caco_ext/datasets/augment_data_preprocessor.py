@@ -1,5 +1,5 @@
-"""The second half of the views, on the model's device."""
-from typing import Any, Dict
+"""The random steps after the crop, on the model's device."""
+from typing import Any
 
 from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
@@ -11,8 +11,9 @@ from .transforms import device_ops
 class AugmentDataPreprocessor(BaseDataPreprocessor):
     """Carry out what ``MultiCrop(on_device=True)`` drew, then normalise.
 
-    The draws come with the batch: they are those of the other back ends, and
-    as reproducible. Batches without them (kNN, evaluation) pass unchanged.
+    The pipeline crops the views and draws the random numbers of all further
+    steps; this module applies them. Batches without such plans (kNN,
+    evaluation) are only normalised.
 
     Args:
         base (str): Type of the host's preprocessor, which normalises.
@@ -32,7 +33,7 @@ class AugmentDataPreprocessor(BaseDataPreprocessor):
         super().__init__()
         self.base = MODELS.build(dict(type=base, **kwargs))
 
-    def forward(self, data: Dict[str, Any], training: bool = False) -> Any:
+    def forward(self, data: dict, training: bool = False) -> Any:
         """Change the views and normalise them.
 
         Args:
