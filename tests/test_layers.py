@@ -87,7 +87,7 @@ def read_imports(root: Path) -> List[Import]:
                 target = next(filter(None, targets), file)
                 if target != file:
                     found.append(Import(file, node.lineno, target))
-    return found
+    return [*dict.fromkeys(found)]  # once for all names of a line
 
 
 def upward_imports(imports: List[Import]) -> List[str]:
