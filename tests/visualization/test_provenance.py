@@ -74,7 +74,7 @@ def test_a_named_base_and_none(run, tmp_path):
 
 
 @pytest.mark.parametrize('name', [
-    'hosts/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'baselines/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
     'clsa/clsa-byol_resnet50_16xb256-single-coslr-200e_in1k.py'
 ])
 def test_the_config_that_the_run_noted(tmp_path, name):
