@@ -10,7 +10,6 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-import caco_ext
 from .key_maps import METHODS
 from .resnet import Architecture
 
@@ -27,7 +26,7 @@ def config_path(name: str) -> str:
     Raises:
         FileNotFoundError: The package was installed without its configs.
     """
-    package = osp.dirname(osp.abspath(caco_ext.__file__))
+    package = osp.dirname(osp.dirname(osp.abspath(__file__)))
     folders = (osp.dirname(package), osp.join(package, '.mim'))
     for folder in folders:
         path = osp.join(folder, 'configs', 'selfsup', name)

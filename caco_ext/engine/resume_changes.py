@@ -1,18 +1,19 @@
 """A resumed run whose config or data are no longer those it began with."""
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
+from torch.optim import Optimizer
 
-from caco_ext.utils import UsageError
+from caco_ext.utils.errors import UsageError
 from caco_ext.utils.run_config import Change, differences, parse
 from . import run_state
 
 MODES = ('apply', 'keep')
-# Only what began with them can go on with these.
+# A run can only go on with the values that it began with.
 _ONLY_KEPT = ('optim_wrapper.optimizer.type', 'optim_wrapper.constructor',
               'randomness.', 'train_cfg.type', 'train_cfg.by_epoch')
-# These deal out the pictures of an epoch, which others have begun.
+# These order the pictures of an epoch that is already begun.
 _ORDER = ('train_dataloader.sampler', 'train_dataloader.batch_sampler')
 # What optimizer and schedules are made from.
 _STEPS = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'train_cfg',
@@ -23,9 +24,9 @@ def review(runner: Runner, checkpoint: Dict[str, Any],
            mode: Optional[str]) -> None:
     """Compare config and data with those of the checkpoint.
 
-    mmengine restores some settings over the present config, optimizer and
-    schedules, and takes the others from it. Here nothing is taken or dropped
-    without a word: what differs is refused, or applied on request.
+    mmengine restores some settings from the checkpoint over the present
+    config, and takes others from the config. Here nothing is taken or dropped
+    in silence: what differs is refused, or applied on request.
 
     Args:
         runner (Runner): The runner that resumes, before it loads the
@@ -134,8 +135,8 @@ def _recompute(runner: Runner, checkpoint: Dict[str, Any],
     checkpoint['param_schedulers'] = [one.state_dict() for one in schedulers]
 
 
-def run_schedules(optimizer, schedulers: list, epochs: int, iterations: int,
-                  length: int) -> None:
+def run_schedules(optimizer: Union[OptimWrapper, Optimizer], schedulers: list,
+                  epochs: int, iterations: int, length: int) -> None:
     """Step new schedulers to a place of the run, in the run's own order.
 
     Args:

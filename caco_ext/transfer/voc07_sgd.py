@@ -14,7 +14,7 @@ from torchvision import transforms as T
 
 from caco_ext.datasets.pictures import read_picture
 from caco_ext.datasets.seeding import SharedSeed
-from caco_ext.evaluation import gather_shares
+from caco_ext.evaluation import gather_shards
 from .frozen import FrozenBackbone
 from .voc07 import (CLASSES, VOC07Pictures, build_split, check_targets,
                     class_precisions, image_precision)
@@ -181,7 +181,7 @@ def score(cfg: Config, model: FrozenBackbone, layer: nn.Linear,
             share, cfg.batch_size, num_workers=cfg.num_workers):
         flat = _features(model, crops.flatten(0, 1).to(device))
         logits.append(layer(flat).view(*crops.shape[:2], -1).mean(1).cpu())
-    return gather_shares(torch.cat(logits)).numpy()
+    return gather_shards(torch.cat(logits)).numpy()
 
 
 def measure_sgd(cfg: Config,

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
-                                 extract_features, knn_accuracy)
+                                 features_and_labels, knn_accuracy)
 from tests.dist_utils import run_distributed
 from tests.evaluation.toys import ToyAlgorithm, ToyPictures
 
@@ -116,11 +116,11 @@ def test_evaluate_without_training(tmp_path):
     train, test = hook.data.parts
     assert len(train.indices) == 4 + 5 + 4 + 4 + 4 + 4
     assert len(test.indices) == 48 and hook.data.num_classes == 6
-    bank, bank_labels = extract_features(
+    bank, bank_labels = features_and_labels(
         runner.model,
         build_feature_loader(train.dataset, train.indices, train.labels))
-    query, query_labels = extract_features(runner.model,
-                                           build_feature_loader(test.dataset))
+    query, query_labels = features_and_labels(
+        runner.model, build_feature_loader(test.dataset))
     expected = knn_accuracy(bank, bank_labels, query, query_labels, [3, 7])
     assert result == {f'knn/{n}': v for n, v in expected.items()}
     assert runner._train_loop is None or isinstance(runner._train_loop, dict)

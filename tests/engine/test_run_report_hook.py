@@ -2,8 +2,7 @@
 import pytest
 import torch
 
-from caco_ext.engine.hooks import RunReportHook
-from caco_ext.visualization import read_run
+from caco_ext.visualization import RunReportHook, read_run
 from tests.dist_utils import run_distributed
 from tests.engine.test_knn_hook import (TEST, TRAIN, find_hook, make_hook,
                                         make_runner)
@@ -60,7 +59,7 @@ def test_pictures_and_backbone(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr('caco_ext.visualization.draw_run', fail)
+    monkeypatch.setattr('caco_ext.visualization.run_plots.draw_run', fail)
     runner.logger.error = runner.logger.info
     run_report.after_train(runner)
     assert lines[-1].startswith(

@@ -139,7 +139,7 @@ def test_embed_keeps_features(run, call_tool, tmp_path, monkeypatch):
 
     monkeypatch.setattr(
         'caco_ext.visualization.run_features.'
-        'extract_features', no_second_time)
+        'features_and_labels', no_second_time)
     call_tool(f'{TOOLS}embed', run, '--method', 'pca')
     text = (tmp_path / 'embedding.html').read_text()
     assert '4 pictures of the test set' in text and 'data-sheet' in text

@@ -65,7 +65,7 @@ def clone(tmp_path):
     root = tmp_path / 'a clone'
     for name in ('tools/setup_env.sh', 'tools/build_mmcv.sh', 'setup.py',
                  'pyproject.toml', 'caco_ext/version.py',
-                 'caco_ext/startup.py'):
+                 'caco_ext/utils/startup.py'):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(osp.join(ROOT, name), root / name)
     shutil.copytree(osp.join(ROOT, 'requirements'), root / 'requirements')

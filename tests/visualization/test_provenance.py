@@ -118,7 +118,7 @@ def test_record():
 
 
 def test_commit_of_the_clone():
-    from caco_ext.engine.hooks.run_record_hook import commit, hardware
+    from caco_ext.utils.environment import commit, hardware
     head = subprocess.run(['git', 'rev-parse', 'HEAD'],
                           capture_output=True,
                           text=True)
