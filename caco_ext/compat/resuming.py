@@ -260,6 +260,7 @@ def _kept(cfg) -> Tuple[object, str]:
     from mmengine.runner import checkpoint, runner
 
     from caco_ext.utils import UsageError, run_config
+    from caco_ext.utils.old_names import with_present_names
     path = cfg.get('load_from')
     if not cfg.get('resume'):
         path = None
@@ -274,7 +275,7 @@ def _kept(cfg) -> Tuple[object, str]:
         return cfg, ''  # of which the log tells when it is loaded
     cfg = copy.deepcopy(cfg if isinstance(cfg, Config) else Config(cfg))
     try:
-        before = run_config.parse(meta['cfg'])
+        before = run_config.parse(with_present_names(meta['cfg']))
         changes = run_config.differences(before,
                                          run_config.parse(cfg.pretty_text))
         kept = run_config.keep(before, cfg.to_dict())

@@ -9,13 +9,12 @@ from typing import Any, Dict, Optional
 import yaml
 from mmengine.config import Config
 
+from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
 from caco_ext.utils.files import check_output, write_whole
 from .backbones import find_backbone
-from .files import CheckpointError, read_checkpoint, sha256, weights_of
-from .to_official import method_of
-from .writing import provenance, write_checkpoint
-
-_COLLECTIONS = dict(adco='AdCo', caco='CaCo', clsa='CLSA', care='CARE')
+from .files import provenance, sha256, weights_of, write_checkpoint
+from .key_maps import METHODS
+from .official import TITLES
 
 
 def publish(config: str,
@@ -46,12 +45,12 @@ def publish(config: str,
     content = read_checkpoint(path)
     state, meta = weights_of(content, path)
     backbone = find_backbone(content, path)
-    method = backbone.meta.get('method') or method_of(state)
+    method = backbone.meta.get('method')
     if part == 'backbone':
         state = {f'backbone.{k}': v for k, v in backbone.weights.items()}
     wanted = str(Config.fromfile(config).model.type).lower()
     # what the hosts' own methods are is not told by their weights
-    own = wanted in _COLLECTIONS or method
+    own = wanted in METHODS or method
     if own and method != wanted or backbone.meta.get('supervised'):
         what = f'of {method}' if method else f'a {backbone.source}'
         raise CheckpointError(f'{path!r} is {what}, and {config} trains '
@@ -62,7 +61,7 @@ def publish(config: str,
         dict(meta, **backbone.meta),
         config=f'{name}.py',
         part=part,
-        method=method or None,
+        method=method,
         architecture=backbone.architecture.name)
     # mmengine reads a key 'config' as the text of a config
     meta['config_name'] = meta.pop('config')
@@ -103,7 +102,7 @@ def zoo_entry(config: str,
         metadata['Batch Size'] = int(batch[1]) * int(batch[2])
     return {
         'Name': name,
-        'In Collection': _COLLECTIONS.get(method, str(cfg.model.type)),
+        'In Collection': TITLES.get(method, str(cfg.model.type)),
         'Metadata': metadata,
         'Config': f'configs/selfsup/{method}/{osp.basename(config)}',
         'Weights': f'{url.rstrip("/")}/{osp.basename(path)}' if url else path,

@@ -1,4 +1,6 @@
 """Classifiers that the hosts lack."""
+from typing import Any
+
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -30,7 +32,7 @@ class NormedLinear(nn.Linear):
 
 
 @MODELS.register_module(name='LinearNormHead')
-def linear_norm_head(**options) -> nn.Module:
+def linear_norm_head(**options: Any) -> nn.Module:
     """Build the host's linear head with a :class:`NormedLinear` in it.
 
     Args:

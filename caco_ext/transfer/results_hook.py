@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from .pretrained_hook import INFO
 from .results import FILE, read_results, write_results
@@ -34,7 +34,7 @@ class ResultsHook(Hook):
         self.protocol = protocol
         self.history: List[Dict[str, Any]] = []
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Take over the history of the run that is resumed."""
         path = osp.join(runner.work_dir, FILE)
         if runner._resume and runner._has_loaded and osp.isfile(path):
@@ -44,29 +44,20 @@ class ResultsHook(Hook):
             ]
 
     def after_val_epoch(self,
-                        runner,
+                        runner: Runner,
                         metrics: Optional[Dict[str, float]] = None) -> None:
-        """Write the numbers of a validation.
-
-        Args:
-            runner (Runner): The runner.
-            metrics (dict[str, float], optional): The numbers.
-        """
+        """Write the numbers of a validation."""
         self._add(runner, metrics)
 
     def after_test_epoch(self,
-                         runner,
+                         runner: Runner,
                          metrics: Optional[Dict[str, float]] = None) -> None:
-        """Write the numbers of a test, which stands alone.
-
-        Args:
-            runner (Runner): The runner.
-            metrics (dict[str, float], optional): The numbers.
-        """
+        """Write the numbers of a test, which stands alone."""
         self._add(runner, metrics)
 
     @master_only
-    def _add(self, runner, metrics) -> None:
+    def _add(self, runner: Runner, metrics: Optional[Dict[str,
+                                                          float]]) -> None:
         numbers = {
             name: float(value)
             for name, value in (metrics or {}).items()

@@ -62,15 +62,7 @@ def run_benchmark(description: str, measure: Callable[[Config, FrozenBackbone],
 
 def _run(args: argparse.Namespace, measure: Callable,
          needs: Sequence[str]) -> None:
-    """Measure and write.
-
-    Args:
-        args (Namespace): The arguments.
-        measure, needs: See :func:`run_benchmark`.
-
-    Raises:
-        UsageError: The config, the data or the checkpoint will not do.
-    """
+    """Measure and write."""
     cfg = load_config(args)
     missing = [name for name in ('results', *needs) if name not in cfg]
     if missing:

@@ -1,4 +1,6 @@
 """The last stage as a RoI head, of any width."""
+from typing import Optional
+
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
@@ -23,9 +25,9 @@ class LastStageExtraNorm(BaseModule):
     def __init__(self,
                  depth: int,
                  base_channels: int = 64,
-                 expansion: int = None,
+                 expansion: Optional[int] = None,
                  norm_cfg: dict = dict(type='SyncBN', requires_grad=True),
-                 init_cfg: dict = None) -> None:
+                 init_cfg: Optional[dict] = None) -> None:
         # Here, because pre-training does without mmcv.
         from mmcv.cnn import build_norm_layer
         super().__init__(init_cfg)

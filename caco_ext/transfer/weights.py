@@ -169,18 +169,7 @@ def _tensors(module: nn.Module) -> Dict[str, Tensor]:
 
 def _check_origin(backbone: Backbone, path: str, part: str, supervised: bool,
                   own: Mapping[str, Any]) -> None:
-    """Refuse a key encoder that was extracted, and a labelled network.
-
-    Args:
-        backbone (Backbone): What was found in the file.
-        path (str): The file.
-        part (str): What was asked for.
-        supervised (bool): Whether a labelled network is asked for.
-        own (Mapping[str, Any]): What the model needs.
-
-    Raises:
-        CheckpointError: It is not what was asked for.
-    """
+    """Refuse a key encoder that was extracted, and a labelled network."""
     found = sum(name in own for name in backbone.weights)
     counts = f'{found} of {len(own)} backbone keys are in {path!r}'
     if backbone.meta.get('part') == 'backbone_k' and part != 'backbone_k':
@@ -198,17 +187,7 @@ def _check_origin(backbone: Backbone, path: str, part: str, supervised: bool,
 
 
 def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
-    """Say how many of a model's keys a foreign file has, and where.
-
-    Args:
-        content (Any): What the file holds.
-        path (str): The file.
-        own (Mapping[str, Any]): What the model needs.
-
-    Returns:
-        str: Counts, first names and the prefix that fits best; empty where
-        it has no weights to count.
-    """
+    """Say how many of a model's keys a foreign file has, and where."""
     try:
         state, _ = weights_of(content, path)
     except CheckpointError:
@@ -225,15 +204,7 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
 
 def _best_prefix(state: Mapping[str, Tensor],
                  own: Mapping[str, Any]) -> Tuple[int, str]:
-    """The prefix behind which most of the wanted names stand.
-
-    Args:
-        state (Mapping[str, Tensor]): What the file has.
-        own (Mapping[str, Any]): What is wanted.
-
-    Returns:
-        tuple[int, str]: How many, and the prefix.
-    """
+    """The prefix behind which most of the wanted names stand."""
     counts: Dict[str, int] = {}
     for name in state:
         parts = name.split('.')

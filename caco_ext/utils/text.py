@@ -1,5 +1,6 @@
 """Text that every file and screen takes."""
 import re
+from typing import Any, Iterable
 
 
 def printable(text: str) -> str:
@@ -19,3 +20,25 @@ def printable(text: str) -> str:
         True
     """
     return re.sub('[\ud800-\udfff]', '\ufffd', text)
+
+
+def first_of(names: Iterable[Any], count: int = 3, sep: str = ', ') -> str:
+    """Name the first few of many.
+
+    Args:
+        names (Iterable[Any]): What to name, in the order to name it.
+        count (int): How many to name. Defaults to 3.
+        sep (str): What stands between two. Defaults to ', '.
+
+    Returns:
+        str: The first names, and the number of the others.
+
+    Example:
+        >>> first_of('abcde')
+        'a, b, c and 2 more'
+        >>> first_of('abcde', count=4, sep='; ')
+        'a; b; c; d and 1 more'
+    """
+    names = [str(name) for name in names]
+    more = f'{sep.lstrip(",;")}and {len(names) - count} more'
+    return sep.join(names[:count]) + more * (len(names) > count)

@@ -11,6 +11,7 @@ from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import find_knn_options
 from caco_ext.utils import checkpoints
 from caco_ext.utils.config_text import check_config_text
+from caco_ext.utils.old_names import with_present_names
 from caco_ext.utils.weights import check_weights
 
 
@@ -115,4 +116,4 @@ def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
     except ValueError as error:
         raise ValueError(f'{checkpoint}: {error}; if you trust it, write it '
                          'to a file and name that with --config') from error
-    return Config.fromstring(text, '.py')
+    return Config.fromstring(with_present_names(text), '.py')

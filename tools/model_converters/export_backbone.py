@@ -12,9 +12,8 @@ import pickle
 import caco_ext  # noqa: F401
 from caco_ext.converters import CheckpointError, beside, write_checkpoint
 from caco_ext.converters.backbones import read_backbone
-from caco_ext.converters.exports import TARGETS, export
-from caco_ext.converters.onnx_export import export_onnx
-from caco_ext.converters.writing import plain, provenance
+from caco_ext.converters.exports import TARGETS, export, export_onnx
+from caco_ext.converters.files import plain, provenance
 from caco_ext.utils import UsageError, make_parser
 from caco_ext.utils.files import check_output, write_whole
 

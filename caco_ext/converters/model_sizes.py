@@ -1,7 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """From the shapes in a checkpoint to the config of the model it is of."""
 import copy
-import os.path as osp
 from typing import Any, Dict, List, Mapping, Tuple
 
 import torch
@@ -10,58 +9,34 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-import caco_ext
 from .key_maps import METHODS
+from .official import Official
 from .resnet import Architecture
 
-
-def config_path(name: str) -> str:
-    """Where a config of this package lies, installed or in a clone.
-
-    Args:
-        name (str): Its path in ``configs/selfsup``.
-
-    Returns:
-        str: A path that exists.
-
-    Raises:
-        FileNotFoundError: The package was installed without its configs.
-    """
-    package = osp.dirname(osp.abspath(caco_ext.__file__))
-    folders = (osp.dirname(package), osp.join(package, '.mim'))
-    for folder in folders:
-        path = osp.join(folder, 'configs', 'selfsup', name)
-        if osp.isfile(path):
-            return path
-    raise FileNotFoundError(f'no config {name!r} in configs/selfsup of '
-                            f'{" or ".join(folders)}')
+_STACK_DEFAULTS = dict(
+    num_blocks=5, num_heads=4, head_channels=128, position='absolute')
 
 
-def model_options(method: str,
-                  state: Mapping[str, Tensor],
-                  architecture: Architecture,
-                  relative: bool = False) -> Dict[str, Any]:
+def model_options(official: Official,
+                  state: Mapping[str, Tensor]) -> Dict[str, Any]:
     """Sizes of a model, from the shapes of its weights.
 
     Args:
-        method (str): 'adco', 'caco', 'clsa' or 'care'.
-        state (Mapping[str, Tensor]): Weights by the package's names.
-        architecture (Architecture): Of the backbone.
-        relative (bool): Whether CARE's positions are relative.
-            Defaults to False.
+        official (Official): The file.
+        state (Mapping[str, Tensor]): Its weights by the package's names.
 
     Returns:
         dict[str, Any]: Values by dotted name in the model's config.
     """
     options = {
         f'backbone.{name}': value
-        for name, value in architecture._asdict().items()
+        for name, value in official.architecture._asdict().items()
         if name == 'depth' or value is not None
     }
     heads = ['neck']
-    if METHODS[method].stack:
+    if METHODS[official.method].stack:
         heads += ['attention_neck', 'predictor', 'attention_predictor']
-        options.update(_stack_options(state, relative))
+        options.update(_stack_options(state, official.relative))
     for head in heads:
         matrices = [
             value for name, value in state.items()
@@ -87,26 +62,21 @@ def _stack_options(state: Mapping[str, Tensor],
         for side in ('height', 'width')
     ]
     width = sides[0].size(1)
-    rows, columns = [(one.size(0) + 1) // 2 if relative else one.size(0)
-                     for one in sides]
-    return {
-        'attention.in_channels':
-        shortcut.size(1),
-        'attention.out_channels':
-        shortcut.size(0),
+    blocks = [
+        int(name[len(prefix):].split('.')[0]) for name in state
+        if name.startswith(prefix)
+    ]
+    options = dict(
+        in_channels=shortcut.size(1),
+        out_channels=shortcut.size(0),
         # whatever stride the config has is put in later
-        'attention.map': (rows, columns),
-        'attention.num_blocks':
-        1 + max(
-            int(name[len(prefix):].split('.')[0])
-            for name in state if name.startswith(prefix)),
-        'attention.num_heads':
-        qkv.size(0) // (3 * width),
-        'attention.head_channels':
-        width,
-        'attention.position':
-        'relative' if relative else 'absolute',
-    }
+        map=tuple((one.size(0) + 1) // 2 if relative else one.size(0)
+                  for one in sides),
+        num_blocks=1 + max(blocks),
+        num_heads=qkv.size(0) // (3 * width),
+        head_channels=width,
+        position='relative' if relative else 'absolute')
+    return {f'attention.{name}': value for name, value in options.items()}
 
 
 def apply_options(model: Mapping[str, Any],
@@ -133,9 +103,9 @@ def apply_options(model: Mapping[str, Any],
                 continue
             value = [side * stride for side in value]
             value = value[0] if value[0] == value[1] else value
-        default = getattr(usual, key, None) if part == 'backbone' else dict(
-            num_blocks=5, num_heads=4, head_channels=128,
-            position='absolute').get(key)
+        default = getattr(
+            usual, key,
+            None) if part == 'backbone' else _STACK_DEFAULTS.get(key)
         if model[part].get(key, default) != value:
             model[part][key] = value
             text = str(value).replace(' ', '')
@@ -159,13 +129,7 @@ class _NoMemory(TorchFunctionMode):
 
 
 def build_shapes(model: Mapping[str, Any]) -> nn.Module:
-    """Build a model without memory for its weights.
-
-    Args:
-        model (Mapping[str, Any]): Config of the model.
-
-    Returns:
-        nn.Module: Parameters and buffers have shapes only.
-    """
+    """Build the model of a config with shapes only, without memory for
+    values."""
     with _NoMemory():
         return MODELS.build(Config(dict(model=dict(model))).model)
