@@ -12,9 +12,10 @@ from caco_ext.utils.checkpoints import (CheckpointError, read_checkpoint,
                                         reading)
 from caco_ext.utils.files import check_output
 from caco_ext.utils.weights import check_weights
-from .files import LASTING, meta_of, provenance, weights_of, write_checkpoint
+from .files import (LASTING, behind, meta_of, provenance, weights_of,
+                    write_checkpoint)
 from .official import identify
-from .programs import Survey, show, survey
+from .programs import WRAPPERS, Survey, survey
 from .resnet import Architecture, detect
 from .to_official import method_of
 
@@ -111,11 +112,11 @@ def _of_official(content: Any, path: str,
                  part: str) -> Tuple[Dict[str, Tensor], Dict[str, Any], str]:
     """Weights, meta data and source of an original's file."""
     official = identify(content, path)
-    wanted = _PREFIXES[part]
-    weights = {
-        target[len(wanted):]: official.state[name]
-        for name, target in official.names.items() if target.startswith(wanted)
-    }
+    weights = behind(
+        {
+            new: official.state.get(name)
+            for name, new in official.names.items()
+        }, _PREFIXES[part])
     if not weights:
         raise CheckpointError(f'{path!r} is of a linear probe, which has '
                               'no key encoder')
@@ -129,13 +130,15 @@ def _of_program(found: Survey, content: Any, part: str,
     """Weights, meta data and source of any other file."""
     meta = meta_of(content, found.path)
     # extracted, a key encoder's backbone has the usual names
-    place = found.find('backbone' if meta.get('part') == part else part,
-                       prefix)
+    place = _find_place(found,
+                        'backbone' if meta.get('part') == part else part,
+                        prefix)
     inner = place.partition('/')[2]
-    check_weights({
-        inner + n: v
-        for n, v in found.behind(place).items()
-    }, found.path)
+    check_weights(
+        {
+            inner + n: v
+            for n, v in behind(found.weights, place).items()
+        }, found.path)
     weights = {
         name: value
         for name, value in found.backbone(place).items()
@@ -150,7 +153,7 @@ def _of_program(found: Survey, content: Any, part: str,
     known = {name: meta.get(name) for name in LASTING}
     source = f'checkpoint {f"of {method}" if method else found.program.name}'
     if prefix:
-        source += f', {show(place)}'
+        source += f', {_show(place)}'
     known['origin'] = known['origin'] or source
     known['part'] = 'backbone_k' if 'backbone_k' in (
         part, known['part']) else 'backbone'
@@ -161,6 +164,55 @@ def _of_program(found: Survey, content: Any, part: str,
     if known['supervised']:
         source += ', trained with labels'
     return weights, known, source
+
+
+def _find_place(found: Survey, part: str, prefix: str) -> str:
+    """Where the backbone stands, as in :attr:`Survey.places`.
+
+    Raises:
+        CheckpointError: There is none, or more than one.
+    """
+    program, places = found.program, []
+    own = program.query if part == 'backbone' else program.key
+    if prefix:
+        # as the error below shows it, or what begins so
+        wanted = WRAPPERS.sub('', prefix.rstrip('.') + '.')
+        places = [p for p in found.places if _show(p) == repr(prefix)] or [
+            p for p in found.places if p.partition('/')[2].startswith(wanted)
+            or p.replace('/', '.').lstrip('.').startswith(wanted)
+        ]
+    elif part == 'backbone' or own:
+        places = [p for p in found.places if re.search(own, p)]
+        if not places and own.endswith('$'):
+            # weights without a stem, whose absence is to be named later
+            matches = (
+                re.match(f'[^/]*{own[:-1]}', name) for name in found.weights)
+            places = sorted({match[0] for match in matches if match})
+    if len(places) == 1:
+        return places[0]
+    what = f'{found.path!r}, {program.name}, has '
+    if places:
+        what += f'{len(places)} ResNets that may be meant'
+    elif prefix:
+        what += f'no ResNet behind {prefix!r}'
+    elif part == 'backbone_k':
+        what += 'no key encoder with a ResNet'
+    else:
+        heads = {n.partition('/')[2].split('.')[0] for n in found.weights}
+        what += ("no key that begins with 'backbone.', only "
+                 f'{", ".join(sorted(heads)[:8]) or "others"}')
+    have = ', '.join(map(_show, places or found.places))
+    raise CheckpointError(
+        f'{what}; say which one with --src-prefix (in Python: prefix): '
+        f'{have}' if have else what)
+
+
+def _show(place: str) -> str:
+    """A place as the user may say it."""
+    container, _, prefix = place.partition('/')
+    if not container or prefix and container in ('state_dict', 'model'):
+        return repr(prefix)
+    return repr(f'{container}.{prefix}')
 
 
 def extract_backbone(source: str, path: str, src_prefix: str = '') -> int:
@@ -209,10 +261,7 @@ def _hosted_backbone(content: Any, path: str,
     state, meta = weights_of(content, path)
     meta.setdefault('method', method_of(state) or None)
     meta.setdefault('supervised', found.labelled(place) or None)
-    return {
-        name[len('backbone.'):]: value
-        for name, value in state.items() if name.startswith('backbone.')
-    }, meta
+    return behind(state, 'backbone.'), meta
 
 
 def build(backbone: Backbone) -> nn.Module:

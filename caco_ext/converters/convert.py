@@ -149,17 +149,18 @@ def _official(official: Official, path: str, part: str, config: Optional[str],
             for n, v in official.scalars.items() if n in scalars
         })
     result = dict(meta=meta)
+    tensors = {
+        name: value
+        for name, value in official.tensors().items()
+        if name not in official.idle
+    }
     if part != 'full':
-        result['state_dict'] = _backbone(official, report, part, prefix)
+        result['state_dict'] = _backbone(official, tensors, report, part,
+                                         prefix)
     else:
-        result['state_dict'] = {
-            official.names[name]: value
-            for name, value in official.tensors().items()
-            if name not in official.idle
-        }
-        report.used += [(official.keys.get(name, name), official.names[name])
-                        for name in official.tensors()
-                        if name not in official.idle]
+        result['state_dict'] = {official.names[n]: tensors[n] for n in tensors}
+        report.used += [(official.keys.get(n, n), official.names[n])
+                        for n in tensors]
         meta['original'] = dict(
             keys=list(official.keys.values()), scalars=official.scalars)
         if official.probe:
@@ -178,17 +179,15 @@ def _official(official: Official, path: str, part: str, config: Optional[str],
     return result, report
 
 
-def _backbone(official: Official, report: Report, part: str,
-              prefix: str) -> Dict[str, Tensor]:
+def _backbone(official: Official, tensors: Dict[str, Tensor], report: Report,
+              part: str, prefix: str) -> Dict[str, Tensor]:
     """The weights of one backbone; notes the rest as dropped."""
     wanted = 'backbone.' if part == 'backbone' else 'key_encoder.backbone.'
     if official.probe and part == 'backbone_k':
         raise CheckpointError('--part backbone_k: a linear probe has one '
                               'backbone, which --part backbone gives')
     state = {}
-    for name, value in official.tensors().items():
-        if name in official.idle:
-            continue
+    for name, value in tensors.items():
         source, target = official.keys.get(name, name), official.names[name]
         if target.startswith(wanted):
             target = prefix + target[len(wanted):]
@@ -205,21 +204,21 @@ def _resumable(result: Dict[str, Any], official: Official, report: Report,
                config: Optional[str], given: Optional[int]) -> None:
     """Add to weights and meta data all that training goes on from."""
     # they import the registries, which `identify` alone does not need
-    from . import model_sizes, resume
+    from . import resume
     state, meta = result['state_dict'], result['meta']
     cfg = Config.fromfile(
         config or config_path(METHODS[official.method].config))
-    options = model_sizes.model_options(official, state)
+    options = resume.model_options(official, state)
     if str(cfg.model.type).lower() != official.method:
         raise CheckpointError(f'--config: its model is {cfg.model.type}, the '
                               f'file is of {official.method}')
-    settings, changes = model_sizes.apply_options(cfg.model, options)
+    settings, changes = resume.apply_options(cfg.model, options)
     if changes:
         report.notes.append(
             f'{cfg.filename} has other sizes; train with it and '
             f'--cfg-options {" ".join(changes)}')
     try:
-        model = model_sizes.build_shapes(settings)
+        model = resume.build_shapes(settings)
     except (ValueError, AssertionError) as error:
         raise CheckpointError('the file is mixed up; no model has the sizes '
                               f'of all its parts: {error}') from error

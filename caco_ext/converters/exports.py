@@ -1,16 +1,25 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""A backbone as a file for other libraries."""
+"""Checkpoints for others: other libraries, ONNX, and the zoo."""
 import inspect
 import json
-from typing import Any, Dict, Mapping, Tuple
+import os
+import os.path as osp
+import re
+import tempfile
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import torch
+import yaml
+from mmengine.config import Config
 from torch import Tensor, nn
 
-from caco_ext.utils.checkpoints import CheckpointError
+from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
 from caco_ext.utils.extras import MissingExtraError, import_extra
-from caco_ext.utils.files import write_whole
-from .backbones import Backbone, build
+from caco_ext.utils.files import check_output, write_whole
+from .backbones import Backbone, build, find_backbone
+from .files import provenance, sha256, weights_of, write_checkpoint
+from .key_maps import METHODS
+from .official import TITLES
 from .resnet import LIBRARY_NAMES, check_shapes, to_detectron2
 
 TARGETS = ('openmmlab', 'torchvision', 'timm', 'detectron2', 'onnx')
@@ -153,3 +162,147 @@ def _compare(model: nn.Module, session: Any) -> float:
             f'onnxruntime and torch differ by {worst:.1e} of the largest '
             f'value, more than {_TOLERANCE}; nothing was written')
     return worst
+
+
+def publish(config: str,
+            path: str,
+            folder: str,
+            date: str,
+            part: str = 'full') -> str:
+    """Write a checkpoint for others: weights and where they are from.
+
+    Args:
+        config (str): The config it was trained with; gives the name.
+        path (str): The checkpoint.
+        folder (str): Where to write.
+        date (str): Eight digits, for the name.
+        part (str): 'full' for all weights, 'backbone' for the query
+            encoder's backbone. Defaults to 'full'.
+
+    Returns:
+        str: The file, ``{config}_{date}-{first 8 digits of sha256}.pth``.
+
+    Raises:
+        CheckpointError: The date or the checkpoint is not what it should be.
+    """
+    if not re.fullmatch(r'\d{8}', date):
+        raise CheckpointError(f'--date {date}: eight digits, YYYYMMDD')
+    if not osp.isfile(config):
+        raise CheckpointError(f'no such config: {config}')
+    content = read_checkpoint(path)
+    state, meta = weights_of(content, path)
+    backbone = find_backbone(content, path)
+    method = backbone.meta.get('method')
+    if part == 'backbone':
+        state = {f'backbone.{k}': v for k, v in backbone.weights.items()}
+    wanted = str(Config.fromfile(config).model.type).lower()
+    # weights do not tell which of the hosts' own methods trained them
+    own = wanted in METHODS or method
+    if own and method != wanted or backbone.meta.get('supervised'):
+        what = f'of {method}' if method else f'a {backbone.source}'
+        raise CheckpointError(f'{path!r} is {what}, and {config} trains '
+                              f'{wanted}')
+    name = osp.splitext(osp.basename(config))[0]
+    meta = provenance(
+        path,
+        dict(meta, **backbone.meta),
+        # mmengine reads a key 'config' as the text of a config
+        config_name=f'{name}.py',
+        part=part,
+        method=method,
+        architecture=backbone.architecture.name)
+    if osp.exists(folder) and not osp.isdir(folder):
+        raise CheckpointError(f'{folder!r} is a file; name a folder')
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as inner:
+        draft = osp.join(inner, 'model.pth')
+        write_checkpoint(dict(state_dict=state, meta=meta), draft)
+        result = osp.join(folder, f'{name}_{date}-{sha256(draft)[:8]}.pth')
+        check_output(result, path)
+        os.replace(draft, result)
+    return result
+
+
+def zoo_entry(config: str,
+              path: str,
+              url: Optional[str] = None) -> Dict[str, Any]:
+    """A model of a metafile.
+
+    Args:
+        config (str): The config.
+        path (str): The published file.
+        url (str, optional): Folder where it will be. Defaults to its path.
+
+    Returns:
+        dict[str, Any]: As openmim reads it.
+    """
+    cfg = Config.fromfile(config)
+    meta = read_checkpoint(path)['meta']
+    name = osp.splitext(osp.basename(config))[0]
+    method = str(cfg.model.type).lower()
+    batch = re.search(r'_(\d+)xb(\d+)', name)
+    metadata = {
+        'Architecture': meta['architecture'],
+        'Epochs': meta.get('epoch'),
+        'Batch Size': int(batch[1]) * int(batch[2]) if batch else None
+    }
+    return {
+        'Name': name,
+        'In Collection': TITLES.get(method, str(cfg.model.type)),
+        'Metadata': {
+            k: v
+            for k, v in metadata.items() if v is not None
+        },
+        'Config': f'configs/selfsup/{method}/{osp.basename(config)}',
+        'Weights': f'{url.rstrip("/")}/{osp.basename(path)}' if url else path,
+        'Results': None,
+    }
+
+
+def enter(entry: Dict[str, Any], metafile: str) -> str:
+    """Enter a model in a metafile, whose comments and order stay.
+
+    Args:
+        entry (dict[str, Any]): Of :func:`zoo_entry`.
+        metafile (str): The file. A model of that name gets the weights; a
+            new one goes to the end.
+
+    Returns:
+        str: What was done.
+
+    Raises:
+        CheckpointError: The file is no metafile.
+    """
+    try:
+        with open(metafile, encoding='utf-8') as file:
+            text = file.read()
+        before = yaml.safe_load(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CheckpointError(
+            f'{metafile!r} is no YAML: {str(error).splitlines()[0]}'
+        ) from error
+    if not isinstance(before, dict) or not before.get('Models'):
+        raise CheckpointError(f'{metafile!r} lists no Models')
+    name, weights = entry['Name'], entry['Weights']
+    if name in [model['Name'] for model in before['Models']]:
+        block = re.search(
+            rf'^  - Name: {re.escape(name)}\s*$(\n(?!  - Name: ).*)*', text,
+            re.MULTILINE)[0]
+        changed = re.sub(r'\n    Weights:.*', '', block)
+        changed = re.sub(r'\n    Config:.*',
+                         lambda match: f'{match[0]}\n    Weights: {weights}',
+                         changed)
+        text = text.replace(block, changed, 1)
+        done = f'weights of {name} entered in {metafile}'
+    else:
+        lines = yaml.safe_dump([entry], sort_keys=False).splitlines()
+        text = '\n'.join(
+            [text.rstrip('\n'), '', *(f'  {line}' for line in lines), ''])
+        done = f'{name} added to {metafile}'
+    models = {model['Name']: model for model in yaml.safe_load(text)['Models']}
+    if models[name].get('Weights') != weights:
+        raise CheckpointError(
+            f'{metafile!r}: the entry of {name} has no Config line '
+            'of its own, behind which the weights could stand')
+    write_whole(metafile, text)
+    return done

@@ -1,5 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """What every checkpoint has: weights, meta data, a source; and its writing."""
+import argparse
 import hashlib
 import io
 import json
@@ -18,6 +19,34 @@ from caco_ext.version import __version__
 PLAIN = (str, int, float, bool, type(None))
 # What a file tells about its weights stays true of each part of them.
 LASTING = ('method', 'epoch', 'iter', 'part', 'origin', 'supervised')
+
+
+def add_source_arguments(parser: argparse.ArgumentParser,
+                         prefix: bool = True,
+                         trust: bool = True) -> None:
+    """Add the options of tools that read files of any program.
+
+    Args:
+        parser (ArgumentParser): The tool's parser.
+        prefix (bool): Whether one of several backbones may be named.
+            Defaults to True.
+        trust (bool): Whether a file may be unpickled. Defaults to True.
+    """
+    if prefix:
+        parser.add_argument(
+            '--src-prefix',
+            default='',
+            metavar='PREFIX',
+            help='which backbone of a file, by what its keys begin with, as '
+            "'teacher.'; needed where it has several or its program is not "
+            'known')
+    if trust:
+        parser.add_argument(
+            '--trust',
+            action='store_true',
+            help='read a file that holds more than tensors and plain data, '
+            'and run whatever code it names; only for files of people you '
+            'know')
 
 
 def sha256(path: str) -> str:
@@ -54,6 +83,14 @@ def weights_of(content: Any, path: str) -> Tuple[Dict[str, Tensor], dict]:
                                   f'not a tensor, in {path!r}')
     check_weights(state, path)
     return dict(state), meta_of(content, path)
+
+
+def behind(state: Mapping[str, Tensor], prefix: str) -> Dict[str, Tensor]:
+    """The weights whose names begin with a prefix, without it."""
+    return {
+        name[len(prefix):]: value
+        for name, value in state.items() if name.startswith(prefix)
+    }
 
 
 def meta_of(content: Any, path: str) -> Dict[str, Any]:

@@ -85,8 +85,8 @@ def _nature(content: Any, path: str,
         if kind.startswith("authors'"):
             official = identify(content, path)
             kind, epoch = f"authors' {official.describe()}", official.epoch
-        elif method_of(content.get(
-                'state_dict', content)) and 'optimizer' in content:
+        elif method_of(content.get('state_dict',
+                                   content)) and 'optimizer' in content:
             kind += ', to resume from'
         if 'part' in meta:
             kind += f' ({meta["part"]})'

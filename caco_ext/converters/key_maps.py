@@ -68,70 +68,48 @@ _STACK: Rows = (
     ('net.{b}.net.7', 'blocks.{b}.expand.conv', 'matrix'),
     ('net.{b}.net.8', 'blocks.{b}.expand.bn', 'norm'),
 )
-_BANK = dict(W='memory.columns', v='memory.velocity')
 
 
 class Method(NamedTuple):
     """How one original lays out its pre-training checkpoint.
 
     Attributes:
+        config (str): Preset in ``configs/selfsup`` for the default mode.
+        shared (Rows): Layers behind the backbone that both encoders have.
+        student (Rows): Those that the query encoder alone has.
+        memory (dict[str, str]): Entries outside both.
+        stack (bool): Whether there is an attention stack.
         container (str): Top-level entry with the weights.
         epoch (str): Top-level entry with the number of epochs trained.
         query (str): Prefix of the query encoder (student).
         key (str): Prefix of the key encoder (teacher).
-        shared (Rows): Layers behind the backbone that both encoders have.
-        student (Rows): Those that the query encoder alone has.
-        memory (dict[str, str]): Entries of the container outside both.
-        bank (dict[str, str]): Entries of the top-level 'Memory_Bank'.
-        config (str): Preset in ``configs/selfsup`` for the default mode.
-        stack (bool): Whether there is an attention stack.
     """
-    container: str
-    epoch: str
-    query: str
-    key: str
-    shared: Rows
     config: str
+    shared: Rows
     student: Rows = ()
-    memory: Dict[str, str] = {}
-    bank: Dict[str, str] = {}
+    memory: Dict[str, str] = {
+        f'{BANK}.W': 'memory.columns',
+        f'{BANK}.v': 'memory.velocity'
+    }
     stack: bool = False
+    container: str = 'state_dict'
+    epoch: str = 'epoch'
+    query: str = 'encoder_q.'
+    key: str = 'encoder_k.'
 
 
 METHODS: Dict[str, Method] = dict(
-    adco=Method(
-        'state_dict',
-        'epoch',
-        'encoder_q.',
-        'encoder_k.',
-        _MOCO_HEAD,
-        'adco/adco_resnet50_8xb32-asym-coslr-200e_in1k.py',
-        bank=_BANK),
-    caco=Method(
-        'state_dict',
-        'epoch',
-        'encoder_q.',
-        'encoder_k.',
-        _CACO_HEAD,
-        'caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py',
-        bank=_BANK),
+    adco=Method('adco/adco_resnet50_8xb32-asym-coslr-200e_in1k.py',
+                _MOCO_HEAD),
+    caco=Method('caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py',
+                _CACO_HEAD),
     clsa=Method(
-        'state_dict',
-        'epoch',
-        'encoder_q.',
-        'encoder_k.',
-        _MOCO_HEAD,
         'clsa/clsa_resnet50_8xb32-single-coslr-200e_in1k.py',
+        _MOCO_HEAD,
         memory=dict(queue='memory.columns', queue_ptr='memory.pointer')),
-    care=Method(
-        'model',
-        'start_epoch',
-        'student_encoder.',
-        'teacher_encoder.',
-        _CARE_PROJECTORS,
-        'care/care_resnet50_8xb128-2view-coslr-100e_in1k.py',
-        student=_CARE_PREDICTORS,
-        stack=True),
+    care=Method('care/care_resnet50_8xb128-2view-coslr-100e_in1k.py',
+                _CARE_PROJECTORS, _CARE_PREDICTORS, {}, True, 'model',
+                'start_epoch', 'student_encoder.', 'teacher_encoder.'),
 )
 
 
@@ -261,8 +239,7 @@ def method_names(method: str,
     return {
         **_with_prefix(student, layout.query, ''),
         **_with_prefix(shared, layout.key, 'key_encoder.'),
-        **layout.memory,
-        **_with_prefix(layout.bank, f'{BANK}.', '')
+        **layout.memory
     }
 
 

@@ -8,14 +8,12 @@ from torch import Tensor
 
 from caco_ext.utils.checkpoints import CheckpointError
 from caco_ext.utils.weights import check_weights
-from .files import PLAIN
+from .files import PLAIN, behind
 from .key_maps import (BANK, METHODS, PROBES, method_names, probe_names,
                        strip_key)
 from .programs import PROGRAMS, UNKNOWN, Program, survey
 from .resnet import Architecture, detect
 
-# Methods whose linear probes have the same keys.
-_MAPLE = ('adco', 'caco', 'clsa')
 # How the methods are written, those of the common probe together.
 TITLES = dict(
     adco='AdCo',
@@ -211,7 +209,7 @@ def _recognise(state: Mapping, bank: Mapping, path: str, method: str,
         found = [method]
     if not found:
         raise CheckpointError(_foreign(path, state, program))
-    if found == ['maple'] and method in _MAPLE:
+    if found == ['maple'] and method in ('adco', 'caco', 'clsa'):
         return method, True
     if method not in ('auto', found[0]):
         raise CheckpointError(f'--method {method}: {path!r} is of '
@@ -239,7 +237,7 @@ def _probe_names(layout: str,
                  state: Mapping) -> Tuple[Dict[str, str], Architecture]:
     """Names of all entries that a linear probe has, and its backbone."""
     prefix = PROBES[layout].backbone
-    architecture = detect(_behind(state, prefix), prefix or 'the network')
+    architecture = detect(behind(state, prefix), prefix or 'the network')
     return probe_names(layout, architecture, state), architecture
 
 
@@ -247,31 +245,24 @@ def _method_names(method: str,
                   state: Mapping) -> Tuple[Dict[str, str], Architecture]:
     """Names of all entries that a pre-training has, and its backbone."""
     layout = METHODS[method]
-    query, key = (_behind(state, p) for p in (layout.query, layout.key))
+    query, key = (behind(state, p) for p in (layout.query, layout.key))
     architecture = detect(query, layout.query[:-1])
     stack = [re.match(r'trans\.net\.(\d+)\.', name) for name in query]
     names = method_names(method, architecture, 1 + max(
         (int(m[1]) for m in stack if m), default=-1),
                          any('.pos_emb.rel_' in name for name in query))
-    if not key:  # which `_check_complete` says
-        return {
-            name: new
-            for name, new in names.items() if not name.startswith(layout.key)
-        }, architecture
+    if not key:  # one entry stands for all of them, and is missing
+        names = {
+            n: v
+            for n, v in names.items() if not n.startswith(layout.key)
+        }
+        return {**names, f'all of {layout.key}*': ''}, architecture
     other = detect(key, layout.key[:-1])
     if other != architecture:
         raise ValueError(f'mixed up: {layout.query[:-1]} is a '
                          f'{architecture.name} and {layout.key[:-1]} a '
                          f'{other.name}')
     return names, architecture
-
-
-def _behind(state: Mapping, prefix: str) -> Dict[str, Tensor]:
-    """The entries behind a prefix, without it."""
-    return {
-        name[len(prefix):]: value
-        for name, value in state.items() if name.startswith(prefix)
-    }
 
 
 def _check_complete(official: Official, path: str) -> None:
@@ -282,9 +273,6 @@ def _check_complete(official: Official, path: str) -> None:
         if name not in official.names and name not in official.idle
     ]
     missing = [name for name in official.names if name not in tensors]
-    key = '' if official.probe else METHODS[official.method].key
-    if key and not any(name.startswith(key) for name in tensors):
-        missing.append(f'all of {key}*')
     for kind, names in (('unknown', unknown), ('missing', missing)):
         if names:
             more = ', ...' if len(names) > 5 else ''

@@ -1,12 +1,12 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Which program's a checkpoint is, by its keys, and where its ResNets are."""
 import re
-from typing import (Any, Dict, Iterator, List, Mapping, NamedTuple, Optional,
-                    Tuple)
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from torch import Tensor
 
 from caco_ext.utils.checkpoints import CheckpointError
+from .files import behind
 from .resnet import from_children, from_detectron2
 
 
@@ -39,7 +39,7 @@ class Program(NamedTuple):
 
 
 # What DDP and torch.compile put in front of names, at any depth.
-_WRAPPERS = re.compile(r'(?:^|(?<=\.))(?:module|_orig_mod)\.')
+WRAPPERS = re.compile(r'(?:^|(?<=\.))(?:module|_orig_mod)\.')
 # Weights that only training with labels makes, in OpenMMLab's layout and in
 # those of torchvision, detectron2 and others. The heads of MMSelfSup and DINO
 # predict no label.
@@ -161,71 +161,13 @@ class Survey(NamedTuple):
     places: Dict[str, str]
     path: str
 
-    def find(self, part: str, prefix: str = '') -> str:
-        """The place of a backbone.
-
-        Args:
-            part (str): 'backbone', or 'backbone_k' for the key encoder's.
-            prefix (str): What its keys begin with, where the user says so;
-                with or without the container. Defaults to ''.
-
-        Returns:
-            str: As in :attr:`places`.
-
-        Raises:
-            CheckpointError: There is none, or more than one.
-        """
-        own = self.program.query if part == 'backbone' else self.program.key
-        if prefix:
-            # as the error below shows it, or what begins so
-            found = [p for p in self.places if show(p) == repr(prefix)
-                     ] or [p for p in self.places if _begins(p, prefix)]
-        elif part == 'backbone' or own:
-            found = [p for p in self.places if re.search(own, p)]
-            # without a stem, whose absence is to be named later
-            found = found or self._behind(own)
-        else:
-            found = []
-        if len(found) == 1:
-            return found[0]
-        what = f'{self.path!r}, {self.program.name}, has '
-        heads = {n.partition('/')[2].split('.')[0] for n in self.weights}
-        if found:
-            what += f'{len(found)} ResNets that may be meant'
-        elif prefix:
-            what += f'no ResNet behind {prefix!r}'
-        elif part == 'backbone_k':
-            what += 'no key encoder with a ResNet'
-        else:
-            what += ("no key that begins with 'backbone.', only "
-                     f'{", ".join(sorted(heads)[:8]) or "others"}')
-        have = ', '.join(map(show, found or self.places))
-        raise CheckpointError(
-            f'{what}; say which one with --src-prefix (in Python: prefix): '
-            f'{have}' if have else what)
-
-    def _behind(self, pattern: str) -> List[str]:
-        """Places that have weights, and no stem of a ResNet among them."""
-        if not pattern.endswith('$'):
-            return []
-        matches = (
-            re.match(f'[^/]*{pattern[:-1]}', name) for name in self.weights)
-        return sorted({match[0] for match in matches if match})
-
-    def behind(self, place: str) -> Dict[str, Tensor]:
-        """The weights at a place, without it in their names."""
-        return {
-            name[len(place):]: value
-            for name, value in self.weights.items() if name.startswith(place)
-        }
-
     def backbone(self, place: str) -> Dict[str, Tensor]:
         """The weights at a place, by torchvision's names."""
         rename = {
             '0.weight': from_children,
             'stem.conv1.weight': from_detectron2
         }.get(self.places.get(place, ''), dict)
-        return rename(self.behind(place))
+        return rename(behind(self.weights, place))
 
     def labelled(self, place: str) -> str:
         """What shows that a network was trained with labels.
@@ -240,7 +182,7 @@ class Survey(NamedTuple):
         if self.program.labels is False:
             return ''
         names = {name.partition('/')[2] for name in self.weights}
-        names |= self.behind(place).keys()
+        names |= behind(self.weights, place).keys()
         names = sorted(name for name in names if _LABELLED.match(name))
         return ', '.join(
             names[:3]) or (self.program.name if self.program.labels else '')
@@ -272,22 +214,6 @@ def survey(content: Any, path: str) -> Survey:
     return Survey(program, weights, dict(_places(weights)), path)
 
 
-def show(place: str) -> str:
-    """A place as the user may say it."""
-    container, _, prefix = place.partition('/')
-    if not container or prefix and container in ('state_dict', 'model'):
-        return repr(prefix)
-    return repr(f'{container}.{prefix}')
-
-
-def _begins(place: str, prefix: str) -> bool:
-    """Whether a place is one that the user means."""
-    wanted = _WRAPPERS.sub('', prefix.rstrip('.') + '.')
-    prefix = place.partition('/')[2]
-    whole = place.replace('/', '.').lstrip('.')
-    return prefix.startswith(wanted) or whole.startswith(wanted)
-
-
 def _weights(content: Mapping) -> Iterator[Tuple[str, Tensor]]:
     """All tensors of nested dicts, by 'container/key'."""
     seen, waiting = set(), [('', content)]
@@ -298,7 +224,7 @@ def _weights(content: Mapping) -> Iterator[Tuple[str, Tensor]]:
             if not isinstance(name, str):
                 continue
             if isinstance(value, Tensor):
-                yield f'{container}/{_WRAPPERS.sub("", name)}', value
+                yield f'{container}/{WRAPPERS.sub("", name)}', value
             elif isinstance(value, Mapping) and id(value) not in seen:
                 waiting.append((f'{container}.{name}'.lstrip('.'), value))
 

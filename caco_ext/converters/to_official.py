@@ -7,7 +7,7 @@ from torch import Tensor
 
 from caco_ext.utils.checkpoints import CheckpointError, reading
 from caco_ext.utils.config_files import config_path
-from .files import weights_of
+from .files import behind, weights_of
 from .key_maps import (BANK, METHODS, PROBES, method_names, parameter_names,
                        probe_names, strip_key)
 from .resnet import Architecture, detect
@@ -106,20 +106,14 @@ def _to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
 
 def _architecture(state: Mapping[str, Tensor]) -> Architecture:
     """Architecture of ``backbone.*``."""
-    cut = len('backbone.')
-    return detect(
-        {
-            name[cut:]: value
-            for name, value in state.items() if name.startswith('backbone.')
-        }, 'backbone')
+    return detect(behind(state, 'backbone.'), 'backbone')
 
 
 def _names(method: str, state: Mapping[str, Tensor],
            meta: Mapping) -> Dict[str, str]:
     """The package's name of each entry, by the original's."""
-    prefix = 'attention.blocks.'
-    blocks = 1 + max((int(name[len(prefix):].split('.')[0])
-                      for name in state if name.startswith(prefix)),
+    blocks = 1 + max((int(name.split('.')[0])
+                      for name in behind(state, 'attention.blocks.')),
                      default=-1)
     position = (meta.get('model') or {}).get('attention.position')
     return method_names(method, _architecture(state), blocks,
@@ -130,7 +124,7 @@ def _optimizer(content: Mapping, method: str,
                plain: Mapping[str, str]) -> Dict[str, Any]:
     """The original's optimizer, with the momenta of this checkpoint."""
     # imports the registries, which files alone do not need
-    from .model_sizes import apply_options, build_shapes
+    from .resume import apply_options, build_shapes
     cfg = Config.fromfile(config_path(METHODS[method].config))
     model = build_shapes(apply_options(cfg.model, content['meta']['model'])[0])
     places = {name: i for i, (name, _) in enumerate(model.named_parameters())}

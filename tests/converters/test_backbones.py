@@ -9,9 +9,9 @@ import yaml
 
 from caco_ext.converters import CheckpointError, write_checkpoint
 from caco_ext.converters.backbones import build, find_backbone, read_backbone
-from caco_ext.converters.exports import _compare, _Pooled, export, export_onnx
+from caco_ext.converters.exports import (_compare, _Pooled, enter, export,
+                                         export_onnx, publish, zoo_entry)
 from caco_ext.converters.inspection import inspect
-from caco_ext.converters.publish import enter, publish, zoo_entry
 from caco_ext.converters.resnet import to_detectron2
 from caco_ext.utils.config_files import config_path
 from . import originals

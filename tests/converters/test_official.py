@@ -267,7 +267,7 @@ def test_momentum_and_schedule(tmp_path, method, key, query_only):
     from mmengine.config import Config
 
     from caco_ext.converters import METHODS
-    from caco_ext.converters.model_sizes import apply_options, build_shapes
+    from caco_ext.converters.resume import apply_options, build_shapes
     from caco_ext.utils.config_files import config_path
     cfg = Config.fromfile(config_path(METHODS[method].config))
     model = build_shapes(apply_options(cfg.model, result['meta']['model'])[0])

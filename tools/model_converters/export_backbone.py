@@ -10,7 +10,8 @@ import pickle
 
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
-from caco_ext.converters import CheckpointError, beside, write_checkpoint
+from caco_ext.converters import (CheckpointError, add_source_arguments, beside,
+                                 write_checkpoint)
 from caco_ext.converters.backbones import read_backbone
 from caco_ext.converters.exports import TARGETS, export, export_onnx
 from caco_ext.converters.files import plain, provenance
@@ -57,19 +58,10 @@ def get_parser() -> argparse.ArgumentParser:
         default='backbone.',
         help='in front of the keys for openmmlab, default: backbone.')
     parser.add_argument(
-        '--src-prefix',
-        default='',
-        metavar='PREFIX',
-        help='which backbone of SRC, by what its keys begin with, as '
-        "'teacher.'; needed where it has several or its program is not known")
-    parser.add_argument(
         '--safetensors',
         action='store_true',
         help='write the weights beside DST as .safetensors too')
-    parser.add_argument(
-        '--trust',
-        action='store_true',
-        help='run whatever code SRC names; only for files of people you know')
+    add_source_arguments(parser)
     return parser
 
 
