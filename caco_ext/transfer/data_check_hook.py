@@ -7,12 +7,12 @@ from typing import Any, Dict, Iterator, List, Set, Tuple
 
 import numpy as np
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
 from caco_ext.datasets.parts import part_folders
+from caco_ext.utils.models import unwrap_model
 from caco_ext.utils.text import first_of
 
 # Heads that decide among the data's classes; an RPN does not.
@@ -43,8 +43,7 @@ class DataCheckHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check all data sets of a run."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrap_model(runner.model)
         loaders = [('train_dataloader', runner.train_dataloader)]
         if runner._val_loop is not None:
             loaders.append(('val_dataloader', runner.val_dataloader))

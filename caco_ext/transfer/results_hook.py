@@ -43,21 +43,11 @@ class ResultsHook(Hook):
                 if entry['iter'] <= runner.iter
             ]
 
+    @master_only
     def after_val_epoch(self,
                         runner: Runner,
                         metrics: Optional[Dict[str, float]] = None) -> None:
         """Write the numbers of a validation."""
-        self._add(runner, metrics)
-
-    def after_test_epoch(self,
-                         runner: Runner,
-                         metrics: Optional[Dict[str, float]] = None) -> None:
-        """Write the numbers of a test, which stands alone."""
-        self._add(runner, metrics)
-
-    @master_only
-    def _add(self, runner: Runner, metrics: Optional[Dict[str,
-                                                          float]]) -> None:
         numbers = {
             name: float(value)
             for name, value in (metrics or {}).items()
@@ -79,6 +69,9 @@ class ResultsHook(Hook):
             config=runner.cfg.filename,
             seed=runner.seed,
             processes=get_world_size())
+
+    # the numbers of a test, which stands alone
+    after_test_epoch = after_val_epoch
 
 
 def best_of(history: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:

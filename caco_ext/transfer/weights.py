@@ -3,7 +3,6 @@ import re
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 import torch
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from caco_ext.converters import CheckpointError, read_checkpoint
@@ -11,6 +10,7 @@ from caco_ext.converters.backbones import Backbone, find_backbone
 from caco_ext.converters.files import sha256, weights_of
 from caco_ext.converters.resnet import Architecture
 from caco_ext.utils import describe_differences
+from caco_ext.utils.models import unwrap_model
 
 # What a new task adds behind the last stage, as R50-C4 does.
 _STAGE = re.compile(r'layer\d+\.')
@@ -54,7 +54,7 @@ def load_pretrained(model: nn.Module,
         FileNotFoundError: There is no such file.
         CheckpointError: The file does not fit; with counts and first names.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrap_model(model)
     places = find_places(model)
     own = {
         name: value
