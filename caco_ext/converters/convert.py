@@ -5,11 +5,12 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.config import Config
-from torch import Tensor, nn
+from torch import Tensor
 
 from caco_ext.utils.checkpoints import (CheckpointError, read_checkpoint,
                                         reading)
 from caco_ext.utils.config_files import config_path
+from caco_ext.utils.weights import describe_differences
 from .backbones import find_backbone
 from .files import provenance
 from .key_maps import METHODS
@@ -223,7 +224,12 @@ def _resumable(result: Dict[str, Any], official: Official, report: Report,
         raise CheckpointError('the file is mixed up; no model has the sizes '
                               f'of all its parts: {error}') from error
     _add(state, report, official)
-    result['state_dict'] = _in_order(state, model)
+    wanted = model.state_dict()
+    problem = describe_differences(wanted, state)
+    if problem:
+        raise CheckpointError('the file is mixed up; sizes of its parts do '
+                              f'not fit: {problem}')
+    result['state_dict'] = {name: state[name] for name in wanted}
     if official.epoch is None:
         report.notes.append(
             'the file does not tell how many epochs it was trained; a '
@@ -261,22 +267,6 @@ def _add(state: Dict[str, Tensor], report: Report, official: Official) -> None:
             ('memory.filled', 'the originals fill before their first epoch'),
             ('memory.positives', 'a count of the present epoch, 0')
         ]
-
-
-def _in_order(state: Dict[str, Tensor], model: nn.Module) -> Dict[str, Tensor]:
-    """Check that a model takes the state, and order it as the model does."""
-    wanted = model.state_dict()
-    problems = [f'{name} is missing' for name in wanted if name not in state]
-    problems += [f'{name} is too much' for name in state if name not in wanted]
-    problems += [
-        f'{name} is {list(state[name].shape)}, the model has '
-        f'{list(value.shape)}' for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    if problems:
-        raise CheckpointError('the file is mixed up; sizes of its parts do '
-                              f'not fit: {"; ".join(problems[:4])}')
-    return {name: state[name] for name in wanted}
 
 
 def _fold_probe(result: Dict[str, Any], report: Report) -> None:

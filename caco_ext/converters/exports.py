@@ -1,11 +1,13 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Checkpoints for others: other libraries, ONNX, and the zoo."""
 import inspect
+import io
 import json
 import os
 import os.path as osp
 import re
 import tempfile
+from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 import torch
@@ -20,13 +22,13 @@ from .backbones import Backbone, build, find_backbone
 from .files import provenance, sha256, weights_of, write_checkpoint
 from .key_maps import METHODS
 from .official import TITLES
-from .resnet import LIBRARY_NAMES, check_shapes, to_detectron2
+from .resnet import LIBRARY_NAMES, to_detectron2
 
 TARGETS = ('openmmlab', 'torchvision', 'timm', 'detectron2', 'onnx')
 # Largest difference between onnxruntime and torch, of the largest value.
 _TOLERANCE = 1e-4
-# Of the inputs on which both are compared: batch, height, width.
-_SIZES = ((1, 224, 224), (3, 64, 96))
+# Of the inputs on which both are compared.
+_SIZES = ((1, 3, 224, 224), (3, 3, 64, 96))
 
 
 def export(backbone: Backbone,
@@ -49,7 +51,6 @@ def export(backbone: Backbone,
         CheckpointError: The library has no such network.
     """
     weights, architecture = dict(backbone.weights), backbone.architecture
-    check_shapes(weights, architecture.shapes(), 'the backbone')
     meta = dict(meta, target=target)
     if target == 'openmmlab':
         weights = {prefix + name: value for name, value in weights.items()}
@@ -110,46 +111,41 @@ def export_onnx(backbone: Backbone, path: str, meta: Mapping[str,
     except MissingExtraError as error:
         raise CheckpointError(str(error)) from error
     model = _Pooled(build(backbone)).eval()
-    options, errors = {}, []
+    options, buffer = {}, io.BytesIO()
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         options['dynamo'] = False  # the other one needs more packages
-
-    def write(to: str) -> None:
-        with torch.no_grad():
-            torch.onnx.export(
-                model,
-                torch.zeros(3, 3, 64, 96),
-                to,
-                input_names=['images'],
-                output_names=['features', 'map'],
-                dynamic_axes=dict(
-                    images=dict(zip((0, 2, 3), ('n', 'height', 'width'))),
-                    features={0: 'n'},
-                    map=dict(zip((0, 2, 3),
-                                 ('n', 'map_height', 'map_width')))),
-                opset_version=17,
-                **options)
-        graph = onnx.load(to)
-        onnx.checker.check_model(graph)
-        onnx.helper.set_model_props(graph, {
-            key: json.dumps(value)
-            for key, value in meta.items()
-        })
-        onnx.save(graph, to)
-        session = onnxruntime.InferenceSession(
-            to, providers=['CPUExecutionProvider'])
-        errors.append(_compare(model, session))
-
-    write_whole(path, write)
-    return errors[0]
+    with torch.no_grad():
+        torch.onnx.export(
+            model,
+            torch.zeros(_SIZES[1]),
+            buffer,
+            input_names=['images'],
+            output_names=['features', 'map'],
+            dynamic_axes=dict(
+                images=dict(zip((0, 2, 3), ('n', 'height', 'width'))),
+                features={0: 'n'},
+                map=dict(zip((0, 2, 3), ('n', 'map_height', 'map_width')))),
+            opset_version=17,
+            **options)
+    graph = onnx.load_from_string(buffer.getvalue())
+    onnx.checker.check_model(graph)
+    onnx.helper.set_model_props(
+        graph, {name: json.dumps(meta[name])
+                for name in meta})
+    data = graph.SerializeToString()
+    error = _compare(
+        model,
+        onnxruntime.InferenceSession(data, providers=['CPUExecutionProvider']))
+    write_whole(path, data)
+    return error
 
 
 def _compare(model: nn.Module, session: Any) -> float:
     """Largest relative difference on random inputs."""
     worst = 0.
     generator = torch.Generator().manual_seed(0)
-    for count, height, width in _SIZES:
-        images = torch.randn(count, 3, height, width, generator=generator)
+    for size in _SIZES:
+        images = torch.randn(size, generator=generator)
         with torch.no_grad():
             wanted = model(images)
         got = session.run(['features', 'map'], dict(images=images.numpy()))
@@ -274,8 +270,7 @@ def enter(entry: Dict[str, Any], metafile: str) -> str:
         CheckpointError: The file is no metafile.
     """
     try:
-        with open(metafile, encoding='utf-8') as file:
-            text = file.read()
+        text = Path(metafile).read_text(encoding='utf-8')
         before = yaml.safe_load(text)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise CheckpointError(

@@ -101,17 +101,15 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
     bank = _strip_state(bank, f'{path!r}, {BANK}') if bank else {}
     check_weights({**state, **bank}, path)
     found, probe = _recognise(state, bank, path, method, program)
-    layouts, layout = METHODS, found
-    if probe:
-        layouts, layout = PROBES, 'care' if found == 'care' else 'maple'
-    wanted = layouts[layout].container
-    if container not in ('', wanted):
+    name = found if not probe or found == 'care' else 'maple'
+    layout = (PROBES if probe else METHODS)[name]
+    if container not in ('', layout.container):
         raise CheckpointError(
             f'{path!r} is mixed up: weights of {found} stand under '
-            f'{container!r} and not under {wanted!r}')
+            f'{container!r} and not under {layout.container!r}')
     try:
-        names, architecture = (_probe_names if probe else _method_names)(
-            layout, state)
+        names, architecture = (_probe_names if probe else _method_names)(name,
+                                                                         state)
     except ValueError as error:
         raise CheckpointError(f'{path!r}: {error}') from error
     official = Official(found, probe, state, bank, names, architecture,
@@ -127,7 +125,7 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
     _check_complete(official, path)
     if container:
         rest = {n: v for n, v in content.items() if n not in (container, BANK)}
-        _read_rest(official, rest, layouts[layout].epoch)
+        _read_rest(official, rest, layout.epoch)
     return official
 
 
@@ -180,8 +178,6 @@ def _recognise(state: Mapping, bank: Mapping, path: str, method: str,
                program: Program) -> Tuple[str, bool]:
     """Tell by the keys which method a file is of, 'maple' for one of AdCo,
     CaCo or CLSA, and whether it is a linear probe."""
-    classified = 'conv1.weight' in state and ('fc.weight' in state
-                                              or 'fc.1.weight' in state)
     signs = {
         'care':
         any(name.startswith('student_encoder.') for name in state),
@@ -198,8 +194,10 @@ def _recognise(state: Mapping, bank: Mapping, path: str, method: str,
     if len(found) > 1:
         raise CheckpointError(f'{path!r} is mixed up: it has the marks of '
                               f'{" and ".join(found)}')
-    probe = not found and (classified
-                           or any(n.startswith('classifier.') for n in state))
+    probe = not found and (
+        'conv1.weight' in state
+        and not {'fc.weight', 'fc.1.weight'}.isdisjoint(state)
+        or any(name.startswith('classifier.') for name in state))
     if probe and 'care' in (method, program.method):
         found = ['care']
     elif probe and (program.method == 'maple' or method in program.alike):

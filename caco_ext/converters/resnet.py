@@ -158,23 +158,14 @@ def detect(state: Mapping[str, Tensor], where: str) -> Architecture:
         depth, inner,
         None if expansion == (4 if bottleneck else 1) else expansion,
         state['conv1.weight'].size(0))
-    check_shapes(state, architecture.shapes(), f'{where} ({kind} blocks, '
-                 f'{architecture.name})')
+    _check_shapes(state, architecture.shapes(), f'{where} ({kind} blocks, '
+                  f'{architecture.name})')
     return architecture
 
 
-def check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Shape],
-                 where: str) -> None:
-    """Check that entries are there and have their shapes.
-
-    Args:
-        state (Mapping[str, Tensor]): May hold other entries too.
-        wanted (Mapping[str, tuple[int, ...]]): Shape by name.
-        where (str): What to call it in the error.
-
-    Raises:
-        ValueError: Names the first few that are missing or different.
-    """
+def _check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Shape],
+                  where: str) -> None:
+    """Check that entries are there and have their shapes."""
     wrong = []
     for name, shape in wanted.items():
         if name not in state:

@@ -137,12 +137,7 @@ def build_shapes(model: Mapping[str, Any]) -> nn.Module:
 
 def iterations_of_epoch(cfg: Config, given: Optional[int]) -> int:
     """Iterations of an epoch: what the user says, or else ImageNet over the
-    config's global batch.
-
-    Raises:
-        CheckpointError: The user says nothing and the config is of another
-            data set.
-    """
+    config's global batch."""
     if given is not None:
         if given < 1:
             raise CheckpointError(f'--iters-per-epoch {given}: an epoch has '
