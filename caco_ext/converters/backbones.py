@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from caco_ext.utils.checkpoints import (CheckpointError, read_checkpoint,
                                         reading)
 from caco_ext.utils.files import check_output
+from caco_ext.utils.text import first_of
 from caco_ext.utils.weights import check_weights
 from .files import (LASTING, behind, meta_of, provenance, weights_of,
                     write_checkpoint)
@@ -100,7 +101,7 @@ def find_backbone(content: Any,
         if extra:
             raise CheckpointError(
                 f'{path!r}: its backbone is more than a {architecture.name}: '
-                f'{", ".join(extra[:4])}')
+                f'{first_of(extra, 4)}')
         return Backbone({name: weights[name]
                          for name in names}, architecture, source, {
                              k: v
@@ -200,7 +201,7 @@ def _find_place(found: Survey, part: str, prefix: str) -> str:
     else:
         heads = {n.partition('/')[2].split('.')[0] for n in found.weights}
         what += ("no key that begins with 'backbone.', only "
-                 f'{", ".join(sorted(heads)[:8]) or "others"}')
+                 f'{first_of(sorted(heads), 8) or "others"}')
     have = ', '.join(map(_show, places or found.places))
     raise CheckpointError(
         f'{what}; say which one with --src-prefix (in Python: prefix): '

@@ -152,8 +152,7 @@ def _official(official: Official, path: str, part: str, config: Optional[str],
     result = dict(meta=meta)
     tensors = {
         name: value
-        for name, value in official.tensors().items()
-        if name not in official.idle
+        for name, value in official.state.items() if name not in official.idle
     }
     if part != 'full':
         result['state_dict'] = _backbone(official, tensors, report, part,

@@ -1,12 +1,11 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Checkpoints for others: other libraries, ONNX, and the zoo."""
+import hashlib
 import inspect
 import io
 import json
-import os
 import os.path as osp
 import re
-import tempfile
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
@@ -19,7 +18,7 @@ from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
 from caco_ext.utils.extras import MissingExtraError, import_extra
 from caco_ext.utils.files import check_output, write_whole
 from .backbones import Backbone, build, find_backbone
-from .files import provenance, sha256, weights_of, write_checkpoint
+from .files import provenance, serialize, weights_of
 from .key_maps import METHODS
 from .official import TITLES
 from .resnet import LIBRARY_NAMES, to_detectron2
@@ -209,13 +208,11 @@ def publish(config: str,
         architecture=backbone.architecture.name)
     if osp.exists(folder) and not osp.isdir(folder):
         raise CheckpointError(f'{folder!r} is a file; name a folder')
-    os.makedirs(folder, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as inner:
-        draft = osp.join(inner, 'model.pth')
-        write_checkpoint(dict(state_dict=state, meta=meta), draft)
-        result = osp.join(folder, f'{name}_{date}-{sha256(draft)[:8]}.pth')
-        check_output(result, path)
-        os.replace(draft, result)
+    data = serialize(dict(state_dict=state, meta=meta))
+    digest = hashlib.sha256(data).hexdigest()[:8]
+    result = osp.join(folder, f'{name}_{date}-{digest}.pth')
+    check_output(result, path)
+    write_whole(result, data)
     return result
 
 

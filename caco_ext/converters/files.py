@@ -6,7 +6,7 @@ import io
 import json
 import os.path as osp
 import platform
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Mapping, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -193,18 +193,24 @@ def write_checkpoint(content: Mapping[str, Any], path: str) -> None:
         OSError: It cannot be written; what was there is still there.
     """
     check_output(path)
+    write_whole(path, serialize(content, path.endswith('.safetensors')))
+
+
+def serialize(content: Mapping[str, Any],
+              safetensors: bool = False) -> Union[bytes, memoryview]:
+    """What :func:`write_checkpoint` writes.
+
+    In memory, as the writers of the formats end in odd errors when a disk is
+    full, and torch's writes the name of its file into it.
+    """
     content = plain(content, 'checkpoint')
-    # In memory first: their writers end in odd errors when a disk is full,
-    # and torch's writes the name of its file into it.
-    if path.endswith('.safetensors'):
+    if safetensors:
         meta = dict(format='pt', meta=json.dumps(content.get('meta', {})))
-        data = import_safetensors().torch.save(
+        return import_safetensors().torch.save(
             content['state_dict'], metadata=meta)
-    else:
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        data = buffer.getbuffer()
-    write_whole(path, data)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getbuffer()
 
 
 def beside(path: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from torch import Tensor
 
 from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
+from caco_ext.utils.text import first_of
 from .backbones import find_backbone
 from .files import sha256
 from .official import identify
@@ -110,12 +111,10 @@ def _parts(content: Any) -> str:
     for name, value in content.items():
         if isinstance(value, Mapping) and value and all(
                 isinstance(v, Tensor) for v in value.values()):
-            heads = list(
-                dict.fromkeys(
-                    str(key).removeprefix('module.').split('.')[0]
-                    for key in value))
-            more = ', ...' if len(heads) > 8 else ''
-            parts.append(f'{name} ({", ".join(heads[:8])}{more})')
+            heads = dict.fromkeys(
+                str(key).removeprefix('module.').split('.')[0]
+                for key in value)
+            parts.append(f'{name} ({first_of(heads, 8)})')
         elif not isinstance(value, Tensor):
             parts.append(str(name))
     return ', '.join(parts) or f'{len(content)} tensors'

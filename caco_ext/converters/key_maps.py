@@ -20,7 +20,7 @@ _ENTRIES: Dict[str, Tuple[str, ...]] = dict(
     linear=('weight', 'bias'), matrix=('weight', ), norm=_NORM, tensor=())
 # Those that are no parameters of an optimizer.
 _BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked', 'queue',
-            'queue_ptr')
+            'queue_ptr', 'W', 'v')
 
 Rows = Sequence[Tuple[str, str, str]]
 

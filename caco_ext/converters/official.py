@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from torch import Tensor
 
 from caco_ext.utils.checkpoints import CheckpointError
+from caco_ext.utils.text import first_of
 from caco_ext.utils.weights import check_weights
 from .files import PLAIN, behind
 from .key_maps import (BANK, METHODS, PROBES, method_names, probe_names,
@@ -31,13 +32,12 @@ class Official:
         method (str): 'adco', 'caco', 'clsa', 'care', or 'maple' for a linear
             probe whose keys the first three share.
         probe (bool): Whether it is of a linear probe.
-        state (dict[str, Tensor]): Weights, without 'module.'.
-        bank (dict[str, Tensor]): AdCo's and CaCo's memory.
-        names (dict[str, str]): The package's name of each weight of
-            ``state`` and, behind 'Memory_Bank.', of ``bank``.
+        state (dict[str, Tensor]): Weights without 'module.', and AdCo's and
+            CaCo's memory behind 'Memory_Bank.'.
+        names (dict[str, str]): The package's name of each of them.
         architecture (Architecture): Of the backbone.
-        keys (dict[str, str]): The file's own key of each weight of
-            ``state``, with 'module.' and older names.
+        keys (dict[str, str]): The file's own key of each weight, with
+            'module.' and older names.
         relative (bool): Whether CARE's stack has relative positions.
         epoch (int, optional): Epochs trained.
         scalars (dict): Plain numbers and strings beside the weights.
@@ -50,7 +50,6 @@ class Official:
     method: str
     probe: bool
     state: Dict[str, Tensor]
-    bank: Dict[str, Tensor]
     names: Dict[str, str]
     architecture: Architecture
     keys: Dict[str, str]
@@ -61,17 +60,12 @@ class Official:
     dropped: List[Tuple[str, str]] = field(default_factory=list)
     idle: Dict[str, str] = field(default_factory=dict)
 
-    def tensors(self) -> Dict[str, Tensor]:
-        """All tensors by their names in :attr:`names`."""
-        bank = {f'{BANK}.{name}': value for name, value in self.bank.items()}
-        return {**self.state, **bank}
-
     def describe(self) -> str:
         """What the file is, in a line."""
         kind = 'linear probe' if self.probe else 'pre-training'
         epoch = 'an unknown number of' if self.epoch is None else self.epoch
         return (f'{kind} of {TITLES[self.method]}, {self.architecture.name}, '
-                f'{epoch} epochs, {len(self.tensors())} tensors')
+                f'{epoch} epochs, {len(self.state)} tensors')
 
 
 def identify(content: Any, path: str, method: str = 'auto') -> Official:
@@ -112,8 +106,9 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
                                                                          state)
     except ValueError as error:
         raise CheckpointError(f'{path!r}: {error}') from error
-    official = Official(found, probe, state, bank, names, architecture,
-                        dict(zip(state, raw)),
+    keys = dict(zip(state, raw))
+    state.update({f'{BANK}.{name}': value for name, value in bank.items()})
+    official = Official(found, probe, state, names, architecture, keys,
                         any('.pos_emb.rel_' in name for name in state))
     if probe and found == 'care':
         # its backbone class has the other stream and heads too
@@ -132,9 +127,8 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
 def _describe_value(value: Any) -> str:
     """Say what something is, as 'a dict with epoch, state_dict'."""
     if isinstance(value, Mapping):
-        keys = ', '.join(str(key) for key in list(value)[:6])
-        more = ', ...' if len(value) > 6 else ''
-        return f'a dict with {keys}{more}' if value else 'an empty dict'
+        names = first_of(value, 6)
+        return f'a dict with {names}' if value else 'an empty dict'
     return f'a {type(value).__name__}'
 
 
@@ -265,19 +259,17 @@ def _method_names(method: str,
 
 def _check_complete(official: Official, path: str) -> None:
     """See that all entries of the file are known and none is missing."""
-    tensors = official.tensors()
     unknown = [
-        name for name in tensors
+        name for name in official.state
         if name not in official.names and name not in official.idle
     ]
-    missing = [name for name in official.names if name not in tensors]
+    missing = [name for name in official.names if name not in official.state]
     for kind, names in (('unknown', unknown), ('missing', missing)):
         if names:
-            more = ', ...' if len(names) > 5 else ''
             raise CheckpointError(
                 f'{path!r}, by its keys of {official.method} with a '
                 f'{official.architecture.name}: {len(names)} entries are '
-                f'{kind}: {", ".join(names[:5])}{more}')
+                f'{kind}: {first_of(names, 5)}')
 
 
 def _read_rest(official: Official, rest: Mapping, epoch: str) -> None:

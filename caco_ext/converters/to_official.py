@@ -7,6 +7,7 @@ from torch import Tensor
 
 from caco_ext.utils.checkpoints import CheckpointError, reading
 from caco_ext.utils.config_files import config_path
+from caco_ext.utils.text import first_of
 from .files import behind, weights_of
 from .key_maps import (BANK, METHODS, PROBES, method_names, parameter_names,
                        probe_names, strip_key)
@@ -75,7 +76,7 @@ def _to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
         names = _names(method, state, meta)
     missing = [new for new in names.values() if new not in state]
     if missing:
-        raise CheckpointError(f'{path!r} lacks {", ".join(missing[:4])}, '
+        raise CheckpointError(f'{path!r} lacks {first_of(missing, 4)}, '
                               'which the original has')
     result = dict(original.get('scalars') or {})
     if 'epoch' in meta:

@@ -3,7 +3,7 @@ import functools
 import os
 import os.path as osp
 import sys
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 import numpy as np
 from mmengine.hooks import Hook
@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from caco_ext.datasets.parts import part_folders
+from caco_ext.evaluation.knn_data import leaves
 from caco_ext.utils.models import unwrap_model
 from caco_ext.utils.text import first_of
 
@@ -87,24 +88,6 @@ def explain_missing_folder() -> None:
 
     init.caco_ext = True
     PascalVOCDataset.__init__ = init
-
-
-def leaves(dataset: Any) -> Iterator[Any]:
-    """The data sets inside concatenations and other wrappers.
-
-    Args:
-        dataset (Dataset): Any.
-
-    Yields:
-        Dataset: One that wraps no other.
-    """
-    if hasattr(dataset, 'datasets'):
-        for one in dataset.datasets:
-            yield from leaves(one)
-    elif hasattr(dataset, 'dataset'):
-        yield from leaves(dataset.dataset)
-    else:
-        yield dataset
 
 
 def find_heads(model: nn.Module) -> List[Tuple[str, int]]:

@@ -1,6 +1,7 @@
 """Put a pre-trained backbone into the model of any task, and prove it."""
 import re
-from typing import Any, Dict, Mapping, Optional, Tuple
+from collections import Counter
+from typing import Any, Dict, Mapping, Optional
 
 import torch
 from torch import Tensor, nn
@@ -195,22 +196,12 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
     unmatched = [f'backbone.{n}' for n in own if f'backbone.{n}' not in state]
     text = (f'. {len(own) - len(unmatched)} of {len(own)} keys of the '
             f'backbone match; first unmatched: {", ".join(unmatched[:3])}')
-    count, prefix = _best_prefix(state, own)
-    if count and prefix not in ('', 'backbone.'):
-        text += (f'. {count} of them stand behind the prefix {prefix!r}; if '
-                 'they are the right ones, say so with prefix')
+    # where most of the wanted names stand
+    counts = Counter(name[:begin.start()] for name in state
+                     for begin in re.finditer(r'(?<![^.])', name)
+                     if name[begin.start():] in own)
+    prefix = max(counts, key=lambda one: (counts[one], one), default='')
+    if prefix not in ('', 'backbone.'):
+        text += (f'. {counts[prefix]} of them stand behind the prefix '
+                 f'{prefix!r}; if they are the right ones, say so with prefix')
     return text
-
-
-def _best_prefix(state: Mapping[str, Tensor],
-                 own: Mapping[str, Any]) -> Tuple[int, str]:
-    """The prefix behind which most of the wanted names stand."""
-    counts: Dict[str, int] = {}
-    for name in state:
-        parts = name.split('.')
-        for i in range(len(parts)):
-            if '.'.join(parts[i:]) in own:
-                prefix = ''.join(f'{part}.' for part in parts[:i])
-                counts[prefix] = counts.get(prefix, 0) + 1
-    return max(((count, prefix) for prefix, count in counts.items()),
-               default=(0, ''))

@@ -9,10 +9,12 @@ of 16 columns, batch 8, ``ViewPreprocessor``, ``model.move=pass`` and
 """
 import lzma
 import os.path as osp
+import runpy
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -58,7 +60,7 @@ def test_it_is_read_and_converted(path, tmp_path):
     assert caco_ext.get_model(path).conv1.weight.shape == (1, 3, 7, 7)
 
 
-def test_its_config_has_the_present_names(path):
+def test_its_config_has_the_present_names(path, tmp_path):
     old = read_checkpoint(path)['meta']['cfg']
     text = with_present_names(old)
     assert with_present_names(text) == text
@@ -73,6 +75,9 @@ def test_its_config_has_the_present_names(path):
     assert {'signals', 'stop', 'divided_memory'}.isdisjoint(hooks)
     assert not differences(parse(text), parse(cfg.pretty_text))
     assert differences(parse(old), parse(cfg.pretty_text))
+    tool = runpy.run_path(osp.join(originals.DATA, '../../tools/test.py'))
+    own = tool['write_own_config'](path, dict(cfg=old), str(tmp_path))
+    assert Config.fromfile(own).default_hooks == hooks
     # an option that has the name of an old hook stays
     signal = "stop=dict(signals=('SIGTERM', ), type='StopHook')"
     assert with_present_names(signal) == (

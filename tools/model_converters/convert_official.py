@@ -16,11 +16,7 @@ from caco_ext.utils.files import check_output, write_whole
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
         'src', help="an author's checkpoint; with --part, any with a ResNet")

@@ -35,11 +35,7 @@ USE = dict(
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('src', help='any checkpoint with a ResNet')
     parser.add_argument(
@@ -66,12 +62,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def write(content: dict, args: argparse.Namespace) -> None:
-    """Write the file in the format that its name asks for.
-
-    Args:
-        content (dict): What to write.
-        args (Namespace): The arguments.
-    """
+    """Write the file in the format that its name asks for."""
     if args.to == 'detectron2':
         weights = dict(state_dict=content['model'], meta=content['meta'])
     else:

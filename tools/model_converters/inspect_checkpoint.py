@@ -9,11 +9,7 @@ from caco_ext.utils import UsageError
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('file', help='any checkpoint')
     add_source_arguments(parser, prefix=False)

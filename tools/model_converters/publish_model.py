@@ -15,11 +15,7 @@ from caco_ext.utils import UsageError, make_parser
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('config', help='config the model was trained with')
     parser.add_argument('src', help='its checkpoint')
