@@ -15,7 +15,7 @@ from .key_maps import (BANK, METHODS, PROBES, method_names, probe_names,
 from .programs import PROGRAMS, UNKNOWN, Program, survey
 from .resnet import Architecture, detect
 
-# How the methods are written, those of the common probe together.
+# How the methods are written; a probe of 'maple' may be of any of three.
 TITLES = dict(
     adco='AdCo',
     caco='CaCo',
