@@ -46,7 +46,7 @@ class BuildForMim(build_py):
         self.copy_startup(site)
 
     def copy_startup(self, folder: str) -> None:
-        """Put ``caco_ext/utils/startup.py`` where Python runs it when it starts.
+        """Put the start-up module where Python runs it when it starts.
 
         Args:
             folder (str): What becomes ``site-packages``.

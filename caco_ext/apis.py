@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from .converters import CheckpointError
 from .converters.backbones import build, read_backbone
-from .converters.options import config_path
 from .datasets.picture_samples import rgb_samples
 from .datasets.pictures import read_picture
 from .evaluation import evaluation_mode, pool_features
+from .utils.config_files import config_path
 
 # Of RGB pictures in 0..255, as in all configs of this package.
 MEAN = (123.675, 116.28, 103.53)

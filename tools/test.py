@@ -27,6 +27,7 @@ from caco_ext.utils import (UsageError, add_common_arguments,
 from caco_ext.utils.config_text import check_config_text
 from caco_ext.utils.files import write_whole
 from caco_ext.utils.models import unwrap_model
+from caco_ext.utils.old_names import with_present_names
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -74,7 +75,7 @@ def write_own_config(path: str, meta: dict, folder: str) -> Optional[str]:
     name = osp.splitext(osp.basename(path))[0]
     own = osp.join(folder, f'test_{name}.py')
     with open(own, 'w', encoding='utf-8') as file:
-        file.write(text)
+        file.write(with_present_names(text))
     return own
 
 

@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 from torch.optim import Optimizer
 
 from caco_ext.utils.errors import UsageError
+from caco_ext.utils.old_names import with_present_names
 from caco_ext.utils.run_config import Change, differences, parse
 from . import run_state
 
@@ -88,7 +89,7 @@ def config_changes(runner: Runner, checkpoint: Dict[str, Any]) -> List[Change]:
         which the log tells.
     """
     try:
-        before = parse(checkpoint['meta']['cfg'])
+        before = parse(with_present_names(checkpoint['meta']['cfg']))
     except (KeyError, TypeError, ValueError):
         runner.logger.warning(
             'the checkpoint holds no config that the present one could be '

@@ -107,7 +107,7 @@ def features_of(model: FrozenBackbone,
     if path is not None:
         if is_main_process():
 
-            def write(temporary):
+            def write(temporary: str) -> None:
                 with open(temporary, 'wb') as file:
                     np.savez(
                         file, features=features.numpy(), labels=known.numpy())

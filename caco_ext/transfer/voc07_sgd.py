@@ -1,5 +1,5 @@
 """AdCo's and CLSA's linear layer on VOC2007, its faults mended."""
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class Crops(Dataset):
         mean, std (Sequence[float]): Of RGB in 0..255.
     """
 
-    def __init__(self, pictures: VOC07Pictures, transform,
+    def __init__(self, pictures: VOC07Pictures, transform: Callable,
                  mean: Sequence[float], std: Sequence[float]) -> None:
         self.pictures = pictures
         self.transform = transform
@@ -90,7 +90,7 @@ class Batches:
 
 
 def collate(items: List[Tuple[Tensor, Tensor]]) -> List[Tensor]:
-    """Put crops and targets together, if only none of them.
+    """Put crops and targets together, even where there are none.
 
     Args:
         items (list[tuple[Tensor, Tensor]]): Of :class:`Crops`.

@@ -5,7 +5,7 @@ from argparse import Namespace
 import torch
 
 from caco_ext.converters import Architecture
-from caco_ext.converters.library_names import to_detectron2
+from caco_ext.converters.resnet import to_detectron2
 from . import originals
 
 SMALL = Architecture(18, 8, None, 8)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from caco_ext.converters import (METHODS, convert, read_checkpoint,
                                  to_official, write_checkpoint)
-from caco_ext.converters.options import config_path
+from caco_ext.utils.config_files import config_path
 from . import originals
 
 

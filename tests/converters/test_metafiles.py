@@ -5,7 +5,7 @@ import shlex
 import pytest
 import yaml
 
-from caco_ext.converters.options import config_path
+from caco_ext.utils.config_files import config_path
 from . import originals
 
 # Published files by the READMEs of the authors' code.

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from caco_ext.converters import convert, to_official, write_checkpoint
-from caco_ext.converters.options import config_path
+from caco_ext.utils.config_files import config_path
 from . import originals
 
 CONFIGS = dict(
