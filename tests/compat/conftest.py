@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
-from . import CPU
-from .checkpoint import checkpoint
+from tests.helpers.host_checkpoint import checkpoint
+from tests.helpers.processes import CPU
 
 # Each case stands for a remedy; none is there, as caco_ext is not imported.
 CODE = """

@@ -59,7 +59,7 @@ def test_imports_no_host_beyond_need():
     import subprocess
     import sys
 
-    from . import CPU
+    from tests.helpers.processes import CPU
     code = ('import sys, caco_ext\n'
             'eager = {"mmdet", "mmseg", "mmcls.models", "mmselfsup.models",\n'
             '         "mmselfsup.engine"} & set(sys.modules)\n'

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from . import CPU
+from tests.helpers.processes import CPU
 
 CONFIG = """
 _base_ = [

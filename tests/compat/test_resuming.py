@@ -13,7 +13,7 @@ from mmengine.fileio import LocalBackend
 from torch.utils.data import BatchSampler, DataLoader
 
 from caco_ext.utils.loaders import remaining_batches
-from . import CPU
+from tests.helpers.processes import CPU
 
 # Without the remedies, as caco_ext is not imported.
 STOCK = """

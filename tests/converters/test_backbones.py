@@ -15,7 +15,7 @@ from caco_ext.converters.library_names import to_detectron2
 from caco_ext.converters.onnx_export import _compare, export_onnx
 from caco_ext.converters.options import config_path
 from caco_ext.converters.publish import enter, publish, zoo_entry
-from . import originals
+from tests.helpers import original_checkpoints as originals
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from caco_ext.converters import (METHODS, convert, read_checkpoint,
                                  to_official, write_checkpoint)
 from caco_ext.converters.options import config_path
-from . import originals
+from tests.helpers import original_checkpoints as originals
 
 
 def assert_close(value, wanted, what):

@@ -17,7 +17,8 @@ from caco_ext.converters.options import config_path
 from caco_ext.converters.publish import publish
 from caco_ext.converters.survey import survey
 from caco_ext.transfer import read_pretrained
-from .others import BARE, FC, FILES, SMALL, behind, moco
+from tests.helpers.other_checkpoints import (BARE, FC, FILES, SMALL, behind,
+                                             moco)
 
 
 @pytest.fixture

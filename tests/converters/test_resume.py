@@ -14,7 +14,7 @@ from PIL import Image
 
 from caco_ext.converters import convert, to_official, write_checkpoint
 from caco_ext.converters.options import config_path
-from . import originals
+from tests.helpers import original_checkpoints as originals
 
 CONFIGS = dict(
     adco='adco_resnet18_1xb64-asym*',

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from caco_ext.datasets import ImageFolder, image_folder
 from caco_ext.engine.hooks.broken_pictures_hook import BrokenPicturesHook
-from tests.dist_utils import run_distributed
+from tests.helpers.distributed import run_distributed
 
 
 def first_item(batch):

@@ -13,10 +13,12 @@ from urllib.request import urlopen
 import pytest
 import torch
 
-from .blocks import (PAGES, ROOT, SHELL, commands, inline_commands,
-                     marked_tests, names, options, program, read_blocks,
-                     reasons, runs, same_program, source_of)
-from .conftest import METHODS, QUICK_START, as_user
+from tests.helpers import ROOT
+from tests.helpers.doc_blocks import (PAGES, SHELL, commands, inline_commands,
+                                      marked_tests, names, options, program,
+                                      read_blocks, reasons, runs, same_program,
+                                      source_of)
+from tests.helpers.processes import QUICK_START, as_user
 
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 REASONS = {
@@ -24,7 +26,7 @@ REASONS = {
     for page in PAGES
     for start, why in reasons(page).items()
 }
-PRESET = f'{METHODS}/caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py'
+PRESET = 'configs/selfsup/caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py'
 # What stands for a file of the reader's. Other such words (SRC.pth.tar,
 # CHECKPOINT, FOLDER, ...) are names of files in the clone of the tests.
 WORDS = {'CONFIG': QUICK_START, '/path/to/pictures': 'pictures'}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ..models.toys import BACKBONE, NECK
-from ..test_tools.conftest import QUICK_START, run_tool, write_config
+from tests.helpers.processes import QUICK_START, run_tool, write_config
+from tests.helpers.small_models import BACKBONE, NECK
 
 EXAMPLES = Path(__file__).parents[2] / 'docs' / 'examples'
 

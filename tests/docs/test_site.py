@@ -4,7 +4,6 @@ import math
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -12,8 +11,8 @@ from mmengine.optim import CosineAnnealingLR
 from mmengine.registry import HOOKS, MODELS
 
 import caco_ext  # noqa: F401, registers the classes
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs' / 'selfsup'
 
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
                                  extract_features, knn_accuracy)
-from tests.dist_utils import run_distributed
-from tests.evaluation.toys import ToyAlgorithm, ToyPictures
+from tests.helpers.distributed import run_distributed
+from tests.helpers.toy_algorithm import ToyAlgorithm, ToyPictures
 
 TRAIN = dict(type='ToyPictures', counts=(9, 10, 8))
 TEST = dict(type='ToyPictures', counts=(12, 10, 11), seed=1)  # odd

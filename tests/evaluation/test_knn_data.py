@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset, Subset
 from caco_ext.evaluation import KNNData, build_feature_loader, compare_pictures
 from caco_ext.evaluation.knn_data import leaves, source_of
 from caco_ext.utils.config_text import check_config_text
-from tests.evaluation.toys import ToyPictures
+from tests.helpers.toy_algorithm import ToyPictures
 
 BASE = osp.join(
     osp.dirname(__file__),

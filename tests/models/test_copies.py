@@ -9,9 +9,9 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from tests.docs.blocks import ROOT
+from tests.helpers import ROOT
+from tests.helpers.small_models import CONFIGS, build, pictures, total
 from .test_strong_views import build as build_strong
-from .toys import CONFIGS, build, pictures, total
 
 NAMES = (*CONFIGS, 'BYOL', 'SimCLR')
 

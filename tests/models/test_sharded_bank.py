@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import AdCo, CaCo
-from tests.dist_utils import run_distributed
+from tests.helpers.distributed import run_distributed
 
 COLUMNS, DIM, BATCH = 40, 16, 8
 METHODS = dict(AdCo=AdCo, CaCo=CaCo)

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import CLSA
-from tests.dist_utils import run_distributed
+from tests.helpers.distributed import run_distributed
 
 DIM, BATCH = 16, 8
 # Weak, key and strong views, the two temperatures.

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from .toys import CONFIGS, build, pictures, total
+from tests.helpers.small_models import CONFIGS, build, pictures, total
 
 
 def gradients(model):

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from caco_ext.engine.hooks import FiniteCheckHook, NonFiniteError
-from .runs import METHODS, differences, read, record, train
+from tests.helpers.tiny_runs import METHODS, differences, read, record, train
 
 
 @HOOKS.register_module(name='ReliabilityPoison')

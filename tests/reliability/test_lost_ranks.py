@@ -1,16 +1,14 @@
 """A rank that dies or hangs ends the job, in a set time and with a message."""
 import os
-import os.path as osp
 import signal
 import socket
 import subprocess
 import sys
 import time
 
-from tests.dist_utils import process_context
-from .runs import train
-
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+from tests.helpers import ROOT
+from tests.helpers.distributed import process_context
+from tests.helpers.tiny_runs import train
 
 
 def train_one(folder, data, what):
@@ -31,6 +29,7 @@ JOB = """
 import sys
 sys.path.insert(0, {root!r})
 from tests.reliability.test_lost_ranks import train_one
+from tests.helpers import ROOT
 train_one({folder!r}, {data!r}, 'SIGKILL')
 """
 
@@ -38,7 +37,7 @@ train_one({folder!r}, {data!r}, 'SIGKILL')
 def test_a_rank_that_dies_ends_the_job(data, tmp_path):
     script = tmp_path / 'job.py'
     script.write_text(
-        JOB.format(root=ROOT, folder=str(tmp_path / 'run'), data=data))
+        JOB.format(root=str(ROOT), folder=str(tmp_path / 'run'), data=data))
     done = subprocess.run([
         sys.executable, '-m', 'torch.distributed.run', '--standalone',
         '--nproc_per_node=2',

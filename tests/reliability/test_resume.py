@@ -9,8 +9,8 @@ import pytest
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from .runs import (METHODS, assert_same, differences, in_child, read, record,
-                   stopped, train)
+from tests.helpers.tiny_runs import (METHODS, assert_same, differences,
+                                     in_child, read, record, stopped, train)
 from .test_finite import poison
 
 # The fill takes 5 steps, an epoch 3 iterations.

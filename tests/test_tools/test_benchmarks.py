@@ -6,15 +6,16 @@ import sys
 import pytest
 from mmengine.config import Config
 
+from tests.helpers import ROOT
+from tests.helpers.benchmark_data import make_voc
+from tests.helpers.benchmark_runs import (CONFIGS, NARROW, losses, pretrained,
+                                          results, write)
+from tests.helpers.processes import environment, run_tool
 from tests.transfer import test_detection as detection
 from tests.transfer import test_frozen as frozen
 from tests.transfer import test_segmentation as segmentation
-from tests.transfer.runs import (CONFIGS, NARROW, ROOT, losses, pretrained,
-                                 results, write)
 from tests.transfer.test_classification import (ADCO, ONE_PERCENT,
                                                 make_folders, shrink)
-from tests.transfer.tiny_data import make_voc
-from .conftest import environment, run_tool
 
 COLLECT = 'analysis_tools/collect_results.py'
 

@@ -11,7 +11,8 @@ from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-ROOT = osp.join(osp.dirname(osp.abspath(__file__)), '../..')
+from tests.helpers import ROOT
+
 TOOL = osp.join(ROOT, 'tools/model_converters/extract_backbone.py')
 
 

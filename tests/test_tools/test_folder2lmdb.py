@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from caco_ext.datasets import ImageFolder
+from tests.helpers import ROOT
 
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '../..'))
 TOOLS = osp.join(ROOT, 'tools')
 
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 import torch
 
-from .conftest import ROOT, run, run_tool
+from tests.helpers import ROOT
+from tests.helpers.processes import run, run_tool
 
 
 def test_two_processes_train_and_test(trained, tmp_path):

@@ -14,9 +14,9 @@ from caco_ext.evaluation import KNNFeatures
 from caco_ext.visualization import RunFeatures, find_neighbours, read_run
 from caco_ext.visualization.loading import build_knn_hook
 from tests.engine.test_knn_hook import find_hook, make_hook, make_runner
-from tests.evaluation.toys import ToyPictures
+from tests.helpers import ROOT
+from tests.helpers.toy_algorithm import ToyPictures
 
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '../..'))
 TOOL = osp.join(ROOT, 'tools/analysis_tools/plot_run.py')
 
 
@@ -29,7 +29,7 @@ def run(tmp_path_factory):
         make_hook(train_share=0.8),
         epochs=2,
         cfg=dict(
-            custom_imports=dict(imports=['tests.evaluation.toys']),
+            custom_imports=dict(imports=['tests.helpers.toy_algorithm']),
             model=dict(type='ToyAlgorithm'),
             custom_hooks=[make_hook(train_share=0.8)]))
     runner.train()

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from .conftest import ROOT, run, write_config
+from tests.helpers import ROOT
+from tests.helpers.processes import run, write_config
 
 
 @pytest.fixture
@@ -25,7 +26,8 @@ def quickstart(tmp_path):
     python = clone / '.venv' / 'bin' / 'python'
     python.parent.mkdir(parents=True)
     python.write_text('#!/usr/bin/env bash\n'
-                      f'PYTHONPATH={ROOT!r} exec {sys.executable!r} "$@"\n')
+                      f'export PYTHONPATH="{ROOT}"\n'
+                      f'exec {sys.executable!r} "$@"\n')
     python.chmod(0o755)
     write_config(tmp_path)
     data = tmp_path / 'data'

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from .conftest import ROOT, environment
+from tests.helpers import ROOT
+from tests.helpers.processes import environment
 
 # Answers as Python and pip would. `venv` copies it, so the environment's
 # Python is it, too. What it is asked for stands in $CALLS.

@@ -11,8 +11,8 @@ from caco_ext.visualization.attention import (activation_map,
                                               attention_weights, prepare,
                                               square, stage_maps)
 from caco_ext.visualization.tiles import heat
-from tests.evaluation.toys import ToyAlgorithm
-from tests.models.toys import build
+from tests.helpers.small_models import build
+from tests.helpers.toy_algorithm import ToyAlgorithm
 
 MEAN, STD = (10., 20., 30.), (2., 4., 5.)
 

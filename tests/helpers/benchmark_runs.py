@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 import caco_ext  # noqa: F401  # before anything of a host
+from tests.helpers import ROOT
 
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 CONFIGS = osp.join(ROOT, 'configs', 'benchmarks')
 #: A ResNet of an eighth of the widths.
 NARROW = dict(stem_channels=8, base_channels=8)

@@ -21,7 +21,7 @@ def process_context():
     context = mp.get_context('forkserver')
     context.set_forkserver_preload([
         'caco_ext', 'mmselfsup.models', 'mmselfsup.datasets',
-        'mmselfsup.engine', 'tests.models.toys'
+        'mmselfsup.engine', 'tests.helpers.small_models'
     ])
     return context
 

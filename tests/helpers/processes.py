@@ -1,20 +1,28 @@
-"""A run small enough to be started as a process in every test."""
-import importlib.util
+"""Commands in processes and environments of their own, and a small run."""
 import os
-import os.path as osp
 import subprocess
 import sys
+import sysconfig
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from caco_ext.utils import launch
+from tests.helpers import ROOT
 
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
-QUICK_START = osp.join(ROOT, 'configs', 'selfsup', 'caco',
-                       'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py')
+#: In the clone.
+QUICK_START = 'configs/selfsup/caco/' \
+    'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py'
+# The remedies for machines without an accelerator are to be tested on
+# machines that have one as well.
+CPU = {
+    **os.environ, 'CUDA_VISIBLE_DEVICES': '',
+    'OMP_NUM_THREADS': '1',
+    'MKL_NUM_THREADS': '1',
+    'PYTHONPATH': os.pathsep.join(p for p in sys.path if p)
+}
 
+PIP = (sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q')
+OFFLINE = ('--no-deps', '--no-index', '--no-build-isolation')
 # A few pictures and an epoch, of any method.
 SMALL = '''
 _base_ = {base!r}
@@ -45,12 +53,12 @@ visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 '''
 
 
-def write_config(folder, base=QUICK_START, name='tiny.py') -> str:
+def write_config(folder, base=ROOT / QUICK_START, name='tiny.py') -> str:
     """Write a config and the pictures that it trains on.
 
     Args:
         folder (Path): Where to.
-        base (str): What it inherits from. Defaults to the quick start.
+        base (str | Path): What it inherits from. Defaults to the quick start.
         name (str): Its file name. Defaults to 'tiny.py'.
 
     Returns:
@@ -67,7 +75,7 @@ def write_config(folder, base=QUICK_START, name='tiny.py') -> str:
                     first, first + 128, (64, 64, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(data / split / label / f'{i}.png')
     path = folder / name
-    path.write_text(CHANGES.format(base=base, data=str(data)))
+    path.write_text(CHANGES.format(base=str(base), data=str(data)))
     return str(path)
 
 
@@ -88,17 +96,31 @@ def environment(**changes) -> dict:
     }
     env.update(OMP_NUM_THREADS='1', PYTHON=sys.executable)
     env['PYTHONPATH'] = os.pathsep.join(
-        p for p in (ROOT, env.get('PYTHONPATH')) if p)
+        p for p in (str(ROOT), env.get('PYTHONPATH')) if p)
     return {**env, **changes}
 
 
-def run(*command, cwd, fails=False, **changes) -> str:
+def outside() -> dict:
+    """Make the environment of a process that must not see this clone.
+
+    Returns:
+        dict[str, str]: The variables.
+    """
+    env = environment()
+    for name in ('PYTHONPATH', 'PYTHONSAFEPATH', 'PYTHON'):
+        env.pop(name, None)
+    return env
+
+
+def run(*command, cwd, fails=False, env=None, **changes) -> str:
     """Run a command to its end.
 
     Args:
         command (str): The command.
         cwd (Path): Where.
         fails (bool): Whether it has to fail. Defaults to False.
+        env (dict): All its environment variables. Defaults to those of
+            :func:`environment`.
         changes (str): Environment variables to set.
 
     Returns:
@@ -106,7 +128,8 @@ def run(*command, cwd, fails=False, **changes) -> str:
     """
     done = subprocess.run([str(c) for c in command],
                           cwd=cwd,
-                          env=environment(**changes),
+                          env=env or environment(**changes),
+                          stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT,
                           text=True,
@@ -127,48 +150,59 @@ def run_tool(script, *arguments, **kwargs) -> str:
         str: What it printed.
     """
     interpreter = 'bash' if script.endswith('.sh') else sys.executable
-    return run(interpreter, osp.join(ROOT, 'tools', script), *arguments,
-               **kwargs)
+    return run(interpreter, ROOT / 'tools' / script, *arguments, **kwargs)
 
 
-@pytest.fixture
-def call_tool(monkeypatch, tmp_path):
-    """Run a Python script of ``tools`` in this process, which saves the
-    seconds that a new one takes to import torch.
+def run_outside(*command, cwd, fails=False) -> str:
+    """As :func:`run`, for a command that must not see this clone."""
+    return run(*command, cwd=cwd, fails=fails, env=outside())
+
+
+def make_environment(folder):
+    """Make an environment that also sees this one's packages.
+
+    Args:
+        folder (Path): Where.
 
     Returns:
-        Callable: Called with the script's name without ending and its
-        arguments; works in ``tmp_path``.
+        tuple[Path, Path]: Its Python and its ``site-packages``.
     """
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('LOCAL_RANK', '0')  # so that it is taken back
-
-    def call(name, *arguments) -> None:
-        script = osp.join(ROOT, 'tools', f'{name}.py')
-        # The folder of the script comes first where Python starts it.
-        monkeypatch.syspath_prepend(osp.dirname(script))
-        spec = importlib.util.spec_from_file_location(f'tools_{name}', script)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        launch.run_tool(module.get_parser(), module.main,
-                        [str(a) for a in arguments])
-
-    return call
+    run_outside(
+        sys.executable, '-m', 'venv', '--without-pip', folder, cwd=ROOT)
+    version = 'python%d.%d' % sys.version_info[:2]
+    site = folder / 'lib' / version / 'site-packages'
+    (site / 'hosts.pth').write_text(sysconfig.get_path('purelib') + '\n')
+    return folder / 'bin' / 'python', site
 
 
-@pytest.fixture(scope='session')
-def trained(tmp_path_factory):
-    """A folder with ``tiny.py`` and one epoch of it in ``run``."""
-    folder = tmp_path_factory.mktemp('trained')
-    config = write_config(folder)
-    output = run_tool(
-        'train.py',
-        config,
-        '--work-dir',
-        'run',
-        '--auto-scale-lr',
-        '--cfg-options',
-        'auto_scale_lr.base_batch_size=8',
-        cwd=folder)
-    (folder / 'output.txt').write_text(output)
-    return folder
+def install(python, cwd, *what):
+    """Install from this machine into an environment."""
+    run_outside(
+        *PIP,
+        '--python',
+        python,
+        'install',
+        '--ignore-installed',
+        *OFFLINE,
+        *what,
+        cwd=cwd)
+
+
+def as_user(clone, text) -> str:
+    """Run lines of a shell in a clone, its environment activated.
+
+    Args:
+        clone (Path): The clone.
+        text (str): The lines.
+
+    Returns:
+        str: What they printed, both streams.
+    """
+    return run(
+        'bash',
+        '-eo',
+        'pipefail',
+        '-c',
+        f'. .venv/bin/activate\n{text}',
+        cwd=clone,
+        env=outside())
