@@ -22,16 +22,13 @@ LEFT_OUT = {
     ) if not there
 }
 collect_ignore = [str(path) for path in LEFT_OUT]
-# Files that take minutes, with few tests: were they the last, one worker would
-# wait for the other.
-LONG = ('test_benchmarks.py', 'test_commands.py', 'test_compare_methods.py',
-        'test_launchers.py', 'test_notebook.py', 'test_photopatches.py',
-        'test_quickstart.py', 'test_ranks.py', 'test_report.py',
-        'test_segmentation.py')
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in LONG)
+    """Files with slow tests come first: were they the last, one worker would
+    wait for the other."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_terminal_summary(terminalreporter, config):

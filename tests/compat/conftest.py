@@ -1,12 +1,12 @@
 import json
 import subprocess
-import sys
 
 import pytest
 import torch
 
 from tests.helpers.host_checkpoint import checkpoint
 from tests.helpers.processes import CPU
+from tests.helpers.warm_python import warm_python
 
 # Each case stands for a remedy; none is there, as caco_ext is not imported.
 CODE = """
@@ -53,7 +53,7 @@ def checkpoint_path(tmp_path_factory):
 @pytest.fixture(scope='session')
 def stock_errors(checkpoint_path):
     """dict[str, str]: What fails, and how, without the remedies."""
-    done = subprocess.run([sys.executable, '-c', CODE, checkpoint_path],
+    done = subprocess.run([warm_python(), '-c', CODE, checkpoint_path],
                           env=CPU,
                           text=True,
                           stdout=subprocess.PIPE,

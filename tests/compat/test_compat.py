@@ -1,4 +1,5 @@
 from caco_ext import compat
+from tests.helpers.warm_python import warm_python
 
 NAMES = [
     'check_versions', 'operators_from_torchvision', 'mend_registry_locations',
@@ -57,14 +58,13 @@ def test_functions_may_be_called_again(monkeypatch):
 
 def test_imports_no_host_beyond_need():
     import subprocess
-    import sys
 
     from tests.helpers.processes import CPU
     code = ('import sys, caco_ext\n'
             'eager = {"mmdet", "mmseg", "mmcls.models", "mmselfsup.models",\n'
             '         "mmselfsup.engine"} & set(sys.modules)\n'
             'assert not eager, eager')
-    subprocess.run([sys.executable, '-c', code],
+    subprocess.run([warm_python(), '-c', code],
                    env=CPU,
                    check=True,
                    timeout=120)

@@ -2,13 +2,13 @@
 import json
 import os.path as osp
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.helpers.processes import CPU
+from tests.helpers.warm_python import warm_python
 
 CONFIG = """
 _base_ = [
@@ -81,7 +81,7 @@ def stock_trainer(folder, *args, processes=0):
         ]
         args += ('--launcher', 'pytorch')
     done = subprocess.run(
-        [sys.executable, *launch, tool, 'moco.py', '--work-dir', 'run', *args],
+        [warm_python(), *launch, tool, 'moco.py', '--work-dir', 'run', *args],
         env=CPU,
         cwd=folder,
         text=True,
@@ -169,14 +169,13 @@ def test_launchers_fall_back_to_gloo():
     env = dict(CPU)
     if osp.exists('/sys/class/net/lo'):
         env['GLOO_SOCKET_IFNAME'] = 'lo'
-    done = subprocess.run(
-        [sys.executable, '-c', LAUNCH,
-         json.dumps(LAUNCHERS)],
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        timeout=120,
-        check=True)
+    done = subprocess.run([warm_python(), '-c', LAUNCH,
+                           json.dumps(LAUNCHERS)],
+                          env=env,
+                          text=True,
+                          stdout=subprocess.PIPE,
+                          timeout=120,
+                          check=True)
     assert done.stdout.endswith('done mpi\n')
 
 

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from caco_ext.utils.loaders import remaining_batches
 from tests.helpers.processes import CPU
+from tests.helpers.warm_python import warm_python
 
 # Without the remedies, as caco_ext is not imported.
 STOCK = """
@@ -45,13 +45,13 @@ print(json.dumps(seen))
 
 
 def test_without_the_remedies(tmp_path):
-    done = subprocess.run([sys.executable, '-c', STOCK,
-                           str(tmp_path)],
-                          env=CPU,
-                          text=True,
-                          stdout=subprocess.PIPE,
-                          check=True,
-                          timeout=240)
+    done = subprocess.run(
+        [warm_python(), '-c', STOCK, str(tmp_path)],
+        env=CPU,
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=240)
     seen = json.loads(done.stdout.splitlines()[-1])
     # the old file is gone, half of the new one is there and is resumed from
     assert seen == dict(

@@ -2,13 +2,13 @@
 import hashlib
 import os
 import subprocess
-import sys
 from itertools import product
 
 import numpy as np
 import pytest
 
 from caco_ext.datasets import PhotoPatches, photo_patches
+from tests.helpers.warm_python import warm_python
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_interrupted_making_is_mended(cache, monkeypatch):
 def test_two_processes_at_once(cache):
     code = ('from caco_ext.datasets import photo_patches as p;'
             'p.CROPS = dict(train=3, val=2); p.prepare_photo_patches()')
-    makers = [subprocess.Popen([sys.executable, '-c', code]) for _ in '12']
+    makers = [subprocess.Popen([warm_python(), '-c', code]) for _ in '12']
     assert [maker.wait() for maker in makers] == [0, 0]
     (folder, ) = (cache / 'photo_patches').iterdir()
     assert len(list(folder.rglob('*.jpg'))) == 17 * 5

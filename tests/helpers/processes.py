@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tests.helpers import ROOT
+from tests.helpers.warm_python import warm_python
 
 #: In the clone.
 QUICK_START = 'configs/selfsup/caco/' \
@@ -149,7 +150,11 @@ def run_tool(script, *arguments, **kwargs) -> str:
     Returns:
         str: What it printed.
     """
-    interpreter = 'bash' if script.endswith('.sh') else sys.executable
+    interpreter = 'bash'
+    if 'PYTHON' not in kwargs:
+        kwargs['PYTHON'] = warm_python()
+    if not script.endswith('.sh'):
+        interpreter = kwargs['PYTHON']
     return run(interpreter, ROOT / 'tools' / script, *arguments, **kwargs)
 
 

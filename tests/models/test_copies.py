@@ -3,7 +3,6 @@
 import copy
 import io
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from mmengine.logging import MessageHub
 
 from tests.helpers import ROOT
 from tests.helpers.small_models import CONFIGS, build, pictures, total
+from tests.helpers.warm_python import warm_python
 from .test_strong_views import build as build_strong
 
 NAMES = (*CONFIGS, 'BYOL', 'SimCLR')
@@ -94,7 +94,7 @@ def test_another_process(tmp_path):
             'for model, one in zip(models, wanted, strict=True):\n'
             '    check_trained(model, one)\n')
     done = subprocess.run(
-        [sys.executable, '-c', code, tmp_path,
+        [warm_python(), '-c', code, tmp_path,
          str(torch.get_num_threads())],
         cwd=ROOT,
         capture_output=True,

@@ -3,12 +3,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 from tests.helpers import ROOT
 from tests.helpers.distributed import process_context
 from tests.helpers.tiny_runs import train
+from tests.helpers.warm_python import warm_python
 
 
 def train_one(folder, data, what):
@@ -29,7 +29,6 @@ JOB = """
 import sys
 sys.path.insert(0, {root!r})
 from tests.reliability.test_lost_ranks import train_one
-from tests.helpers import ROOT
 train_one({folder!r}, {data!r}, 'SIGKILL')
 """
 
@@ -39,7 +38,7 @@ def test_a_rank_that_dies_ends_the_job(data, tmp_path):
     script.write_text(
         JOB.format(root=str(ROOT), folder=str(tmp_path / 'run'), data=data))
     done = subprocess.run([
-        sys.executable, '-m', 'torch.distributed.run', '--standalone',
+        warm_python(), '-m', 'torch.distributed.run', '--standalone',
         '--nproc_per_node=2',
         str(script)
     ],

@@ -12,6 +12,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from tests.helpers import ROOT
+from tests.helpers.warm_python import warm_python
 
 TOOL = osp.join(ROOT, 'tools/model_converters/extract_backbone.py')
 
@@ -59,7 +60,7 @@ def test_backbone_arrives_in_another_model(tmp_path):
         dict(state_dict=state, meta=dict(epoch=2, iter=78), optimizer={}),
         source)
     done = subprocess.run(
-        [sys.executable, TOOL, str(source),
+        [warm_python(), TOOL, str(source),
          str(result)],
         capture_output=True,
         text=True,

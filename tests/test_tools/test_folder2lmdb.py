@@ -3,7 +3,6 @@ import os
 import os.path as osp
 import re
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,14 +10,14 @@ from PIL import Image
 
 from caco_ext.datasets import ImageFolder
 from tests.helpers import ROOT
+from tests.helpers.warm_python import warm_python
 
 TOOLS = osp.join(ROOT, 'tools')
 
 
 def run_tool(name, *args):
     return subprocess.run(
-        [sys.executable,
-         osp.join(TOOLS, name), *map(str, args)],
+        [warm_python(), osp.join(TOOLS, name), *map(str, args)],
         capture_output=True,
         text=True,
         env=dict(os.environ, PYTHONPATH=ROOT),

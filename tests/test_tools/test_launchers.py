@@ -11,6 +11,7 @@ import torch
 
 from tests.helpers import ROOT
 from tests.helpers.processes import run, run_tool
+from tests.helpers.warm_python import warm_python
 
 
 def test_two_processes_train_and_test(trained, tmp_path):
@@ -166,7 +167,7 @@ def test_slurm_runs(trained, tmp_path):
     # only task of a job.
     write_program(
         tmp_path, 'srun', f'''
-while [ "$1" != {sys.executable!r} ]; do shift; done
+while [ "$1" != {warm_python()!r} ]; do shift; done
 export SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 SLURM_NODELIST=localhost
 exec "$@"''')
     run_tool(

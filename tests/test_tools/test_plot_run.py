@@ -16,6 +16,7 @@ from caco_ext.visualization.loading import build_knn_hook
 from tests.engine.test_knn_hook import find_hook, make_hook, make_runner
 from tests.helpers import ROOT
 from tests.helpers.toy_algorithm import ToyPictures
+from tests.helpers.warm_python import warm_python
 
 TOOL = osp.join(ROOT, 'tools/analysis_tools/plot_run.py')
 
@@ -37,7 +38,7 @@ def run(tmp_path_factory):
 
 
 def run_tool(*args):
-    return subprocess.run([sys.executable, TOOL, *args],
+    return subprocess.run([warm_python(), TOOL, *args],
                           capture_output=True,
                           text=True,
                           timeout=300,

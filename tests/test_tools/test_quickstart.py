@@ -2,12 +2,12 @@
 import fcntl
 import os
 import os.path as osp
-import sys
 
 import pytest
 
 from tests.helpers import ROOT
 from tests.helpers.processes import run, write_config
+from tests.helpers.warm_python import warm_python
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def quickstart(tmp_path):
     python.parent.mkdir(parents=True)
     python.write_text('#!/usr/bin/env bash\n'
                       f'export PYTHONPATH="{ROOT}"\n'
-                      f'exec {sys.executable!r} "$@"\n')
+                      f'exec {warm_python()!r} "$@"\n')
     python.chmod(0o755)
     write_config(tmp_path)
     data = tmp_path / 'data'
