@@ -22,6 +22,8 @@ from tests.helpers.processes import OFFLINE, PIP, install, make_environment
 from tests.helpers.processes import run_outside as run
 from tests.helpers.processes import write_config
 
+pytestmark = pytest.mark.slow
+
 QUICK_START = 'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py'
 # What the source distribution has at its top, and nothing else.
 SOURCES = {

@@ -1,3 +1,5 @@
+import pytest
+
 from caco_ext import compat
 from tests.helpers.warm_python import warm_python
 
@@ -56,6 +58,7 @@ def test_functions_may_be_called_again(monkeypatch):
     assert len(compat.remedies()) == len(NAMES)
 
 
+@pytest.mark.slow
 def test_imports_no_host_beyond_need():
     import subprocess
 

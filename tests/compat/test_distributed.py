@@ -10,6 +10,8 @@ from PIL import Image
 from tests.helpers.processes import CPU
 from tests.helpers.warm_python import warm_python
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 _base_ = [
     'mmselfsup::selfsup/_base_/models/mocov2.py',

@@ -44,6 +44,7 @@ print(json.dumps(seen))
 """
 
 
+@pytest.mark.slow
 def test_without_the_remedies(tmp_path):
     done = subprocess.run(
         [warm_python(), '-c', STOCK, str(tmp_path)],

@@ -37,6 +37,7 @@ def case(request, tmp_path_factory):
         file.unlink()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_full(case, tmp_path):
     method, content, path, recorded = case
@@ -103,6 +104,7 @@ def _check_care(model, recorded):
             recorded[f'attention_map_mean_{name}'], name)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('part', ['backbone', 'backbone_k'])
 def test_torchvision(case, tmp_path, part):

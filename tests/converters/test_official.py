@@ -19,6 +19,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('depth, width, wanted', SIZES)
 def test_depth_and_width(tmp_path, depth, width, wanted):

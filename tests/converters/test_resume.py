@@ -126,6 +126,7 @@ def case(request, tmp_path):
     return method, cfg, path, key, len(own)
 
 
+@pytest.mark.slow
 def test_resume_one_epoch(case, tmp_path):
     method, cfg, path, key, count = case
     config = tmp_path / 'config.py'

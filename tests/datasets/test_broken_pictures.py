@@ -55,6 +55,7 @@ def test_warned_once_with_the_path(labelled, monkeypatch):
     assert 'bee/00.png cannot be read' in text and 'truncated' in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', [
     dict(num_workers=0),
     dict(num_workers=2),
@@ -128,6 +129,7 @@ def broken_on_this_rank(folder):
     return data.num_broken, data.broken.indices(reduce=True)
 
 
+@pytest.mark.slow
 def test_ranks_are_counted_together(labelled):
     spoil(labelled, 'ant/00.png', 'bee/01.png', 'cat/09.png')
     results = run_distributed(broken_on_this_rank, 2, labelled)

@@ -34,6 +34,7 @@ def test_no_pixel_is_shared():
             assert 0 <= box[0] and 0 <= box[1] and box[3] <= photo.height
 
 
+@pytest.mark.slow
 def test_whole_set(cache):
     pipeline = [dict(type='LoadImage')]
     train = PhotoPatches(pipeline=pipeline)
@@ -104,6 +105,7 @@ def test_interrupted_making_is_mended(cache, monkeypatch):
     assert len(photo_patches.find_pictures(folder)) == 17 * 5
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(cache):
     code = ('from caco_ext.datasets import photo_patches as p;'
             'p.CROPS = dict(train=3, val=2); p.prepare_photo_patches()')

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import CosineAnnealingLR
@@ -16,6 +17,7 @@ from tests.helpers import ROOT
 CONFIGS = ROOT / 'configs' / 'selfsup'
 
 
+@pytest.mark.slow
 def test_builds_without_a_warning(tmp_path):
     done = subprocess.run([
         sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-b',

@@ -8,6 +8,8 @@ from tests.engine.test_knn_hook import (TEST, TRAIN, find_hook, make_hook,
                                         make_runner)
 from tests.helpers.distributed import run_distributed
 
+pytestmark = pytest.mark.slow
+
 RUN_REPORT = dict(type='RunReportHook', queries=3)
 PICTURES = ('curves.png', 'neighbours.png', 'report.html')
 # Names of folders that are no text, and that matplotlib would set as a

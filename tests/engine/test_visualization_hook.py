@@ -16,6 +16,8 @@ from caco_ext.engine.hooks import RunRecordHook
 from tests.engine.test_knn_hook import make_hook, make_runner, read_scalars
 from tests.helpers.distributed import run_distributed
 
+pytestmark = pytest.mark.slow
+
 PREVIEW = dict(type='VisualizationHook', interval=2, queries=3, neighbours=2)
 
 

@@ -79,6 +79,7 @@ def test_different_sizes_are_named(pictures, workers):
         list(loader)
 
 
+@pytest.mark.slow
 def test_bundled_pictures_do_not_measure_own_ones(pictures):
     own = bundled(data_root=str(pictures), pipeline=[])
     training = DATASETS.build(dict(own, split='train'))

@@ -81,6 +81,7 @@ def test_copies_learn(name, way):
     check_trained(again := way(model), train(model)[0])
 
 
+@pytest.mark.slow
 def test_another_process(tmp_path):
     models = [make(name) for name in NAMES]
     torch.save(models, tmp_path / 'models.pth')

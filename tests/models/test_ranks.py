@@ -7,6 +7,8 @@ from torch.nn.parallel import DistributedDataParallel
 from tests.helpers.distributed import run_distributed
 from tests.helpers.small_models import CONFIGS, build, pictures, total
 
+pytestmark = pytest.mark.slow
+
 BANK = dict(CONFIGS['CaCo']['memory'], init='fill')
 
 

@@ -111,6 +111,7 @@ def load(path):
     return bank.state_dict(), bank.columns.shape
 
 
+@pytest.mark.slow
 def test_checkpoint_fits_another_number_of_ranks(tmp_path):
     path = str(tmp_path / 'bank.pth')
     run_distributed(save, 4, path)

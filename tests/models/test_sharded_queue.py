@@ -129,6 +129,7 @@ def load(path):
     return queue.state_dict(), queue.columns.shape
 
 
+@pytest.mark.slow
 def test_checkpoint_fits_another_number_of_ranks(tmp_path):
     path = str(tmp_path / 'queue.pth')
     run_distributed(save, 4, path)

@@ -101,6 +101,7 @@ def test_what_is_wrong_is_not_saved(data, tmp_path):
     assert [p.name for p in tmp_path.glob('*.pth')] == ['epoch_1.pth']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('method', METHODS)
 def test_bad_steps_are_left_out_and_counted(method, data, tmp_path):
     runner = train(

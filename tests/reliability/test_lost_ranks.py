@@ -5,10 +5,14 @@ import socket
 import subprocess
 import time
 
+import pytest
+
 from tests.helpers import ROOT
 from tests.helpers.distributed import process_context
 from tests.helpers.tiny_runs import train
 from tests.helpers.warm_python import warm_python
+
+pytestmark = pytest.mark.slow
 
 
 def train_one(folder, data, what):

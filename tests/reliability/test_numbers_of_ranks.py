@@ -10,6 +10,8 @@ from tests.helpers.distributed import run_distributed
 from tests.helpers.tiny_runs import (DIVIDED, METHODS, double_precision, read,
                                      record, stopped, train)
 
+pytestmark = pytest.mark.slow
+
 # Where the runs are stopped that another number goes on with.
 MOMENTS = dict(
     AdCo=('fill', 2),

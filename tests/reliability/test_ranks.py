@@ -14,6 +14,8 @@ from tests.helpers.tiny_runs import (DIVIDED, assert_same, read, stopped,
                                      train, write_pictures)
 from .test_finite import poison
 
+pytestmark = pytest.mark.slow
+
 MOMENTS = (('CaCo', 'iter', 4), ('AdCo', 'fill', 2), ('CLSA', 'iter', 2),
            ('CARE', 'epoch', 1))
 # The ranks that get the signal.

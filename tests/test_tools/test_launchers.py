@@ -14,6 +14,7 @@ from tests.helpers.processes import run, run_tool
 from tests.helpers.warm_python import warm_python
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_test(trained, tmp_path):
     config = trained / 'tiny.py'
     output = run_tool(
@@ -161,6 +162,7 @@ def test_slurm_arguments(recorder, tmp_path):
     assert 15000 <= int(re.search(r'PORT (\d+)', output).group(1)) < 30000
 
 
+@pytest.mark.slow
 def test_slurm_runs(trained, tmp_path):
     write_program(tmp_path, 'scontrol', 'echo localhost')
     # Drops its own options up to the interpreter and runs the rest as the

@@ -9,6 +9,8 @@ from tests.helpers import ROOT
 from tests.helpers.processes import run, write_config
 from tests.helpers.warm_python import warm_python
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def quickstart(tmp_path):

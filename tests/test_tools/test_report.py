@@ -11,6 +11,8 @@ from caco_ext.evaluation import KNNFeatures
 from caco_ext.visualization import open_features, read_run, write_report
 from tests.helpers.processes import run_tool
 
+pytestmark = pytest.mark.slow
+
 TOOLS = 'analysis_tools/'
 
 

@@ -13,6 +13,8 @@ from tests.helpers.benchmark_runs import (CONFIGS, NARROW, losses, pretrained,
                                           quick, results, resume, run_stock,
                                           write)
 
+pytestmark = pytest.mark.slow
+
 C4 = 'mmdetection/coco/mask-rcnn_r50-c4_ms-1x_coco.py'
 FPN = 'mmdetection/coco/mask-rcnn_r50_fpn_ms-1x_coco.py'
 VOC = 'mmdetection/voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py'

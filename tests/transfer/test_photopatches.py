@@ -11,6 +11,8 @@ from caco_ext.transfer.linear_grid import measure_grid
 from tests.helpers import ROOT
 from tests.helpers.benchmark_runs import CONFIGS, pretrained
 
+pytestmark = pytest.mark.slow
+
 QUICK_START = osp.join(ROOT, 'configs/selfsup/caco',
                        'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py')
 #: A ResNet-18 of a quarter of the widths, and how long it trains.
