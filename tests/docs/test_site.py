@@ -3,7 +3,6 @@ import inspect
 import math
 import re
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from mmengine.registry import HOOKS, MODELS
 
 import caco_ext  # noqa: F401, registers the classes
 from tests.helpers import ROOT
+from tests.helpers.warm_python import warm_python
 
 CONFIGS = ROOT / 'configs' / 'selfsup'
 
@@ -20,7 +20,7 @@ CONFIGS = ROOT / 'configs' / 'selfsup'
 @pytest.mark.slow
 def test_builds_without_a_warning(tmp_path):
     done = subprocess.run([
-        sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-b',
+        warm_python(), '-m', 'sphinx', '-W', '--keep-going', '-q', '-b',
         'html', '-d', tmp_path / 'trees', ROOT / 'docs', tmp_path / 'site'
     ],
                           stdout=subprocess.PIPE,
