@@ -55,16 +55,7 @@ visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 
 
 def write_config(folder, base=ROOT / QUICK_START, name='tiny.py') -> str:
-    """Write a config and the pictures that it trains on.
-
-    Args:
-        folder (Path): Where to.
-        base (str | Path): What it inherits from. Defaults to the quick start.
-        name (str): Its file name. Defaults to 'tiny.py'.
-
-    Returns:
-        str: Path of the config.
-    """
+    """Write a config and the pictures that it trains on; gives its path."""
     rng = np.random.default_rng(0)
     data = folder / 'data'
     for split, count in (('train', 4), ('val', 2)):
@@ -81,15 +72,8 @@ def write_config(folder, base=ROOT / QUICK_START, name='tiny.py') -> str:
 
 
 def environment(**changes) -> dict:
-    """Make the environment of a process.
-
-    Args:
-        changes (str): Variables to set.
-
-    Returns:
-        dict[str, str]: This process's, without what pytest's own launcher or
-        a virtual environment may have set.
-    """
+    """This process's variables and ``changes``, without what pytest's own
+    launcher or a virtual environment may have set."""
     env = {
         k: v
         for k, v in os.environ.items()
@@ -102,11 +86,7 @@ def environment(**changes) -> dict:
 
 
 def outside() -> dict:
-    """Make the environment of a process that must not see this clone.
-
-    Returns:
-        dict[str, str]: The variables.
-    """
+    """The variables of a process that must not see this clone."""
     env = environment()
     for name in ('PYTHONPATH', 'PYTHONSAFEPATH', 'PYTHON'):
         env.pop(name, None)
@@ -114,19 +94,8 @@ def outside() -> dict:
 
 
 def run(*command, cwd, fails=False, env=None, **changes) -> str:
-    """Run a command to its end.
-
-    Args:
-        command (str): The command.
-        cwd (Path): Where.
-        fails (bool): Whether it has to fail. Defaults to False.
-        env (dict): All its environment variables. Defaults to those of
-            :func:`environment`.
-        changes (str): Environment variables to set.
-
-    Returns:
-        str: What it printed, both streams.
-    """
+    """Run a command to its end, with ``changes`` of the environment or with
+    ``env`` alone; gives what it printed, both streams. ``fails``: it has to."""
     done = subprocess.run([str(c) for c in command],
                           cwd=cwd,
                           env=env or environment(**changes),
@@ -140,16 +109,7 @@ def run(*command, cwd, fails=False, env=None, **changes) -> str:
 
 
 def run_tool(script, *arguments, **kwargs) -> str:
-    """Run a Python or shell script of ``tools``.
-
-    Args:
-        script (str): Its path in ``tools``.
-        arguments (str): Its arguments.
-        kwargs: Of :func:`run`.
-
-    Returns:
-        str: What it printed.
-    """
+    """Run a Python or shell script of ``tools``, as :func:`run` does."""
     interpreter = 'bash'
     if 'PYTHON' not in kwargs:
         kwargs['PYTHON'] = warm_python()
@@ -164,14 +124,8 @@ def run_outside(*command, cwd, fails=False) -> str:
 
 
 def make_environment(folder):
-    """Make an environment that also sees this one's packages.
-
-    Args:
-        folder (Path): Where.
-
-    Returns:
-        tuple[Path, Path]: Its Python and its ``site-packages``.
-    """
+    """Make an environment that also sees this one's packages; gives its Python
+    and its ``site-packages``."""
     run_outside(
         sys.executable, '-m', 'venv', '--without-pip', folder, cwd=ROOT)
     version = 'python%d.%d' % sys.version_info[:2]
@@ -194,15 +148,7 @@ def install(python, cwd, *what):
 
 
 def as_user(clone, text) -> str:
-    """Run lines of a shell in a clone, its environment activated.
-
-    Args:
-        clone (Path): The clone.
-        text (str): The lines.
-
-    Returns:
-        str: What they printed, both streams.
-    """
+    """Run lines of a shell in a clone, its environment activated."""
     return run(
         'bash',
         '-eo',

@@ -46,11 +46,8 @@ sys.exit(status)
 
 @lru_cache(maxsize=None)
 def warm_python() -> str:
-    """Start the server of this process, once.
-
-    Returns:
-        str: Path of a program that takes the arguments of Python.
-    """
+    """Start the server of this process, once; gives the path of a program that
+    takes the arguments of Python."""
     folder = tempfile.TemporaryDirectory(prefix='warm')
     address = os.path.join(folder.name, 'socket')
     with socket.socket(socket.AF_UNIX) as door:
@@ -77,14 +74,8 @@ def warm_python() -> str:
 
 
 def serve(door: socket.socket) -> tuple:
-    """Fork for each client, until the process that started this one ends.
-
-    Args:
-        door (socket): Where clients knock.
-
-    Returns:
-        tuple[dict, list[int]]: In a fork, its job and its three streams.
-    """
+    """Fork for each client, until the process that started this one ends. In
+    a fork, gives its job and its three streams."""
     with selectors.DefaultSelector() as waiting:
         waiting.register(door, selectors.EVENT_READ)
         waiting.register(sys.stdin, selectors.EVENT_READ)

@@ -2,13 +2,13 @@
 """A model that was copied, pickled or sent elsewhere trains like the first."""
 import copy
 import io
-import subprocess
 
 import pytest
 import torch
 from mmengine.logging import MessageHub
 
 from tests.helpers import ROOT
+from tests.helpers.processes import run
 from tests.helpers.small_models import CONFIGS, build, pictures, total
 from tests.helpers.warm_python import warm_python
 from .test_strong_views import build as build_strong
@@ -94,14 +94,7 @@ def test_another_process(tmp_path):
             'wanted = torch.load(f"{folder}/wanted.pth")\n'
             'for model, one in zip(models, wanted, strict=True):\n'
             '    check_trained(model, one)\n')
-    done = subprocess.run(
-        [warm_python(), '-c', code, tmp_path,
-         str(torch.get_num_threads())],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300)
-    assert done.returncode == 0, done.stderr
+    run(warm_python(), '-c', code, tmp_path, torch.get_num_threads(), cwd=ROOT)
 
 
 def test_gradients_that_are_kept_as_zeros():

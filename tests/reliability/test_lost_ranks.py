@@ -2,13 +2,13 @@
 import os
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
 
 from tests.helpers import ROOT
 from tests.helpers.distributed import process_context
+from tests.helpers.processes import run
 from tests.helpers.tiny_runs import train
 from tests.helpers.warm_python import warm_python
 
@@ -41,17 +41,16 @@ def test_a_rank_that_dies_ends_the_job(data, tmp_path):
     script = tmp_path / 'job.py'
     script.write_text(
         JOB.format(root=str(ROOT), folder=str(tmp_path / 'run'), data=data))
-    done = subprocess.run([
-        warm_python(), '-m', 'torch.distributed.run', '--standalone',
+    output = run(
+        warm_python(),
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
         '--nproc_per_node=2',
-        str(script)
-    ],
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT,
-                          text=True,
-                          timeout=120)
-    assert done.returncode == 1
-    assert 'Signal 9 (SIGKILL) received' in done.stdout
+        script,
+        cwd=tmp_path,
+        fails=True)
+    assert 'Signal 9 (SIGKILL) received' in output
     # long before any time limit
     died = os.path.getmtime(tmp_path / 'run' / 'record0.jsonl')
     assert time.time() - died < 30
