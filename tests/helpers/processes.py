@@ -95,7 +95,7 @@ def outside() -> dict:
 
 def run(*command, cwd, fails=False, env=None, **changes) -> str:
     """Run a command to its end, with ``changes`` of the environment or with
-    ``env`` alone; gives what it printed, both streams. ``fails``: it has to."""
+    ``env`` alone; gives what it printed, both streams."""
     done = subprocess.run([str(c) for c in command],
                           cwd=cwd,
                           env=env or environment(**changes),
