@@ -182,7 +182,7 @@ def test_new_requirements_are_installed_into_what_is_there(setup):
 
 def test_another_python_or_place_makes_a_new_one(setup):
     setup()
-    kept = setup.keep()
+    setup.keep()
     moved = setup.clone.parent / 'moved'
     setup.clone.rename(moved)
     again = Setup(moved)
