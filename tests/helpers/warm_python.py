@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import types
 from functools import lru_cache
 
 PRELOADED = ('torch', 'torch._dynamo', 'torch.distributed.optim',
@@ -148,9 +149,8 @@ def run(arguments: list) -> None:
     sys.path[:] = [first, *paths, *BARE_PATH]
     if arguments[0] == '-c':
         sys.argv = ['-c', *arguments[2:]]
-        exec(
-            compile(arguments[1], '<string>', 'exec'),
-            vars(sys.modules['__main__']))
+        sys.modules['__main__'] = types.ModuleType('__main__')
+        exec(arguments[1], vars(sys.modules['__main__']))
     elif arguments[0] == '-m':
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name='__main__', alter_sys=True)
