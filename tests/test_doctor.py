@@ -1,13 +1,11 @@
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
 from caco_ext import doctor
 from caco_ext.utils import environment
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
 
 
 def test_missing_configs(monkeypatch, tmp_path):

@@ -14,7 +14,7 @@ from caco_ext.converters.exports import (_compare, _Pooled, enter, export,
 from caco_ext.converters.inspection import inspect
 from caco_ext.converters.resnet import to_detectron2
 from caco_ext.utils.config_files import config_path
-from . import originals
+from tests.helpers import original_checkpoints as originals
 
 
 @pytest.fixture

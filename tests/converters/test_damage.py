@@ -20,7 +20,7 @@ from caco_ext.transfer import load_pretrained
 from caco_ext.utils import UsageError, describe_differences
 from caco_ext.utils.files import damage_of, is_whole
 from caco_ext.visualization.loading import config_of
-from .others import BARE, behind
+from tests.helpers.other_checkpoints import BARE, behind
 
 TEST = runpy.run_path(osp.join(osp.dirname(__file__),
                                '../../tools/test.py'))['read_weights']

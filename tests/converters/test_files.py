@@ -10,7 +10,7 @@ import torch
 from caco_ext.converters import (CheckpointError, convert, read_checkpoint,
                                  write_checkpoint)
 from caco_ext.utils import UsageError
-from . import originals
+from tests.helpers import original_checkpoints as originals
 
 
 class _Evil:

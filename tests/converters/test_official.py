@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 
 from caco_ext.converters import (Architecture, CheckpointError, convert,
                                  detect, to_official)
-from . import originals
+from tests.helpers import original_checkpoints as originals
 
 SIZES = [
     (18, 64, Architecture(18)),
@@ -19,6 +19,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('depth, width, wanted', SIZES)
 def test_depth_and_width(tmp_path, depth, width, wanted):

@@ -26,7 +26,7 @@ from caco_ext.utils import UsageError
 from caco_ext.utils.old_names import with_present_names
 from caco_ext.utils.run_config import differences, parse
 from caco_ext.visualization.loading import config_of
-from . import originals
+from tests.helpers import original_checkpoints as originals
 
 
 @pytest.fixture(scope='module')

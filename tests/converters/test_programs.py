@@ -16,7 +16,8 @@ from caco_ext.converters.programs import survey
 from caco_ext.converters.resnet import to_detectron2
 from caco_ext.transfer import read_pretrained
 from caco_ext.utils.config_files import config_path
-from .others import BARE, FC, FILES, SMALL, behind, moco
+from tests.helpers.other_checkpoints import (BARE, FC, FILES, SMALL, behind,
+                                             moco)
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@ import pytest
 import torch
 
 from caco_ext.visualization import RunReportHook, read_run
-from tests.dist_utils import run_distributed
 from tests.engine.test_knn_hook import (TEST, TRAIN, find_hook, make_hook,
                                         make_runner)
+from tests.helpers.distributed import run_distributed
+
+pytestmark = pytest.mark.slow
 
 RUN_REPORT = dict(type='RunReportHook', queries=3)
 PICTURES = ('curves.png', 'neighbours.png', 'report.html')
@@ -22,7 +24,7 @@ def runner_with(folder, run_report=None, epochs=2, keep=True, **options):
     hooks = [knn, run_report or RUN_REPORT]
     cfg = dict(
         options.pop('cfg', {}),
-        custom_imports=dict(imports=['tests.evaluation.toys']),
+        custom_imports=dict(imports=['tests.helpers.toy_algorithm']),
         model=dict(type='ToyAlgorithm'),
         custom_hooks=[knn])
     return make_runner(
@@ -125,7 +127,7 @@ def test_two_processes(tmp_path):
 
 def test_a_run_without_knn_has_the_rest(tmp_path):
     cfg = dict(
-        custom_imports=dict(imports=['tests.evaluation.toys']),
+        custom_imports=dict(imports=['tests.helpers.toy_algorithm']),
         model=dict(type='ToyAlgorithm'))
     runner = make_runner(
         tmp_path, epochs=1, custom_hooks=[RUN_REPORT], cfg=cfg)

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 import caco_ext  # noqa: F401
-from tests.models.toys import BACKBONE, BANK, CONFIGS, NECK
+from tests.helpers.small_models import BACKBONE, BANK, CONFIGS, NECK
 
 
 @DATASETS.register_module(name='HookTestNoise')

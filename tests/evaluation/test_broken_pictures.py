@@ -6,7 +6,7 @@ from PIL import Image
 from caco_ext.datasets import ImageFolder
 from caco_ext.evaluation import (build_feature_loader, features_and_labels,
                                  read_labels)
-from tests.evaluation.toys import ToyAlgorithm
+from tests.helpers.toy_algorithm import ToyAlgorithm
 
 
 def test_broken_pictures_do_not_vote(tmp_path):

@@ -13,8 +13,8 @@ from caco_ext.evaluation import (LabelledPictures, build_feature_loader,
                                  choose_share, features_and_labels,
                                  gather_shards, pool_features, preserve_rng,
                                  read_labels, translate_labels)
-from tests.dist_utils import run_distributed
-from tests.evaluation.toys import ToyAlgorithm, ToyPictures
+from tests.helpers.distributed import run_distributed
+from tests.helpers.toy_algorithm import ToyAlgorithm, ToyPictures
 
 
 def loop_features(model, dataset):

@@ -2,27 +2,16 @@
 import os
 import os.path as osp
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from caco_ext.datasets import ImageFolder
+from tests.helpers import ROOT
+from tests.helpers.processes import run_tool
 
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '../..'))
 TOOLS = osp.join(ROOT, 'tools')
-
-
-def run_tool(name, *args):
-    return subprocess.run(
-        [sys.executable,
-         osp.join(TOOLS, name), *map(str, args)],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ, PYTHONPATH=ROOT),
-        timeout=300)
 
 
 @pytest.fixture
@@ -38,16 +27,20 @@ def pictures(tmp_path):
 
 def test_convert_and_measure(pictures, tmp_path):
     target = tmp_path / 'set.lmdb'
-    done = run_tool('dataset_converters/folder2lmdb.py', pictures, target)
-    assert done.returncode == 0, done.stderr
-    assert '8 pictures, 2 classes, read back and checked' in done.stdout
-    assert 'copying: 100%' in done.stderr and 'checking' in done.stderr
+    output = run_tool(
+        'dataset_converters/folder2lmdb.py', pictures, target, cwd=tmp_path)
+    assert '8 pictures, 2 classes, read back and checked' in output
+    assert 'copying: 100%' in output and 'checking' in output
     assert len(ImageFolder(str(target))) == 8
     for options in (('--workers', 1, '--cold'), ('--workers', 0, '--raw')):
-        done = run_tool('benchmarks/measure_loading.py', pictures, target,
-                        '--repeat', 2, *options)
-        assert done.returncode == 0, done.stderr
-        lines = done.stdout.splitlines()
+        lines = run_tool(
+            'benchmarks/measure_loading.py',
+            pictures,
+            target,
+            '--repeat',
+            2,
+            *options,
+            cwd=tmp_path).splitlines()
         assert len(lines) == 2
         for line, root in zip(lines, (pictures, target)):
             rates = re.fullmatch(
@@ -82,11 +75,14 @@ def test_files_are_dropped_from_the_cache(tmp_path, monkeypatch):
 
 
 def test_errors_are_one_line(pictures, tmp_path):
-    done = run_tool('dataset_converters/folder2lmdb.py', tmp_path / 'none',
-                    tmp_path / 'a.lmdb')
-    assert done.returncode == 1
-    assert done.stderr.startswith('error: the picture folder')
-    assert done.stderr.count('\n') == 1
+    error = run_tool(
+        'dataset_converters/folder2lmdb.py',
+        'none',
+        'a.lmdb',
+        cwd=tmp_path,
+        fails=True)
+    assert error.startswith('error: the picture folder')
+    assert error.count('\n') == 1
 
 
 @pytest.mark.parametrize('tool, arguments, message', [

@@ -9,7 +9,9 @@ from PIL import Image
 
 from caco_ext.evaluation import KNNFeatures
 from caco_ext.visualization import open_features, read_run, write_report
-from .conftest import run_tool
+from tests.helpers.processes import run_tool
+
+pytestmark = pytest.mark.slow
 
 TOOLS = 'analysis_tools/'
 

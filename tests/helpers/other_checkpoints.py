@@ -6,7 +6,7 @@ import torch
 
 from caco_ext.converters import Architecture
 from caco_ext.converters.resnet import to_detectron2
-from . import originals
+from tests.helpers import original_checkpoints as originals
 
 SMALL = Architecture(18, 8, None, 8)
 BARE = originals.fill.state_dict(SMALL.shapes())

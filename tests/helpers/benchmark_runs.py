@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 import caco_ext  # noqa: F401  # before anything of a host
+from tests.helpers import ROOT
 
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 CONFIGS = osp.join(ROOT, 'configs', 'benchmarks')
 #: A ResNet of an eighth of the widths.
 NARROW = dict(stem_channels=8, base_channels=8)
@@ -36,7 +36,7 @@ def run_stock(monkeypatch, package: str, script: str, *arguments) -> None:
 
 def resume(monkeypatch, package: str, config: str, work, *options) -> list:
     """Go on with a run whose backbone's file is no longer there; gives the
-    steps of all its evaluations."""
+    step of each evaluation of both parts."""
     before = results(work)
     for path in work.parent.glob('a.pth'):
         path.unlink()
@@ -49,7 +49,7 @@ def resume(monkeypatch, package: str, config: str, work, *options) -> list:
 
 
 def write(cfg: Config, folder, name: str = 'tiny.py') -> str:
-    """Write a config that was changed."""
+    """Write a config that was changed; gives the file."""
     path = str(folder / name)
     cfg.dump(path)
     return path
@@ -67,7 +67,8 @@ def quick(cfg: Config, batch_size: int = 2) -> Config:
 
 
 def pretrained(path, depth: int = 50, seed: int = 0, **options) -> dict:
-    """Write a backbone with random weights as a pre-training leaves it."""
+    """Write a backbone with random weights as a pre-training leaves it; gives
+    the weights without a prefix."""
     torch.manual_seed(seed)
     net = MODELS.build(dict(type='mmselfsup.ResNet', depth=depth, **options))
     net.init_weights()

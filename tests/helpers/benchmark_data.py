@@ -21,9 +21,8 @@ def scene(rng: np.random.Generator,
           height: int = 96,
           count: int = 2,
           kinds: Tuple[int, ...] = (0, 1, 2)):
-    """Draw rectangles on noise, each in a part of its own: uint8 pixels
-    (height, width, 3), a list of (class, box), and the class plus one of every
-    pixel, 0 for the background."""
+    """Draw rectangles on noise: pixels (H, W, 3), a list of (class, box), and
+    for each pixel its class plus one, 0 for the background."""
     pixels = rng.integers(90, 160, (height, width, 3), dtype=np.uint8)
     classes = np.zeros((height, width), np.uint8)
     objects: List[Tuple[int, Box]] = []
@@ -41,7 +40,7 @@ def scene(rng: np.random.Generator,
 
 
 def make_coco(root: Path, classes, counts=(4, 2), seed: int = 0) -> Path:
-    """Write COCO 2017."""
+    """Write COCO 2017; the first three classes are drawn."""
     rng = np.random.default_rng(seed)
     (root / 'annotations').mkdir(parents=True)
     for split, count in zip(('train2017', 'val2017'), counts):
