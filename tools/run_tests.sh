@@ -58,6 +58,7 @@ check_style() {
     check flake8 "${sources[@]}"
     check isort --check-only --quiet "${sources[@]}"
     check yapf --diff --recursive --parallel "${sources[@]}"
+    check mypy
 }
 
 for other in "${others[@]}"; do
