@@ -137,7 +137,7 @@ class Signal(Hook):
 
 
 # Options of a run whose memory is sharded over the ranks.
-DIVIDED = dict(
+SHARDED = dict(
     model__memory__shard=True,
     default_hooks__sharded_memory=dict(type='ShardedMemoryHook'))
 

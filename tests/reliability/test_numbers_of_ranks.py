@@ -7,7 +7,7 @@ import torch.distributed as dist
 from mmengine.dist import get_world_size, is_main_process
 
 from tests.helpers.distributed import run_distributed
-from tests.helpers.tiny_runs import (DIVIDED, METHODS, double_precision, read,
+from tests.helpers.tiny_runs import (SHARDED, METHODS, double_precision, read,
                                      record, stopped, train)
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def options(method):
         model__backbone__norm_cfg=dict(type='BN'),
         model__backbone__norm_eval=True)
     if method == 'AdCoSharded':
-        changes.update(DIVIDED)
+        changes.update(SHARDED)
     if method == 'CARE':
         changes.update(
             model__shuffle_bn=False,
@@ -56,7 +56,7 @@ def options(method):
 
 
 def run_of(how, data, folder, method, *hooks):
-    return how(data, folder / method, method.replace('Divided', ''), *hooks,
+    return how(data, folder / method, method.replace('Sharded', ''), *hooks,
                **options(method))
 
 

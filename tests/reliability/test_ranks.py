@@ -10,7 +10,7 @@ from caco_ext.engine.hooks import NonFiniteError
 from caco_ext.utils import UsageError
 from caco_ext.utils.run_lock import hold
 from tests.helpers.distributed import run_distributed
-from tests.helpers.tiny_runs import (DIVIDED, assert_same, read, stopped,
+from tests.helpers.tiny_runs import (SHARDED, assert_same, read, stopped,
                                      train, write_pictures)
 from .test_finite import poison
 
@@ -28,7 +28,7 @@ KILLED = (('AdCo', 'iter', 4), ('AdCo', 'save', 2), ('CaCo', 'iter', 6),
 
 def options(method):
     """A bank and a queue are sharded over the ranks, and a bank is whole."""
-    return DIVIDED if method in ('AdCo', 'CLSA') else {}
+    return SHARDED if method in ('AdCo', 'CLSA') else {}
 
 
 def name(method, moment, number):
