@@ -10,7 +10,7 @@ from caco_ext.datasets.lmdb_writer import LMDBWriter
 from caco_ext.utils import make_parser
 
 
-def get_parser():
+def get_parser() -> argparse.ArgumentParser:
     """Describe the command line.
 
     Returns:
@@ -36,7 +36,7 @@ def get_parser():
     return parser
 
 
-def main():
+def main() -> None:
     """Convert."""
     args = get_parser().parse_args()
     try:
