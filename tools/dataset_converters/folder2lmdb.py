@@ -4,7 +4,6 @@ The file serves as data_root of ImageFolder and PhotoPatches. Interrupted, the
 same command resumes, or begins anew where a picture has changed meanwhile; at
 the end everything is read back and checked.
 """
-
 import argparse
 
 from caco_ext.datasets.formats import EXTENSIONS
