@@ -65,7 +65,7 @@ def allow_checkpoint_classes() -> Outcome:
         return False, f'torch {torch.__version__} does not refuse them'
     import numpy as np
     from mmengine.config import ConfigDict
-    core = np.core if np.__version__.startswith('1.') else np._core
+    core = getattr(np, 'core' if np.__version__.startswith('1.') else '_core')
     allowed = [
         *_needed_methods(), ConfigDict, argparse.Namespace, np.ndarray,
         np.dtype, (_needed_method, 'builtins.getattr')

@@ -4,6 +4,7 @@ import os
 from typing import Any, Callable
 
 import torch
+from torch.nn import Module
 
 from caco_ext.utils.launchers import refusal_of_separate_runs, started_by
 from caco_ext.utils.patching import replaces
@@ -49,7 +50,8 @@ def launch_on_cpu() -> Outcome:
         replaces(utils, name)(_init_on_cpu)
 
     @replaces(MMDistributedDataParallel, '__init__')
-    def init_without_devices(init, self, module, *args, **kwargs):
+    def wrap_on_cpu(init: Callable, self: Any, module: Module, *args: Any,
+                    **kwargs: Any) -> None:
         if all(p.device.type == 'cpu' for p in module.parameters()):
             kwargs.update(device_ids=None, output_device=None)
         init(self, module, *args, **kwargs)
@@ -74,7 +76,8 @@ def refuse_separate_runs() -> Outcome:
     from mmengine.runner import Runner
 
     @replaces(Runner, 'setup_env')
-    def setup_together(setup_env, self, env_cfg):
+    def setup_together(setup_env: Callable, self: Runner,
+                       env_cfg: dict) -> None:
         launcher = started_by(os.environ)
         if launcher and not self.distributed and not is_distributed():
             raise RuntimeError(refusal_of_separate_runs(launcher, os.environ))

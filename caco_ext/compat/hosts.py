@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import warnings
+from typing import Any, Callable
 
 from caco_ext.utils.environment import installed_version
 from caco_ext.utils.names import nearest_names
@@ -53,7 +54,8 @@ def build_inherited_collate_fn() -> Outcome:
     from mmengine.runner import Runner
 
     @replaces(Runner, 'build_dataloader')
-    def build_without_scope(build, dataloader, *args, **kwargs):
+    def build_without_scope(build: Callable, dataloader: Any, *args: Any,
+                            **kwargs: Any) -> Any:
         collate = (
             dataloader.get('collate_fn')
             if isinstance(dataloader, dict) else None)
@@ -82,7 +84,8 @@ def load_without_workers() -> Outcome:
                   'multiprocessing_context')
 
     @replaces(Runner, 'build_dataloader')
-    def build_without_workers(build, dataloader, *args, **kwargs):
+    def build_without_workers(build: Callable, dataloader: Any, *args: Any,
+                              **kwargs: Any) -> Any:
         if isinstance(dataloader, dict) and not dataloader.get('num_workers'):
             dataloader = {
                 name: value
@@ -172,7 +175,9 @@ def remove_hooks_by_none() -> Outcome:
            'param_scheduler', 'checkpoint')
 
     @replaces(Runner, 'register_default_hooks')
-    def register_without_none(register, self, hooks=None):
+    def register_without_none(register: Callable,
+                              self: Runner,
+                              hooks: Any = None) -> None:
         for name, hook in (hooks or {}).items():
             if isinstance(hook, dict) and 'type' not in hook:
                 nearest = nearest_names(name, {*own, *hooks} - {name}, 1)
@@ -227,11 +232,13 @@ def format_configs_once() -> Outcome:
         from yapf.yapflib import yapf_api as module
 
     @functools.lru_cache(maxsize=8)
-    def formatted(format_code, text, style, options):
+    def formatted(format_code: Callable, text: str, style: tuple,
+                  options: tuple) -> Any:
         return format_code(text, style_config=dict(style), **dict(options))
 
     @replaces(module, 'FormatCode')
-    def format_once(format_code, text, style_config, **options):
+    def format_once(format_code: Callable, text: str, style_config: dict,
+                    **options: Any) -> Any:
         return formatted(format_code, text, tuple(style_config.items()),
                          tuple(options.items()))
 

@@ -1,5 +1,8 @@
 # Licensed under the Apache License, Version 2.0.
 """Log lines that mmengine cannot write."""
+from logging import LogRecord
+from typing import Any, Callable
+
 from caco_ext.utils.patching import replaces
 from caco_ext.utils.text import printable
 from .versions import Outcome
@@ -18,7 +21,8 @@ def log_any_file_name() -> Outcome:
     from mmengine.logging.logger import MMFormatter
 
     @replaces(MMFormatter, 'format')
-    def format_printable_line(format_line, self, record):
+    def format_printable_line(format_line: Callable, self: Any,
+                              record: LogRecord) -> str:
         return printable(format_line(self, record))
 
     return True, "mmengine's logs take UTF-8 only"

@@ -8,8 +8,7 @@ and with the same arguments.
 import sys
 from typing import Any, List, Optional, Sequence, Tuple
 
-from mmpretrain.registry import MODELS as SUCCESSORS
-from mmpretrain.registry import TRANSFORMS as SUCCESSOR_TRANSFORMS
+from mmpretrain import datasets, models
 from mmpretrain.registry import VISUALIZERS as SUCCESSOR_VISUALIZERS
 from torch import Tensor
 
@@ -17,7 +16,7 @@ scope = sys.modules['mmselfsup.registry']
 
 
 @scope.MODELS.register_module()
-class SelfSupDataPreprocessor(SUCCESSORS.get('SelfSupDataPreprocessor')):
+class SelfSupDataPreprocessor(models.SelfSupDataPreprocessor):
     """mmpretrain's, with a tuple for what it returns in a dict."""
 
     def forward(self,
@@ -29,7 +28,7 @@ class SelfSupDataPreprocessor(SUCCESSORS.get('SelfSupDataPreprocessor')):
 
 
 @scope.MODELS.register_module()
-class ResNet(SUCCESSORS.get('ResNet')):
+class ResNet(models.ResNet):
     """mmpretrain's, with outputs counted from the stem.
 
     Args:
@@ -68,7 +67,7 @@ class ResNet(SUCCESSORS.get('ResNet')):
 
 
 @scope.MODELS.register_module()
-class MoCo(SUCCESSORS.get('MoCo')):
+class MoCo(models.MoCo):
     """mmpretrain's, with the weight of the old value for ``momentum``.
 
     Args:
@@ -85,7 +84,7 @@ class MoCo(SUCCESSORS.get('MoCo')):
 
 
 @scope.MODELS.register_module()
-class BYOL(SUCCESSORS.get('BYOL')):
+class BYOL(models.BYOL):
     """mmpretrain's, with the weight of the old value for ``base_momentum``.
 
     Args:
@@ -102,7 +101,7 @@ class BYOL(SUCCESSORS.get('BYOL')):
 
 
 @scope.TRANSFORMS.register_module()
-class PackSelfSupInputs(SUCCESSOR_TRANSFORMS.get('PackInputs')):
+class PackSelfSupInputs(datasets.PackInputs):
     """mmpretrain's ``PackInputs``, with a list of views in any case.
 
     Args:

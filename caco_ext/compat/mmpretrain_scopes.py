@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import Optional, Type
+from typing import Any, Optional, Type
 
 from mmengine import registry as roots
 from mmengine.registry import Registry
@@ -42,7 +42,7 @@ class SuccessorRegistry(Registry):
             if own is not None:
                 return own
             # On demand: it imports all of mmpretrain.
-            successor = getattr(
+            successor: Any = getattr(
                 import_module('mmpretrain.registry'), self.attribute,
                 self.parent)
             return successor.get(name)

@@ -3,7 +3,7 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 import torch
 from torch import Tensor
@@ -139,7 +139,7 @@ def _only_mean(pool_mode: int) -> None:
 def _missing(name: str) -> Callable:
     """A function that says how to get an operator."""
 
-    def missing(*args, **kwargs):
+    def missing(*args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError(
             f'{name} needs the compiled operators of mmcv, and this mmcv has '
             'none: bash tools/setup_env.sh --with-ops')

@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0.
 """Name the class that a misspelt type may mean."""
 import re
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 from mmengine.registry import Registry
 
@@ -48,7 +48,8 @@ def name_the_nearest_type() -> Outcome:
     """
 
     @replaces(Registry, 'build')
-    def build_or_suggest(build, self, cfg, *args, **kwargs):
+    def build_or_suggest(build: Callable, self: Registry, cfg: Any, *args: Any,
+                         **kwargs: Any) -> Any:
         try:
             return build(self, cfg, *args, **kwargs)
         except KeyError as error:
@@ -93,7 +94,7 @@ def check_types_first() -> Outcome:
         norm_cfg=MODELS,
         conv_cfg=MODELS)
 
-    def check(key, node, scope):
+    def check(key: str, node: dict, scope: str) -> None:
         name = node.get('type')
         if key not in looked_up or not isinstance(name, str):
             return
@@ -107,7 +108,7 @@ def check_types_first() -> Outcome:
             raise UsageError(_unknown(registry, name, scope, registry.name))
 
     @replaces(Runner, 'from_cfg')
-    def from_checked_cfg(from_cfg, cls, cfg):
+    def from_checked_cfg(from_cfg: Callable, cls: type, cfg: Any) -> Runner:
         scope = cfg.get('default_scope') or 'mmengine'
         for key, node in _dicts(getattr(cfg, '_cfg_dict', cfg)):
             check(key, node, node.get('_scope_', scope))

@@ -38,7 +38,8 @@ def write_files_whole() -> Outcome:
     from mmengine.fileio import LocalBackend
 
     @replaces(LocalBackend, 'put')
-    def put_whole(put, self, obj, filepath):
+    def put_whole(put: Callable, self: LocalBackend, obj: bytes,
+                  filepath: str) -> None:
         os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
         if osp.exists(filepath) and not osp.isfile(filepath):
             put(self, obj, filepath)  # a device or a pipe has no other name
@@ -64,7 +65,7 @@ def find_whole_checkpoint() -> Outcome:
     from mmengine.runner import checkpoint, runner
 
     @replaces(checkpoint, 'find_latest_checkpoint')
-    def find_whole(_, path):
+    def find_whole(_: Callable, path: str) -> Optional[str]:
         answer: List[Any] = [None, None]
         if is_main_process():
             answer = list(_newest_whole(path))
@@ -114,7 +115,7 @@ def resume_inside_epoch() -> Outcome:
     from mmengine.runner import EpochBasedTrainLoop
 
     @replaces(EpochBasedTrainLoop, 'run_epoch')
-    def run_rest(_, self):
+    def run_rest(_: Callable, self: EpochBasedTrainLoop) -> None:
         done = self.batches_done
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
@@ -185,7 +186,7 @@ def train_alone() -> Outcome:
     from mmengine.runner import Runner
 
     @replaces(Runner, 'train')
-    def train_locked(train, self):
+    def train_locked(train: Callable, self: Runner) -> Any:
         refusal: List[Optional[str]] = [None]
         with ExitStack() as stack:
             if is_main_process():
@@ -217,7 +218,7 @@ def keep_on_resume() -> Outcome:
     from mmengine.runner import Runner
 
     @replaces(Runner, 'from_cfg')
-    def build_with_kept(build, cls, cfg):
+    def build_with_kept(build: Callable, cls: type, cfg: ConfigType) -> Runner:
         hook = (cfg.get('default_hooks') or {}).get('setup_check') or {}
         if hook.get('resume_changes') != 'keep':
             return build(cls, cfg)

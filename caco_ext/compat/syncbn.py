@@ -1,11 +1,11 @@
 # Licensed under the Apache License, Version 2.0.
 """Synchronised batch normalisation for tensors on the CPU."""
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.nn import SyncBatchNorm
+from torch.nn import Module, SyncBatchNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -83,8 +83,7 @@ def _cross_rank_batch_norm(module: SyncBatchNorm, x: Tensor,
     return out.to(x.dtype)
 
 
-def _update_running_stats(module: SyncBatchNorm, mean: Tensor,
-                          var: Tensor) -> None:
+def _update_running_stats(module: Any, mean: Tensor, var: Tensor) -> None:
     """Move the running statistics, as ``F.batch_norm`` does, by mean and
     unbiased variance over all ranks, (C, ).
     """
@@ -116,7 +115,8 @@ def sync_batchnorm_on_cpu() -> Outcome:
     """
 
     @replaces(SyncBatchNorm, 'forward')
-    def forward_anywhere(forward, self, input):
+    def forward_anywhere(forward: Callable, self: SyncBatchNorm,
+                         input: Tensor) -> Tensor:
         if (input.device.type != 'cpu' or not self.training
                 or not dist.is_available() or not dist.is_initialized()):
             return forward(self, input)
@@ -127,7 +127,8 @@ def sync_batchnorm_on_cpu() -> Outcome:
         return _cross_rank_batch_norm(self, input, group)
 
     @replaces(DistributedDataParallel, '_passing_sync_batchnorm_handle')
-    def refuse_elsewhere(refuse, self, module):
+    def refuse_elsewhere(refuse: Callable, self: DistributedDataParallel,
+                         module: Module) -> None:
         if self.device_type != 'cpu':
             refuse(self, module)
 

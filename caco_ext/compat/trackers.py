@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0.
 """Pictures and numbers in today's MLflow."""
 import os.path as osp
-from typing import Optional
+from typing import Any, Callable, Optional
 
 from caco_ext.utils.patching import replaces
 from .versions import Outcome
@@ -26,13 +26,18 @@ def log_to_mlflow() -> Outcome:
     from mmengine.visualization import MLflowVisBackend
 
     @replaces(MLflowVisBackend, '_init_env')
-    def init_where_mlflow_allows(init_env, self):
+    def init_where_mlflow_allows(init_env: Callable, self: Any) -> Any:
         if self._tracking_uri is None:
             self._tracking_uri = _own_store_of_mlflow()
         return init_env(self)
 
     @replaces(MLflowVisBackend, 'add_image')
-    def add_image_of_a_step(add_image, self, name, image, step=0, **kwargs):
+    def add_image_of_a_step(add_image: Callable,
+                            self: Any,
+                            name: str,
+                            image: Any,
+                            step: int = 0,
+                            **kwargs: Any) -> None:
         if not osp.splitext(name)[1]:
             name = f'{name}_{step}.png'
         return add_image(self, name, image, step, **kwargs)

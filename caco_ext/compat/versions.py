@@ -73,7 +73,7 @@ def _version_problems() -> List[Tuple[str, str]]:
     """List (what is wrong, how to mend it) of the installed packages."""
     from packaging.specifiers import SpecifierSet
 
-    def fits(version, wanted):
+    def fits(version: str, wanted: str) -> bool:
         return SpecifierSet(wanted).contains(version, prereleases=True)
 
     problems = []

@@ -115,7 +115,7 @@ def _of_official(content: Any, path: str,
     official = identify(content, path)
     weights = behind(
         {
-            new: official.state.get(name)
+            new: official.state[name]
             for name, new in official.names.items()
         }, _PREFIXES[part])
     if not weights:
@@ -150,7 +150,7 @@ def _of_program(found: Survey, content: Any, part: str,
     for name in [n for n in weights if n.endswith('.running_var')]:
         counter = name.replace('running_var', 'num_batches_tracked')
         weights.setdefault(counter, torch.tensor(0))
-    method = method_of({n.partition('/')[2]: 0 for n in found.weights})
+    method = method_of({n.partition('/')[2] for n in found.weights})
     known = {name: meta.get(name) for name in LASTING}
     source = f'checkpoint {f"of {method}" if method else found.program.name}'
     if prefix:

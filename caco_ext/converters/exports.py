@@ -110,14 +110,13 @@ def export_onnx(backbone: Backbone, path: str, meta: Mapping[str,
     except MissingExtraError as error:
         raise CheckpointError(str(error)) from error
     model = _Pooled(build(backbone)).eval()
-    options, buffer = {}, io.BytesIO()
+    buffer = io.BytesIO()
+    options: Dict[str, Any] = dict(f=buffer)
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         options['dynamo'] = False  # the other one needs more packages
     with torch.no_grad():
         torch.onnx.export(
-            model,
-            torch.zeros(_SIZES[1]),
-            buffer,
+            model, (torch.zeros(_SIZES[1]), ),
             input_names=['images'],
             output_names=['features', 'map'],
             dynamic_axes=dict(
@@ -132,11 +131,11 @@ def export_onnx(backbone: Backbone, path: str, meta: Mapping[str,
         graph, {name: json.dumps(meta[name])
                 for name in meta})
     data = graph.SerializeToString()
-    error = _compare(
+    largest = _compare(
         model,
         onnxruntime.InferenceSession(data, providers=['CPUExecutionProvider']))
     write_whole(path, data)
-    return error
+    return largest
 
 
 def _compare(model: nn.Module, session: Any) -> float:
@@ -277,9 +276,10 @@ def enter(entry: Dict[str, Any], metafile: str) -> str:
         raise CheckpointError(f'{metafile!r} lists no Models')
     name, weights = entry['Name'], entry['Weights']
     if name in [model['Name'] for model in before['Models']]:
-        block = re.search(
+        found = re.search(
             rf'^  - Name: {re.escape(name)}\s*$(\n(?!  - Name: ).*)*', text,
-            re.MULTILINE)[0]
+            re.MULTILINE)
+        block = found[0] if found else ''
         changed = re.sub(r'\n    Weights:.*', '', block)
         changed = re.sub(r'\n    Config:.*',
                          lambda match: f'{match[0]}\n    Weights: {weights}',

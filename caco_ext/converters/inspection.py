@@ -74,7 +74,8 @@ def _tensors(content: Any) -> List[Tensor]:
 def _nature(content: Any, path: str,
             meta: Mapping) -> Dict[str, Optional[str]]:
     """What it is, its method, backbone and epoch."""
-    epoch, method, architecture = meta.get('epoch'), 'unknown', 'unknown'
+    method: Optional[str] = 'unknown'
+    epoch, architecture = meta.get('epoch'), 'unknown'
     try:
         backbone = find_backbone(content, path)
     except CheckpointError as error:

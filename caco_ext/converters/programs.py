@@ -183,9 +183,9 @@ class Survey(NamedTuple):
             return ''
         names = {name.partition('/')[2] for name in self.weights}
         names |= behind(self.weights, place).keys()
-        names = sorted(name for name in names if _LABELLED.match(name))
-        return ', '.join(
-            names[:3]) or (self.program.name if self.program.labels else '')
+        first = sorted(name for name in names if _LABELLED.match(name))[:3]
+        return ', '.join(first) or (self.program.name
+                                    if self.program.labels else '')
 
 
 def survey(content: Any, path: str) -> Survey:

@@ -127,7 +127,7 @@ def detect(state: Mapping[str, Tensor], where: str) -> Architecture:
         ValueError: It is no ResNet, of no known depth, or entries are
             missing or of another shape.
     """
-    found = {}
+    found: Dict[int, int] = {}
     for name in state:
         match = re.match(r'layer(\d+)\.(\d+)\.', name)
         if match:
@@ -150,7 +150,8 @@ def detect(state: Mapping[str, Tensor], where: str) -> Architecture:
         raise ValueError(f'{where}: layer1.0.conv2.weight or '
                          f'layer1.0.{last}.weight is missing or no '
                          'convolution')
-    inner, outer = widths[0].size(1), widths[1].size(0)
+    inner = state['layer1.0.conv2.weight'].size(1)
+    outer = state[f'layer1.0.{last}.weight'].size(0)
     if not bottleneck:
         inner = outer
     expansion = outer // inner

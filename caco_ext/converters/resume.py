@@ -2,7 +2,7 @@
 """What a run needs to go on with an original's training: the sizes of its
 model, and the state of optimizer and schedules."""
 import copy
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from mmengine.config import Config
@@ -79,12 +79,12 @@ def _stack_options(state: Mapping[str, Tensor],
     return {f'attention.{name}': value for name, value in options.items()}
 
 
-def apply_options(model: Mapping[str, Any],
+def apply_options(model: Dict[str, Any],
                   options: Mapping[str, Any]) -> Tuple[dict, List[str]]:
     """Give the model of a config the sizes of a checkpoint.
 
     Args:
-        model (Mapping[str, Any]): The config's model.
+        model (dict[str, Any]): The config's model.
         options (Mapping[str, Any]): Of :func:`model_options`.
 
     Returns:
@@ -120,7 +120,11 @@ class _NoMemory(TorchFunctionMode):
     from a tensor while it is built.
     """
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self,
+                           func: Callable,
+                           types: Any,
+                           args: tuple = (),
+                           kwargs: Optional[dict] = None) -> Any:
         kwargs = dict(kwargs or {})
         if func in (torch.empty, torch.randn, torch.zeros,
                     torch.ones) and kwargs.get('device') is None:
@@ -165,7 +169,8 @@ def read_momentum(official: Official, cfg: Config,
         return {}
 
 
-def _read_momentum(official: Official, key: str) -> Dict[str, Tensor]:
+def _read_momentum(official: Official,
+                   key: Optional[str]) -> Dict[str, Tensor]:
     if official.optimizer is None:
         raise LookupError('the file has no optimizer')
     state = official.optimizer.get('state')
@@ -258,7 +263,7 @@ def _run_schedules(cfg: Config, optimizer: torch.optim.Optimizer, epoch: int,
                 one,
                 default_args=dict(optimizer=optimizer, epoch_length=length)))
     # they warn when no step of the optimizer was counted before
-    optimizer._global_step = 0
+    setattr(optimizer, '_global_step', 0)
     by_iter = [one for one in built if not one.by_epoch]
     for _ in range(epoch):
         for _ in range(length if by_iter else 0):

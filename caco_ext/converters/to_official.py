@@ -1,6 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """From this package's checkpoints back to the originals' layout."""
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Container, Dict, List, Mapping, Tuple, Union
 
 from mmengine.config import Config
 from torch import Tensor
@@ -9,28 +9,28 @@ from caco_ext.utils.checkpoints import CheckpointError, reading
 from caco_ext.utils.config_files import config_path
 from caco_ext.utils.text import first_of
 from .files import behind, weights_of
-from .key_maps import (BANK, METHODS, PROBES, method_names, parameter_names,
-                       probe_names, strip_key)
+from .key_maps import (BANK, METHODS, PROBES, Method, Probe, method_names,
+                       parameter_names, probe_names, strip_key)
 from .resnet import Architecture, detect
 
 
-def method_of(state: Mapping[str, Tensor]) -> str:
+def method_of(names: Container[str]) -> str:
     """Method of a checkpoint of this package, by its keys.
 
     Args:
-        state (Mapping[str, Tensor]): Weights by the package's names.
+        names (Container[str]): The package's names of weights.
 
     Returns:
         str: 'adco', 'caco', 'clsa' or 'care'; '' for none of them.
     """
-    if 'key_encoder._extra_state' not in state:
+    if 'key_encoder._extra_state' not in names:
         return ''
-    if 'attention.blocks.0.attention.to_qkv.weight' in state:
+    if 'attention.blocks.0.attention.to_qkv.weight' in names:
         return 'care'
-    if 'memory.pointer' in state:
+    if 'memory.pointer' in names:
         return 'clsa'
-    if 'memory.velocity' in state:
-        return 'caco' if 'neck.fc2.weight' in state else 'adco'
+    if 'memory.velocity' in names:
+        return 'caco' if 'neck.fc2.weight' in names else 'adco'
     return ''
 
 
@@ -62,7 +62,7 @@ def _to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
     own_keys = original.get('keys', ())
     if meta.get('kind') == 'linear probe':
         method = 'care' if meta.get('method') == 'care' else 'maple'
-        layout = PROBES[method]
+        layout: Union[Method, Probe] = PROBES[method]
         names = probe_names(method, _architecture(state),
                             map(strip_key, own_keys))
         state.update(content.get('unfolded_head', {}))

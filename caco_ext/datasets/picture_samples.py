@@ -60,10 +60,12 @@ def check_pages(picture: Image.Image) -> None:
     Raises:
         ValueError: It has more than one page.
     """
-    if picture.format not in ('TIFF', 'DCX') or picture.n_frames == 1:
+    is_paged = picture.format in ('TIFF', 'DCX')
+    frames = getattr(picture, 'n_frames', 1) if is_paged else 1
+    if frames == 1:
         return
     pages = 0
-    for number in range(picture.n_frames):
+    for number in range(frames):
         picture.seek(number)
         tags = getattr(picture, 'tag_v2', {})
         pages += not tags.get(_SUBFILE, 0) & 0b101

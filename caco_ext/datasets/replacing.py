@@ -117,7 +117,8 @@ class ReplacingDataset(BaseDataset):
         """
         yield idx
         others = np.random.default_rng(abs(idx))
-        yield from others.integers(len(self), size=self.max_refetch).tolist()
+        yield from others.integers(
+            len(self), size=(self.max_refetch, )).tolist()
 
     def __getitem__(self, idx: int) -> Any:
         """One picture, or another one in place of a broken one."""

@@ -95,6 +95,9 @@ class EpochSeededSampler(DefaultSampler):
         TypeError: If the data set cannot be told the epoch.
     """
 
+    rank: int
+    world_size: int
+
     def __init__(self, dataset: Sized, **kwargs: Any) -> None:
         if not hasattr(dataset, 'set_epoch'):
             raise TypeError(

@@ -148,7 +148,7 @@ def run_schedules(optimizer: Union[OptimWrapper, Optimizer], schedulers: list,
         length (int): Iterations of an epoch.
     """
     # they warn when no step of the optimizer was counted before
-    optimizer._global_step = 0
+    setattr(optimizer, '_global_step', 0)
     by_epoch = [one for one in schedulers if one.by_epoch]
     by_iter = [one for one in schedulers if not one.by_epoch]
 

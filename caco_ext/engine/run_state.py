@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.runner import Runner
-from torch.utils.data import Dataset
 
 from caco_ext.utils.errors import UsageError
 from caco_ext.utils.run_config import Change
@@ -31,7 +30,8 @@ def rng_state() -> Dict[str, Any]:
         dict[str, Any]: Tensors and plain data: 'torch', 'cuda' (of the
         present device, where there is one), 'numpy' and 'python'.
     """
-    name, keys, *rest = np.random.get_state()
+    numpy: Any = np.random.get_state()
+    name, keys, *rest = numpy
     state = dict(
         torch=torch.get_rng_state(),
         numpy=[name, keys.tolist(), *rest],
@@ -81,7 +81,7 @@ def collect(runner: Runner, batches_done: int) -> Dict[str, Any]:
         rng=all_gather_object(rng_state()))
 
 
-def describe(dataset: Dataset) -> Dict[str, Any]:
+def describe(dataset: Any) -> Dict[str, Any]:
     """Which pictures a data set has, in which order.
 
     Args:
@@ -108,7 +108,7 @@ def describe(dataset: Dataset) -> Dict[str, Any]:
     return _described[dataset]
 
 
-def _entries(dataset: Dataset) -> Iterator[Tuple[str, Any]]:
+def _entries(dataset: Any) -> Iterator[Tuple[str, Any]]:
     """Path and label of each picture of a data set and those inside it."""
     for inner in getattr(dataset, 'datasets', ()):
         yield from _entries(inner)

@@ -67,7 +67,7 @@ def check_numbers(runner: Runner, model: nn.Module) -> None:
     """
     for wrapper in _wrappers(runner):
         _check_optimizer(wrapper)
-    memory = getattr(model, 'memory', None)
+    memory: Any = getattr(model, 'memory', None)
     ranges: List[Tuple[str, Any, float]] = []
     for name in ('momentum', 'fill_momentum'):
         value = getattr(model, name, None)
@@ -244,14 +244,15 @@ def check_trial(runner: Runner, model: nn.Module) -> None:
     with preserve_rng(), evaluation_mode(model):
         sample = loader.dataset[0]
         batch = loader.collate_fn([sample, sample])
-        views = model.data_preprocessor(batch, False)[0]
+        preprocess: Any = model.data_preprocessor
+        views = preprocess(batch, False)[0]
         check_view_count(len(views), model.num_views)
         for number, view in enumerate(views):
             for encoder in (model, model.key_encoder):
                 _encode(model, encoder, view, number)
 
 
-def _encode(model: nn.Module, encoder: nn.Module, view: torch.Tensor,
+def _encode(model: Any, encoder: nn.Module, view: torch.Tensor,
             number: int) -> None:
     is_key = encoder is not model
     if number not in (model.key_views if is_key else

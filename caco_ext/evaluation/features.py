@@ -1,7 +1,7 @@
 """Features of pictures, extracted by all processes together."""
 import random
 from contextlib import contextmanager
-from typing import Iterator, List, Sequence, Tuple, Union
+from typing import Any, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ def preserve_rng() -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-        if cuda:
+        if cuda_state is not None:
             torch.cuda.set_rng_state(cuda_state)
 
 
@@ -97,7 +97,7 @@ def pool_features(outputs: Union[Tensor, Sequence[Tensor]],
     return F.normalize(last, dim=1) if normalize else last
 
 
-def one_view(model: nn.Module, item: dict) -> Tensor:
+def one_view(model: Any, item: dict) -> Tensor:
     """Preprocess a batch; MMSelfSup returns a tuple, MMPretrain a dict.
 
     Args:
@@ -148,20 +148,20 @@ def features_and_labels(model: nn.Module,
         replaced by others, are missing from both.
     """
     model = unwrap_model(model)
-    features, labels = [], []
-    backbone = model.backbone
+    rows, numbers = [], []
+    backbone: Any = model.backbone
     with evaluation_mode(backbone), buffers_of_rank_0(backbone):
         for batch in dataloader:
             images = one_view(model, batch['item'])
             maps = backbone(images)
-            features.append(pool_features(maps, normalize).cpu())
-            labels.append(batch['label'])
+            rows.append(pool_features(maps, normalize).cpu())
+            numbers.append(batch['label'])
     # a rank without pictures still has to know the width
-    width = torch.tensor(features[0].size(1) if features else 0)
+    width = torch.tensor(rows[0].size(1) if rows else 0)
     all_reduce(width, 'max')
-    features.append(torch.zeros(0, int(width)))
-    labels.append(torch.zeros(0, dtype=torch.long))
-    features, labels = torch.cat(features), torch.cat(labels)
+    rows.append(torch.zeros(0, int(width)))
+    numbers.append(torch.zeros(0, dtype=torch.long))
+    features, labels = torch.cat(rows), torch.cat(numbers)
     if gather:
         features, labels = gather_shards(features), gather_shards(labels)
     known = labels >= 0
@@ -185,9 +185,9 @@ def gather_shards(shard: Tensor) -> Tensor:
     rank, world = get_dist_info()
     if world == 1:
         return shard
-    total = torch.tensor(len(shard))
-    all_reduce(total, 'sum')
-    total = int(total)
+    count = torch.tensor(len(shard))
+    all_reduce(count, 'sum')
+    total = int(count)
     if len(shard) != len(range(rank, total, world)):
         raise ValueError(f'rank {rank} has {len(shard)} rows of {total}, '
                          f'not every {world}th; use build_feature_loader')

@@ -160,7 +160,7 @@ class KNNData:
         return known
 
 
-def count_shared(train: Dataset, test: Dataset) -> int:
+def count_shared(train: Any, test: Any) -> int:
     """Count the pictures that two data sets have in common, by their paths.
 
     Args:
@@ -178,11 +178,11 @@ def count_shared(train: Dataset, test: Dataset) -> int:
     searched, asked = ([
         dataset.get_data_info(i).get('img_path') for i in range(len(dataset))
     ] for dataset in (train, test))
-    searched = set(searched) - {None}
-    return sum(path in searched for path in asked)
+    known = set(searched) - {None}
+    return sum(path in known for path in asked)
 
 
-def leaves(dataset: Dataset) -> Iterator[Dataset]:
+def leaves(dataset: Dataset) -> Iterator[Any]:
     """The data sets inside wrappers such as ``ConcatDataset``.
 
     Args:
@@ -258,7 +258,7 @@ def compare_pictures(own: Config, other: Config) -> str:
         str: As "train_dataset: data_root='a' in place of data_root='b'"; ''
         where they are the same.
     """
-    mine, theirs = find_knn_options(own), find_knn_options(other)
+    mine, theirs = find_knn_options(own), find_knn_options(other) or {}
     differences = []
     for name in PARTS:
         there = _pictures(theirs[name])

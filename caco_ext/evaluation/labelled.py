@@ -1,7 +1,7 @@
 """Pictures with labels for an evaluation, dealt out to the processes."""
 import signal
 from functools import partial
-from typing import Optional, Sequence
+from typing import Any, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -10,6 +10,8 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, Dataset
 
 from caco_ext.utils.loaders import obey_parent_only
+
+Integers = Union[Sequence[int], np.ndarray]
 
 
 class LabelledPictures(Dataset):
@@ -22,8 +24,8 @@ class LabelledPictures(Dataset):
         labels (Sequence[int]): Their labels.
     """
 
-    def __init__(self, dataset: Dataset, indices: Sequence[int],
-                 labels: Sequence[int]) -> None:
+    def __init__(self, dataset: Dataset, indices: Integers,
+                 labels: Integers) -> None:
         if len(indices) != len(labels):
             raise ValueError(f'{len(indices)} pictures need as many labels, '
                              f'got {len(labels)}')
@@ -51,9 +53,9 @@ class LabelledPictures(Dataset):
         return path != self.dataset.get_data_info(index).get('img_path', path)
 
 
-def build_feature_loader(dataset: Dataset,
-                         indices: Optional[Sequence[int]] = None,
-                         labels: Optional[Sequence[int]] = None,
+def build_feature_loader(dataset: Any,
+                         indices: Optional[Integers] = None,
+                         labels: Optional[Integers] = None,
                          batch_size: int = 64,
                          num_workers: int = 2) -> DataLoader:
     """Make the loader of this rank's pictures, each exactly once.
@@ -118,7 +120,7 @@ def collate_pictures(items: Sequence[dict]) -> dict:
     return default_collate(items)
 
 
-def read_labels(dataset: Dataset, name: str = 'the data set') -> np.ndarray:
+def read_labels(dataset: Any, name: str = 'the data set') -> np.ndarray:
     """Read the labels of a data set without loading its pictures.
 
     Args:
@@ -207,7 +209,7 @@ def translate_labels(train: Dataset, labels: np.ndarray, test: Dataset,
         names = [theirs[label] for label in test_labels.tolist()]
         known = {ours[label]: label for label in np.unique(labels).tolist()}
         foreign = sorted({str(name) for name in names if name not in known})
-        translated = [known.get(name, -1) for name in names]
+        translated: Integers = [known.get(name, -1) for name in names]
     else:
         translated = test_labels
         foreign = np.setdiff1d(test_labels, labels).tolist()

@@ -86,7 +86,7 @@ def explain_missing_folder() -> None:
                 'data_root of the data set names the folder above it'
             ) from error
 
-    init.caco_ext = True
+    setattr(init, 'caco_ext', True)
     PascalVOCDataset.__init__ = init
 
 

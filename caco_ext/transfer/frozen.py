@@ -3,7 +3,7 @@ import hashlib
 import json
 import os
 import os.path as osp
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from caco_ext.converters.backbones import build
 from caco_ext.evaluation import (build_feature_loader, features_and_labels,
                                  read_labels)
+from caco_ext.evaluation.labelled import Integers
 from caco_ext.utils.files import write_whole
 from .weights import prove, read_pretrained
 
@@ -56,10 +57,10 @@ class FrozenBackbone(nn.Module):
 
 
 def features_of(model: FrozenBackbone,
-                dataset: Dataset,
+                dataset: Any,
                 pipeline: Any,
-                indices: Optional[Sequence[int]] = None,
-                labels: Optional[Sequence[int]] = None,
+                indices: Optional[Integers] = None,
+                labels: Optional[Integers] = None,
                 cache: Optional[str] = None,
                 batch_size: int = 64,
                 num_workers: int = 2) -> Tuple[Tensor, Tensor]:
@@ -139,8 +140,8 @@ def build_dataset(cfg: Mapping, name: str) -> Dataset:
     return dataset
 
 
-def _key(proof: Dict[str, Any], dataset: Dataset, pipeline: Any,
-         indices: Sequence[int], labels: Sequence[int]) -> str:
+def _key(proof: Dict[str, Any], dataset: Any, pipeline: Any, indices: Integers,
+         labels: Integers) -> str:
     """Name of a file of features."""
     digest = hashlib.sha256()
     what = dict(

@@ -45,9 +45,9 @@ def labelled_features(cfg: Config, model: FrozenBackbone,
         num_workers=cfg.get('num_workers', 2))
     bank, known = features_of(model, train, cfg.train_dataset, share,
                               labels[share], **options)
-    query, truth = features_of(model, test, cfg.test_dataset, None, truth,
-                               **options)
-    return bank, known, query, truth
+    query, answers = features_of(model, test, cfg.test_dataset, None, truth,
+                                 **options)
+    return bank, known, query, answers
 
 
 def measure_knn(cfg: Config,

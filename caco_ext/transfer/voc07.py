@@ -65,7 +65,7 @@ class VOC07Pictures(BaseDataset):
         self.targets = np.array(columns, dtype=np.int8).T
         paths = [
             osp.join(self.data_root, 'JPEGImages', f'{name}.jpg')
-            for name in names
+            for name in listed
         ]
         missing = [path for path in paths if not osp.isfile(path)]
         if missing:
@@ -213,6 +213,6 @@ def split_features(cfg: Config, model: FrozenBackbone,
         cache=cfg.get('cache'),
         batch_size=cfg.get('batch_size', 64),
         num_workers=cfg.get('num_workers', 2))
-    features = features.double().numpy()
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.maximum(norms, 1e-12), dataset.targets[rows.numpy()]
+    array = features.double().numpy()
+    norms = np.linalg.norm(array, axis=1, keepdims=True)
+    return array / np.maximum(norms, 1e-12), dataset.targets[rows.numpy()]

@@ -65,15 +65,15 @@ def load_pretrained(model: nn.Module,
     backbone = read_pretrained(path, part, supervised, trust, own, prefix)
     differences = describe_differences(own, backbone.weights)
     if differences:
-        matched = sum(name in own and own[name].shape == value.shape
+        fitting = sum(name in own and own[name].shape == value.shape
                       for name, value in backbone.weights.items())
         raise CheckpointError(
             f'{path!r} ({backbone.source}, {backbone.architecture.name}, '
             f'{len(backbone.weights)} keys) does not fit '
-            f'{" with ".join(places)}: {matched} of {len(own)} keys match; '
+            f'{" with ".join(places)}: {fitting} of {len(own)} keys match; '
             f'{differences}. Is the config of another depth or width, or has '
             'its backbone another stem?')
-    matched = {}
+    matched: Dict[str, int] = {}
     for place, values in places.items():
         for name, value in values.items():
             with torch.no_grad():

@@ -196,7 +196,8 @@ class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Callable:
         """The few functions of which arrays are made."""
         import numpy as np
-        core = np.core if np.__version__.startswith('1.') else np._core
+        core = getattr(np,
+                       'core' if np.__version__.startswith('1.') else '_core')
         known = {
             'numpy.ndarray': np.ndarray,
             'numpy.dtype': np.dtype,

@@ -16,7 +16,7 @@ class _Tail(Sampler):
         start (int): How many are left out.
     """
 
-    def __init__(self, sampler: Sampler, start: int) -> None:
+    def __init__(self, sampler: Any, start: int) -> None:
         self.sampler, self.start = sampler, start
 
     def __iter__(self) -> Iterator[int]:

@@ -4,7 +4,7 @@ mmengine merges any key into a config, so a misspelt one trains with the
 default and nobody notices.
 """
 import inspect
-from typing import Any, Callable, Iterator, Optional, Set, Union
+from typing import Any, Callable, Iterable, Iterator, Optional, Set, Union
 
 from mmengine.config import Config
 from mmengine.registry import (DATA_SAMPLERS, DATASETS, EVALUATOR, HOOKS,
@@ -132,16 +132,17 @@ def _accepted(node: dict, path: str, cfg: Config,
     Another of the options may make a key.
     """
     if not path:
-        runner = _parameters(Runner) - {'cfg'}
-        return runner | _RUNNER_KEYS | set(node)
+        runner = _parameters(Runner)
+        return runner and runner - {'cfg'} | _RUNNER_KEYS | set(node)
     kind = options.get(f'{path}.type', node.get('type'))
     if kind is not None:
         return _accepted_by_type(kind, node, cfg)
     if path.endswith('_dataloader'):
-        return _parameters(DataLoader) - {'self'}
+        loader = _parameters(DataLoader)
+        return loader and loader - {'self'}
     if path == 'train_cfg':
-        return _parameters(EpochBasedTrainLoop).union(
-            _parameters(IterBasedTrainLoop), {'by_epoch', 'type'})
+        return _parameters(
+            EpochBasedTrainLoop, IterBasedTrainLoop, more=('by_epoch', 'type'))
     if path == 'default_hooks':
         made = {
             name.split('.')[1]
@@ -168,29 +169,29 @@ def _accepted_by_type(kind: Union[str, type], node: dict,
             with registry.switch_scope_and_registry(scope) as scoped:
                 classes.append(scoped.get(kind))
     # The same name may stand in several registries.
-    accepted = [_parameters(c) for c in classes if c is not None]
-    if not accepted or None in accepted:
-        return None
-    return set.union(_BUILDER_KEYS, *accepted)
+    known = [c for c in classes if c is not None]
+    return _parameters(*known, more=_BUILDER_KEYS) if known else None
 
 
-def _parameters(target: Callable) -> Optional[Set[str]]:
-    """List the arguments of a class or function, those handed on to base
-    classes included; None when it takes any.
+def _parameters(*kinds: Callable, more: Iterable = ()) -> Optional[Set[str]]:
+    """List the arguments of classes or functions, those handed on to base
+    classes included, and ``more``; None when one of them takes any.
     """
-    if not inspect.isclass(target):
-        owners = [target]
-    else:
-        owners = [
-            vars(c)['__init__'] for c in inspect.getmro(target)
-            if c is not object and '__init__' in vars(c)
-        ]
-    names: Set[str] = set()
-    for owner in owners:
-        parameters = inspect.signature(owner).parameters.values()
-        names.update(
-            p.name for p in parameters
-            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            return names
-    return None
+    names = set(more)
+    for kind in kinds:
+        owners = [kind]
+        if inspect.isclass(kind):
+            owners = [
+                vars(c)['__init__'] for c in inspect.getmro(kind)
+                if c is not object and '__init__' in vars(c)
+            ]
+        for owner in owners:
+            parameters = inspect.signature(owner).parameters.values()
+            names.update(
+                p.name for p in parameters
+                if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+                break
+        else:
+            return None
+    return names

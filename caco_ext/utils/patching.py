@@ -45,7 +45,7 @@ def replaces(owner: Any, name: str) -> Callable[[Function], Function]:
         def call(*args: Any, **kwargs: Any) -> Any:
             return function(old, *args, **kwargs)
 
-        call.replaced_by = (*marks, mark)
+        setattr(call, 'replaced_by', (*marks, mark))
         setattr(owner, name, kind(call))
         return function
 

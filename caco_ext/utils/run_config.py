@@ -101,7 +101,7 @@ def parse(text: str) -> Dict[str, Any]:
     }
 
 
-def _value(node: ast.expr) -> Any:
+def _value(node: Any) -> Any:
     if isinstance(node, ast.Dict) and None not in node.keys:
         return {
             _value(key): _value(value)
@@ -185,7 +185,7 @@ def differences(before: Dict[str, Any], now: Dict[str, Any]) -> List[Change]:
     Returns:
         list[Change]: Each value that differs.
     """
-    found = []
+    found: List[Change] = []
     for name, free in COMPARED.items():
         found += _differences(part(before, name), part(now, name), free, name)
     # Who names no seed takes that of the checkpoint.

@@ -72,7 +72,7 @@ def _unwritable(folder: str, why: str) -> str:
 
 def _lock(folder: str) -> None:
     path = osp.join(folder, NAME)
-    handle = None
+    handle = -1
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,7 +84,7 @@ def _lock(folder: str) -> None:
             f'{owner or "it does not say which"}; wait for it, end it, or '
             'name another folder with --work-dir') from error
     except OSError as error:
-        if handle is not None:
+        if handle >= 0:
             os.close(handle)
         print_log(
             f'{path} cannot be locked: {error.strerror}; see to it that no '

@@ -31,7 +31,7 @@ TYPE_CHECKING = False  # importing typing would cost every Python time
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
-    from typing import Callable, Dict, Optional, Sequence
+    from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 PACKAGE = 'caco_ext'
 SWITCH = 'CACO_EXT_NO_STARTUP'
@@ -112,7 +112,8 @@ def adopt_configs(module: 'ModuleType') -> None:
         if not distributed(package) and distributed(f'onedl-{package}'):
             table[name] = f'onedl-{package}'
 
-    def get_cfg_path(cfg_path, filename):
+    def get_cfg_path(cfg_path: str,
+                     filename: str) -> 'Tuple[str, Optional[str]]':
         if cfg_path.startswith('mmcls::') and not installed('mmcls') \
                 and installed('mmpretrain'):
             cfg_path = cfg_path.replace('mmcls', 'mmpretrain', 1)
@@ -160,7 +161,7 @@ def split_values(text: str) -> list:
     return [*parts, text[begin:]]
 
 
-def parse_value(text: str, parse_word):
+def parse_value(text: str, parse_word: 'Callable[[str], Any]') -> 'Any':
     """Read the value of an option of a command line.
 
     Args:
@@ -195,7 +196,7 @@ def parse_value(text: str, parse_word):
     return tuple(values) if in_brackets and ends == '()' else values
 
 
-def keep_blanks(module) -> bool:
+def keep_blanks(module: 'ModuleType') -> bool:
     """Let ``--cfg-options`` keep the blanks of a path.
 
     Args:
@@ -204,7 +205,7 @@ def keep_blanks(module) -> bool:
     Returns:
         bool: Whether it did; False for another mmengine than the supported.
     """
-    action = getattr(module, 'DictAction', None)
+    action: 'Any' = getattr(module, 'DictAction', None)
     parse_word = getattr(action, '_parse_int_float_bool', None)
     if parse_word is None or not hasattr(action, '_parse_iterable'):
         return False
@@ -291,13 +292,13 @@ class AfterImport:
         execute = getattr(spec.loader, 'exec_module', None)
         if execute is not None:
 
-            def exec_module(module):
+            def exec_module(module: 'ModuleType') -> None:
                 execute(module)
                 action(module)
 
             # On the instance, which belongs to this one import: the loader
             # keeps its class and everything else it can do.
-            spec.loader.exec_module = exec_module
+            setattr(spec.loader, 'exec_module', exec_module)
         return spec
 
 

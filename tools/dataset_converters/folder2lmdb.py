@@ -4,13 +4,14 @@ The file serves as data_root of ImageFolder and PhotoPatches. Interrupted, the
 same command resumes, or begins anew where a picture has changed meanwhile; at
 the end everything is read back and checked.
 """
+import argparse
 
 from caco_ext.datasets.formats import EXTENSIONS
 from caco_ext.datasets.lmdb_writer import LMDBWriter
 from caco_ext.utils import make_parser
 
 
-def get_parser():
+def get_parser() -> argparse.ArgumentParser:
     """Describe the command line.
 
     Returns:
@@ -36,7 +37,7 @@ def get_parser():
     return parser
 
 
-def main():
+def main() -> None:
     """Convert."""
     args = get_parser().parse_args()
     try:

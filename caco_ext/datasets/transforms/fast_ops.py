@@ -128,7 +128,7 @@ def turn_hue(img: np.ndarray, shift: float) -> np.ndarray:
     """
     steps = int(shift * 255)  # PIL's
     if img.shape[0] * img.shape[1] <= _SMALL:
-        hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV_FULL)
+        hsv: Any = cv2.cvtColor(img, cv2.COLOR_BGR2HSV_FULL)
         # 8-bit hue wraps by itself at the end of the circle
         hsv[..., 0] += np.uint8(steps % 256)
         return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
@@ -148,10 +148,10 @@ def turn_hue(img: np.ndarray, shift: float) -> np.ndarray:
         new = []
         for places in order:
             x, y, z = (planes[place] for place in places)
-            s = cv2.compare(z, y, cv2.CMP_GT)
+            s: Any = cv2.compare(z, y, cv2.CMP_GT)
             s &= change
             s += behind
-            value = cv2.add(
+            value: Any = cv2.add(
                 cv2.subtract(s, cv2.subtract(y, x)), cv2.subtract(x, y))
             value = np.minimum(value, chroma)
             value += least

@@ -1,12 +1,11 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from contextlib import contextmanager
 from itertools import count
-from typing import Iterator, List, Optional
+from typing import Any, Iterator, List, Optional
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import nn
 
 from caco_ext.datasets import EpochSeededSampler
 from caco_ext.utils.loaders import remaining_batches
@@ -75,7 +74,7 @@ class BankFillHook(Hook):
                                                      runner.max_iters)
         runner.logger.info('the bank is filled')
 
-    def _steps(self, runner: Runner, module: nn.Module) -> Iterator[float]:
+    def _steps(self, runner: Runner, module: Any) -> Iterator[float]:
         loader = runner.train_dataloader
         first, skipped = divmod(self._done, len(loader))
         for epoch in count(first):

@@ -86,8 +86,9 @@ class ResumableCheckpointHook(CheckpointHook):
         def here(path: str) -> str:
             return path and osp.join(self.out_dir, osp.basename(path))
 
-        if getattr(self, 'best_ckpt_path', None):
-            self.best_ckpt_path = here(self.best_ckpt_path)
+        best = getattr(self, 'best_ckpt_path', None)
+        if best:
+            self.best_ckpt_path = here(best)
         named = getattr(self, 'best_ckpt_path_dict', {})
         named.update({key: here(path) for key, path in named.items()})
 

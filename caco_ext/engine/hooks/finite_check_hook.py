@@ -2,7 +2,7 @@ import os.path as osp
 from collections import deque
 from functools import wraps
 from types import MethodType
-from typing import Any, Deque, Dict, List, NamedTuple, Optional
+from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
@@ -270,7 +270,7 @@ class FiniteCheckHook(Hook):
                 f'this is not saved. {self._last_checkpoint()}')
 
 
-def _not_finite(tensors: Dict[str, Tensor]) -> str:
+def _not_finite(tensors: Mapping[str, Tensor]) -> str:
     """The first names of tensors that are not finite."""
     names = [
         name for name, value in tensors.items()

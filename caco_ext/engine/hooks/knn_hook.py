@@ -1,7 +1,7 @@
 """Watch the features become useful: kNN accuracy while a run trains."""
 import os.path as osp
 from dataclasses import asdict
-from typing import Dict, Sequence, Tuple, Union
+from typing import Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import (BaseLoop, EpochBasedTrainLoop, Runner,
                              save_checkpoint)
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caco_ext.evaluation import (KNNData, KNNFeatures, build_feature_loader,
@@ -191,7 +191,7 @@ class KNNHook(Hook):
             ValueError: As ``data.parts``.
         """
         self._check_model(model)
-        found = []
+        found: List[Tensor] = []
         with preserve_rng():
             # Labelled by their places, which tell what is unreadable.
             for part in self.data.parts:

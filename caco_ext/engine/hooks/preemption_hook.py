@@ -3,7 +3,7 @@ import signal
 import threading
 from functools import partial
 from types import FrameType
-from typing import Dict, Optional, Sequence, Set
+from typing import Any, Dict, Optional, Sequence, Set
 
 import torch
 import torch.distributed as dist
@@ -78,8 +78,8 @@ class PreemptionHook(Hook):
         self.numbers = [int(getattr(signal, name)) for name in signals]
         self.auto_resume = auto_resume
         self._received = 0
-        self._before: Dict[int, object] = {}
-        self._group: Optional[dist.ProcessGroup] = None
+        self._before: Dict[int, Any] = {}
+        self._group: Any = None
 
     def before_run(self, runner: Runner) -> None:
         """Listen; find out whether the last run was stopped."""

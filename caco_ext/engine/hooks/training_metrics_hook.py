@@ -1,7 +1,7 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 import os
 import time
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from mmengine.dist import get_world_size, is_main_process
@@ -9,7 +9,6 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
-from torch.nn import Module
 from torch.nn import functional as F
 
 from caco_ext.utils.models import unwrap_model
@@ -112,10 +111,10 @@ class TrainingMetricsHook(Hook):
             min_std=min_std,
             min_rank_share=min_rank_share,
             min_columns_share=min_columns_share)
-        for name, value in self.limits.items():
-            if not 0 <= value < 1:
+        for name, share in self.limits.items():
+            if not 0 <= share < 1:
                 raise ValueError(
-                    f'{name}={value} of TrainingMetricsHook must be '
+                    f'{name}={share} of TrainingMetricsHook must be '
                     'at least 0 (never warn) and below 1')
         self.interval = interval
         self.patience = patience
@@ -151,7 +150,7 @@ class TrainingMetricsHook(Hook):
     def after_train_iter(self,
                          runner: Runner,
                          batch_idx: int,
-                         data_batch: Optional[dict] = None,
+                         data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
         """Write the metrics to the message hub."""
         self._images += len(data_batch['inputs'][0]) * get_world_size()
@@ -194,8 +193,7 @@ class TrainingMetricsHook(Hook):
                     'learning rate, weight decay, temperature and the key '
                     "encoder's momentum right?")
 
-    def _check_columns(self, runner: Runner, memory: Module,
-                       used: float) -> None:
+    def _check_columns(self, runner: Runner, memory: Any, used: float) -> None:
         draws = int(memory.positives.sum())
         chance = 1 - (1 - 1 / memory.num_columns)**draws
         if used < self.limits['min_columns_share'] * chance:

@@ -1,7 +1,8 @@
-from typing import Callable, Iterable, Optional
+from typing import Any, Callable, Iterable, Optional
 
 import torch
 from mmengine.registry import OPTIMIZERS
+from torch import Tensor
 
 from .closure import evaluate
 
@@ -53,7 +54,7 @@ class LARC(torch.optim.SGD):
         self.eps = eps
 
     @torch.no_grad()
-    def step(self, closure: Optional[Callable] = None) -> Optional[float]:
+    def step(self, closure: Optional[Callable] = None) -> Any:
         """One step.
 
         Args:
@@ -68,7 +69,7 @@ class LARC(torch.optim.SGD):
         for group in self.param_groups:
             for p in group['params']:
                 if p.grad is not None:
-                    self._scale(p, group['weight_decay'])
+                    self._scale(p, p.grad, group['weight_decay'])
             # it is in the scaled gradient already
             group['weight_decay'] = 0.
         super().step()
@@ -76,11 +77,11 @@ class LARC(torch.optim.SGD):
             group['weight_decay'] = decay
         return loss
 
-    def _scale(self, p: torch.Tensor, decay: float) -> None:
-        size, slope = p.norm(), p.grad.norm()
+    def _scale(self, p: Tensor, grad: Tensor, decay: float) -> None:
+        size, slope = p.norm(), grad.norm()
         ratio = self.trust_coefficient * size / (
             slope + decay * size + self.eps)
-        scaled = (p.grad + decay * p) * ratio
+        scaled = (grad + decay * p) * ratio
         # Stays on the device: no test of a norm reaches the host.
         used = (size > 0) & (slope > 0)
-        p.grad.copy_(torch.where(used, scaled, p.grad))
+        grad.copy_(torch.where(used, scaled, grad))

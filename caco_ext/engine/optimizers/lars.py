@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import Callable, Iterable, Optional
+from typing import Any, Callable, Iterable, Optional
 
 import torch
 from mmengine.registry import OPTIMIZERS
@@ -50,7 +50,7 @@ class CaCoLARS(Optimizer):
         super().__init__(params, options)
 
     @torch.no_grad()
-    def step(self, closure: Optional[Callable] = None) -> Optional[float]:
+    def step(self, closure: Optional[Callable] = None) -> Any:
         """One step.
 
         Args:
