@@ -110,6 +110,7 @@ def train(config, work_dir, ranks=1):
     return start, runner.model.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config', TRAINED)
 def test_two_steps(config, tmp_path):
     start, end = train(config, tmp_path)
@@ -147,6 +148,7 @@ def train_all(folder):
     return states
 
 
+@pytest.mark.slow
 def test_two_steps_in_two_processes(tmp_path):
     one, other = run_distributed(train_all, 2, str(tmp_path))
     for config, state in one.items():

@@ -20,7 +20,7 @@ from caco_ext.version import __version__
 from tests.helpers import ROOT
 from tests.helpers.processes import OFFLINE, PIP, install, make_environment
 from tests.helpers.processes import run_outside as run
-from tests.helpers.processes import write_config
+from tests.helpers.processes import small_options, write_config
 
 pytestmark = pytest.mark.slow
 
@@ -385,32 +385,12 @@ def test_doctor_names_what_is_wrong(editable, tmp_path):
 def test_mim_trains(installed, tmp_path):
     python, _ = installed
     write_config(tmp_path)
-    data = tmp_path / 'data'
-    knn = 'default_hooks.knn'
+    command = f'-m mim train caco_ext {QUICK_START} --gpus 0 --work-dir run'
     output = run(
         python,
-        '-m',
-        'mim',
-        'train',
-        'caco_ext',
-        QUICK_START,
-        '--gpus',
-        '0',
-        '--work-dir',
-        'run',
+        *command.split(),
         '--cfg-options',
-        'train_cfg.max_epochs=1',
-        'model.memory.num_columns=32',
-        'train_dataloader.batch_size=4',
-        'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-        f'train_dataloader.dataset.data_root={data}',
-        f'{knn}.train_dataset.data_root={data}',
-        f'{knn}.test_dataset.data_root={data}',
-        f'{knn}.k=3',
-        f'{knn}.num_workers=0',
-        'default_hooks.checkpoint.interval=1',
-        'default_hooks.setup_check.allow_cut_schedule=True',
+        *small_options(tmp_path / 'data'),
         cwd=tmp_path)
     assert 'Training finished successfully' in output
     assert (tmp_path / 'run' / 'epoch_1.pth').exists()

@@ -195,6 +195,7 @@ def test_brackets_must_match(stock_action):
     assert startup.parse_value('"a(b,c"', str) == 'a(b,c'
 
 
+@pytest.mark.slow
 def test_a_stock_trainer_keeps_blanks():
     """It reads its command line before any config imports caco_ext."""
     import mmselfsup

@@ -12,10 +12,12 @@ from torch.utils.data import Dataset
 from caco_ext.compat import hosts
 
 
+@pytest.mark.slow
 def test_stock_mmengine_cannot_resume(stock_errors):
     assert 'Weights only load failed' in stock_errors['resume']
 
 
+@pytest.mark.slow
 def test_registries_find_the_loops_of_mmengine(stock_errors):
     assert "No module named 'mmselfsup.engine.runner'" in stock_errors[
         'registry']
@@ -90,6 +92,7 @@ def amp_step():
     return weight, product, wrapper
 
 
+@pytest.mark.slow
 def test_amp_on_the_cpu(stock_errors):
     assert 'only available training on gpu' in stock_errors['amp']
 

@@ -77,6 +77,7 @@ def ranks():
     return run_distributed(ranks_part, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', CASES)
 def test_two_ranks_equal_one(ranks, name):
     cls = nn.BatchNorm1d if len(CASES[name][1]) == 2 else nn.BatchNorm2d

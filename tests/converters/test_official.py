@@ -39,6 +39,7 @@ def test_depth_and_width(tmp_path, depth, width, wanted):
     assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
 
 
+@pytest.mark.slow
 def test_shapes_are_torchvisions():
     for depth, width, architecture in SIZES:
         net = originals.network(depth, width)

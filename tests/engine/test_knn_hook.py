@@ -141,6 +141,7 @@ def test_training_is_the_same_with_and_without(tmp_path):
                            ToyAlgorithm().backbone.two[0].weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('interval', [1, 2, 100])
 def test_best_checkpoint(tmp_path, monkeypatch, interval):
     values = iter([30., 50., 90., 70.])

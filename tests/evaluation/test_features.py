@@ -177,6 +177,7 @@ def _extract_in_group(state):
     return features.numpy(), labels.tolist(), untouched, len(alone)
 
 
+@pytest.mark.slow
 def test_ranks_give_what_one_process_gives():
     model = ToyAlgorithm()
     model(torch.rand(1, 9, 3, 8, 8))

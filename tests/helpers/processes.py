@@ -71,6 +71,21 @@ def write_config(folder, base=ROOT / QUICK_START, name='tiny.py') -> str:
     return str(path)
 
 
+def small_options(data) -> list:
+    """Options that make the quick start as small, on the same pictures."""
+    loader, knn = 'train_dataloader', 'default_hooks.knn'
+    return [
+        'train_cfg.max_epochs=1', 'model.memory.num_columns=32',
+        f'{loader}.batch_size=4', f'{loader}.num_workers=0',
+        f'{loader}.persistent_workers=False',
+        f'{loader}.dataset.data_root={data}',
+        f'{knn}.train_dataset.data_root={data}',
+        f'{knn}.test_dataset.data_root={data}', f'{knn}.k=3',
+        f'{knn}.num_workers=0', 'default_hooks.checkpoint.interval=1',
+        'default_hooks.setup_check.allow_cut_schedule=True'
+    ]
+
+
 def environment(**changes) -> dict:
     """This process's variables and ``changes``, without what pytest's own
     launcher or a virtual environment may have set."""

@@ -177,6 +177,7 @@ class Fork(Hook):
             child.kill()
 
 
+@pytest.mark.slow
 def test_forked_children_end_by_the_signal(data, tmp_path):
     train(data, tmp_path, 'CLSA', [dict(type='ReliabilityFork')])
     assert Fork.exit_codes == {-signal.SIGTERM}

@@ -2,6 +2,8 @@
 import json
 import os.path as osp
 
+import pytest
+
 from tests.helpers import ROOT
 from tests.helpers.processes import run_tool
 
@@ -10,6 +12,7 @@ CONFIG = osp.join(
     'clsa_resnet18_1xb64-single-coslr-15e_photopatches.py')
 
 
+@pytest.mark.slow
 def test_line_of_the_pipeline_benchmark(tmp_path):
     out = run_tool(
         'benchmarks/speed/bench_pipeline.py',

@@ -46,6 +46,7 @@ class Backbone(BaseModule):
         self.norm = nn.BatchNorm2d(4)
 
 
+@pytest.mark.slow
 def test_backbone_arrives_in_another_model(tmp_path):
     source, result = tmp_path / 'epoch_2.pth', tmp_path / 'new' / 'bb.pth'
     torch.manual_seed(0)

@@ -25,6 +25,7 @@ def pictures(tmp_path):
     return tmp_path / 'pictures'
 
 
+@pytest.mark.slow
 def test_convert_and_measure(pictures, tmp_path):
     target = tmp_path / 'set.lmdb'
     output = run_tool(
@@ -74,6 +75,7 @@ def test_files_are_dropped_from_the_cache(tmp_path, monkeypatch):
     assert cached() < 1 << 20
 
 
+@pytest.mark.slow
 def test_errors_are_one_line(pictures, tmp_path):
     error = run_tool(
         'dataset_converters/folder2lmdb.py',

@@ -1,7 +1,6 @@
 """The shell scripts that start several processes."""
 import json
 import os
-import os.path as osp
 import re
 import socket
 import sys
@@ -12,6 +11,8 @@ import torch
 from tests.helpers import ROOT
 from tests.helpers.processes import run, run_tool
 from tests.helpers.warm_python import warm_python
+
+TRAIN = ROOT / 'tools/train.py'
 
 
 @pytest.mark.slow
@@ -45,8 +46,8 @@ def write_program(folder, name, text):
 
 
 @pytest.fixture
-def recorder(tmp_path):
-    """PATH and PYTHON where srun and python only print their arguments."""
+def launch(tmp_path):
+    """Call a script where srun and python only print their arguments."""
     folder = tmp_path / 'bin'
     folder.mkdir()
     for name in ('srun', 'fake-python'):
@@ -55,35 +56,38 @@ def recorder(tmp_path):
 if [ "$1" = -c ]; then exec {sys.executable!r} "$@"; fi
 echo "OMP $OMP_NUM_THREADS PORT $MASTER_PORT"
 printf '<%s>' {name} "$@"''')
-    return dict(
-        PATH=f'{folder}:{os.environ["PATH"]}',
-        PYTHON='fake-python',
-        MASTER_PORT='')
+
+    def call(script, *arguments, **kwargs):
+        kwargs = dict(dict(MASTER_PORT='', cwd=tmp_path), **kwargs)
+        return run_tool(
+            script,
+            *arguments,
+            PATH=f'{folder}:{os.environ["PATH"]}',
+            PYTHON='fake-python',
+            **kwargs)
+
+    return call
 
 
-def test_several_nodes(recorder, tmp_path):
-    output = run_tool(
+def test_several_nodes(launch):
+    output = launch(
         'dist_train.sh',
         'a config.py',
         '4',
         '--amp',
-        cwd=tmp_path,
         NNODES='3',
         NODE_RANK='2',
-        MASTER_ADDR='node0',
-        **recorder)
-    script = osp.join(ROOT, 'tools', 'train.py')
+        MASTER_ADDR='node0')
     assert output.endswith(
         '<fake-python><-m><torch.distributed.run><--nnodes=3><--node_rank=2>'
         '<--master_addr=node0><--master_port=29500><--nproc_per_node=4>'
-        f'<{script}><a config.py><--amp><--launcher><pytorch>')
+        f'<{TRAIN}><a config.py><--amp><--launcher><pytorch>')
 
 
-def test_jobs_on_one_machine_take_different_ports(recorder, tmp_path):
+def test_jobs_on_one_machine_take_different_ports(launch):
     ports = set()
     for _ in range(2):
-        output = run_tool(
-            'dist_train.sh', 'c.py', '1', cwd=tmp_path, **recorder)
+        output = launch('dist_train.sh', 'c.py', '1')
         assert '<--master_addr=127.0.0.1>' in output
         ports.add(output.partition('<--master_port=')[2].partition('>')[0])
     assert len(ports) == 2
@@ -91,23 +95,14 @@ def test_jobs_on_one_machine_take_different_ports(recorder, tmp_path):
         taken.bind(('127.0.0.1', 0))
         port = str(taken.getsockname()[1])
         taken.listen()
-        output = run_tool(
-            'dist_train.sh',
-            'c.py',
-            '1',
-            cwd=tmp_path,
-            fails=True,
-            PORT=port,
-            **recorder)
+        output = launch('dist_train.sh', 'c.py', '1', fails=True, PORT=port)
         assert output.startswith(
             f'dist_train.sh: error: PORT={port} is in use on this machine')
         assert output.count('\n') == 1
         # The first node alone listens there.
         several = dict(NNODES='2', MASTER_ADDR='m', NODE_RANK='1', PORT=port)
-        run_tool(
-            'dist_train.sh', 'c.py', '1', cwd=tmp_path, **several, **recorder)
-    output = run_tool(
-        'dist_train.sh', 'c.py', '1', cwd=tmp_path, PORT=port, **recorder)
+        launch('dist_train.sh', 'c.py', '1', **several)
+    output = launch('dist_train.sh', 'c.py', '1', PORT=port)
     assert f'<--master_port={port}>' in output
 
 
@@ -118,45 +113,29 @@ def test_jobs_on_one_machine_take_different_ports(recorder, tmp_path):
     (['c.py', '1'], dict(NNODES='2'), 'NNODES=2 needs MASTER_ADDR'),
     (['c.py', '1'], dict(NODE_RANK='1'), 'ranks begin with 0'),
 ])
-def test_wrong_numbers(arguments, changes, message, recorder, tmp_path):
-    output = run_tool(
-        'dist_train.sh',
-        *arguments,
-        cwd=tmp_path,
-        fails=True,
-        **changes,
-        **recorder)
+def test_wrong_numbers(arguments, changes, message, launch):
+    output = launch('dist_train.sh', *arguments, fails=True, **changes)
     assert message in output.strip().splitlines()[-1]
 
 
-def test_slurm_arguments(recorder, tmp_path):
-    output = run_tool(
+def test_slurm_arguments(launch):
+    output = launch(
         'slurm_train.sh',
         'part',
         'my job',
         'a config.py',
         '--amp',
-        cwd=tmp_path,
         GPUS='16',
         SRUN_ARGS='--time=10 --mem=4G',
-        PORT='4321',
-        **recorder)
-    script = osp.join(ROOT, 'tools', 'train.py')
+        PORT='4321')
     assert 'PORT 4321' in output
     assert output.endswith(
         '<srun><-p><part><--job-name=my job><--ntasks=16><--gres=gpu:8>'
         '<--ntasks-per-node=8><--cpus-per-task=5><--kill-on-bad-exit=1>'
-        f'<--time=10><--mem=4G><fake-python><-u><{script}><a config.py>'
+        f'<--time=10><--mem=4G><fake-python><-u><{TRAIN}><a config.py>'
         '<--amp><--launcher><slurm>')
-    output = run_tool(
-        'slurm_train.sh',
-        'part',
-        'job',
-        'c.py',
-        cwd=tmp_path,
-        GPUS='2',
-        GPUS_PER_NODE='0',
-        **recorder)
+    output = launch(
+        'slurm_train.sh', 'part', 'job', 'c.py', GPUS='2', GPUS_PER_NODE='0')
     assert '<--ntasks=2><--cpus-per-task=5>' in output
     # Not the same port for every job that may share a node.
     assert 15000 <= int(re.search(r'PORT (\d+)', output).group(1)) < 30000
@@ -187,13 +166,7 @@ exec "$@"''')
 
 
 def test_slurm_is_missing(tmp_path):
-    output = run(
-        'bash',
-        osp.join(ROOT, 'tools', 'slurm_train.sh'),
-        'p',
-        'j',
-        'c.py',
-        cwd=tmp_path,
-        fails=True)
+    script = ROOT / 'tools/slurm_train.sh'
+    output = run('bash', script, 'p', 'j', 'c.py', cwd=tmp_path, fails=True)
     assert output.strip() == ('slurm_train.sh: error: srun is not there; is '
                               'this a slurm node?')

@@ -37,6 +37,7 @@ def run(tmp_path_factory):
     return str(work_dir), runner
 
 
+@pytest.mark.slow
 def test_neighbours_are_those_of_the_model(run):
     work_dir, runner = run
     log = read_run(work_dir)
@@ -99,6 +100,7 @@ def test_tool(run):
     assert re.search(r'class: \d+ of 15', output)
 
 
+@pytest.mark.slow
 def test_report_of_an_unknown_method(run):
     """What does not apply to a method is said, the rest is shown."""
     work_dir, _ = run
@@ -134,6 +136,7 @@ def test_errors(run, tmp_path, monkeypatch, capsys):
     assert '--queries 0 must be at least 1' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_features_that_the_run_kept_serve_its_last_checkpoint(tmp_path):
     hook = make_hook(save_features=True, train_share=0.8)
     cfg = dict(model=dict(type='ToyAlgorithm'), custom_hooks=[hook])

@@ -6,7 +6,7 @@ import os.path as osp
 import pytest
 
 from tests.helpers import ROOT
-from tests.helpers.processes import run, write_config
+from tests.helpers.processes import run, small_options, write_config
 from tests.helpers.warm_python import warm_python
 
 pytestmark = pytest.mark.slow
@@ -32,17 +32,7 @@ def quickstart(tmp_path):
                       f'exec {warm_python()!r} "$@"\n')
     python.chmod(0o755)
     write_config(tmp_path)
-    data = tmp_path / 'data'
-    knn = 'default_hooks.knn'
-    options = ('--cfg-options', 'train_cfg.max_epochs=1',
-               'model.memory.num_columns=32', 'train_dataloader.batch_size=4',
-               'train_dataloader.num_workers=0',
-               'train_dataloader.persistent_workers=False',
-               f'train_dataloader.dataset.data_root={data}',
-               f'{knn}.train_dataset.data_root={data}',
-               f'{knn}.test_dataset.data_root={data}', f'{knn}.k=3',
-               f'{knn}.num_workers=0', 'default_hooks.checkpoint.interval=1',
-               'default_hooks.setup_check.allow_cut_schedule=True')
+    options = ('--cfg-options', *small_options(tmp_path / 'data'))
 
     def start(*arguments, **kwargs):
         return run(

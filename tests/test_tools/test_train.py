@@ -29,6 +29,7 @@ def test_trains_and_scales_the_learning_rate(trained):
     assert any('knn/top1' in line for line in scalars)
 
 
+@pytest.mark.slow
 def test_resumes_the_latest_and_a_named_checkpoint(trained, call_tool,
                                                    tmp_path):
     config = trained / 'tiny.py'

@@ -75,6 +75,7 @@ def data(tmp_path):
     return tmp_path, pretrained(tmp_path / 'a.pth', **NARROW)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name, lr, package', [(ADCO, 2e-4, 'mmcls'),
                                                (CACO, 40., 'mmcls'),
                                                (CARE, 0.2, 'mmselfsup')])
@@ -149,6 +150,7 @@ def places(folder: Path, name: str) -> Config:
     return shrink(f'places205/resnet50_{name}_places205.py', folder)
 
 
+@pytest.mark.slow
 def test_places205_as_the_host_means_it(data, monkeypatch):
     """Heads on five maps train and are measured; pooled for 224 pixels."""
     folder, _ = data
@@ -174,6 +176,7 @@ def test_places205_as_the_host_means_it(data, monkeypatch):
                   folder / 'run', 'train_cfg.max_epochs=2') == [1, 2]
 
 
+@pytest.mark.slow
 def test_places205_as_adco_has_it(data, monkeypatch):
     """One cosine over all epochs; the layer learns, the backbone does not."""
     folder, weights = data

@@ -59,6 +59,7 @@ def wrong(tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('group', sorted({Path(c).parent for c in CONFIGS}))
 def test_backbones(group, monkeypatch, wrong):
     # drawing weights that nobody looks at would take most of the time

@@ -38,6 +38,7 @@ def scenes():
     return found
 
 
+@pytest.mark.slow
 def test_voc_detection(scenes, tmp_path):
     """COCO's figures by pycocotools, VOC's by its 11 points."""
     init_default_scope('mmdet')

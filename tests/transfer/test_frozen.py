@@ -139,6 +139,7 @@ def test_average_precisions():
     assert image_precision(truth, scores) == pytest.approx(100 * np.mean(rows))
 
 
+@pytest.mark.slow
 def test_svm_as_scikit_learn_called_directly(model, voc, tmp_path):
     cfg = shrink(
         'voc07/svm_voc07.py',

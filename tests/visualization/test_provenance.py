@@ -73,6 +73,7 @@ def test_a_named_base_and_none(run, tmp_path):
     assert 'no config.py' in config_panels(RunLog('.'))[0].text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [
     'baselines/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
     'clsa/clsa-byol_resnet50_16xb256-single-coslr-200e_in1k.py'
