@@ -1,0 +1,199 @@
+"""Pictures in Parquet and Arrow files, in the layout of Hugging Face."""
+import json
+import os.path as osp
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+from mmengine.logging import print_log
+
+from caco_ext.utils.extras import import_extra
+from caco_ext.utils.files import write_whole
+from caco_ext.utils.text import first_of
+from ..pictures import BrokenPictureError, read_content
+from .container import Container, Contents, number_labels
+from .shards import ARROW, cached_name, expand_shards, stamp_of
+
+_IMAGE_COLUMNS = ('image', 'img', 'jpg', 'png', 'picture')
+_LABEL_COLUMNS = ('label', 'labels', 'fine_label', 'cls', 'class', 'target')
+_STAMP = b'caco_ext_stamp'
+
+
+def _arrow() -> Any:
+    """pyarrow with what it does not import itself."""
+    import_extra('pyarrow.parquet', 'data', 'A Parquet or Arrow file')
+    return import_extra('pyarrow', 'data', 'A Parquet or Arrow file')
+
+
+class ArrowSource(Container):
+    """Pictures of Parquet or Arrow files, memory-mapped.
+
+    A column 'image' or 'img' holds a struct of ``bytes`` and ``path``, or the
+    bytes; a column 'label' the class. Class names come from the schema's
+    metadata, where ``datasets`` writes them.
+
+    Single pictures cannot be read out of a Parquet file without decoding
+    their whole row group. So each Parquet file is copied once, row group by
+    row group, to an Arrow file in the cache, whose rows are read where they
+    lie. ``.arrow`` files are read as they are.
+
+    Args:
+        root (str): A file, a glob, or 'name-{00000..00009}.parquet'.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        MissingExtraError: pyarrow is not installed.
+    """
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.files = expand_shards(root)
+        _arrow()
+        # of this process; what is mapped is not copied by a fork
+        self._tables: Dict[int, Any] = {}
+
+    def __getstate__(self) -> dict:
+        return dict(self.__dict__, _tables={})
+
+    def contents(self) -> Contents:
+        """See :meth:`Container.contents`."""
+        tables = [self._table(i) for i in range(len(self.files))]
+        columns = {
+            self._columns(table, path): path
+            for table, path in zip(tables, self.files)
+        }
+        if len(columns) > 1:
+            kinds = [
+                f'{path!r}: {image}, {label or "no label"}'
+                for (image, label, _), path in columns.items()
+            ]
+            raise ValueError(
+                f'the files of {self.root!r} have different columns or '
+                f'classes ({first_of(kinds)}); take those of one kind')
+        (self._image, label, names), = columns
+        self._starts = np.cumsum([0] + [len(table) for table in tables])
+        if not self._starts[-1]:
+            raise ValueError(f'{self.root!r} holds no rows')
+        paths = [
+            f'{path}/{row}' for path, table in zip(self.files, tables)
+            for row in range(len(table))
+        ]
+        if label is None:
+            return Contents(paths, [-1] * len(paths), [])
+        values = [
+            one for table in tables for one in table.column(label).to_pylist()
+        ]
+        if names and all(v is None or -1 <= v < len(names) for v in values):
+            labels = [-1 if value is None else value for value in values]
+            return Contents(paths, labels, list(names))
+        texts = [
+            None if value is None or value == -1 else str(value)
+            for value in values
+        ]
+        return number_labels(
+            texts, self.root, captions=False)._replace(paths=paths)
+
+    def _columns(self, table: Any,
+                 path: str) -> Tuple[str, Optional[str], Tuple[str, ...]]:
+        """Names of the columns of pictures and labels, and of the classes."""
+        types = _arrow().types
+        schema = table.schema
+        kinds = dict(zip(schema.names, schema.types))
+        found = [
+            name for name, kind in kinds.items()
+            if types.is_struct(kind) and kind.get_field_index('bytes') >= 0
+        ] or [
+            name for name, kind in kinds.items() if name in _IMAGE_COLUMNS and
+            (types.is_binary(kind) or types.is_large_binary(kind))
+        ]
+        found.sort(key=lambda name: name not in _IMAGE_COLUMNS)
+        if not found:
+            raise ValueError(
+                f'{path!r} has no column of pictures: a struct of bytes and '
+                f'path, or bytes named {" or ".join(_IMAGE_COLUMNS)}; it has '
+                f'{first_of(kinds, 8) or "none"}')
+        label = next((name for name in _LABEL_COLUMNS if name in kinds), None)
+        names: Tuple[str, ...] = ()
+        about = (schema.metadata or {}).get(b'huggingface')
+        if about and label:
+            features = json.loads(about).get('info', {}).get('features', {})
+            names = tuple((features.get(label) or {}).get('names') or ())
+        return found[0], label, names
+
+    def _table(self, number: int) -> Any:
+        """A file as a memory-mapped table."""
+        if number not in self._tables:
+            path = self.files[number]
+            if not path.lower().endswith(ARROW):
+                path = self._copy(path)
+            self._tables[number] = _open_arrow(path)
+        return self._tables[number]
+
+    def _copy(self, path: str) -> str:
+        """Copy a Parquet file to the cache, unless it is there."""
+        pa = _arrow()
+        copy = cached_name(path, '.arrow')
+        stamp = repr(stamp_of(path)).encode()
+        if osp.exists(copy):
+            try:
+                if _open_arrow(copy).schema.metadata.get(_STAMP) == stamp:
+                    return copy
+            except ValueError:
+                print_log(f'{copy!r} is damaged and is made again', 'current')
+        try:
+            with pa.parquet.ParquetFile(path, memory_map=True) as source:
+                print_log(
+                    f'copying the {source.metadata.num_rows} rows of {path!r} '
+                    f'to {copy!r}, where single ones can be read', 'current')
+                about = dict(source.schema_arrow.metadata or {})
+                schema = source.schema_arrow.with_metadata(
+                    dict(about, **{_STAMP.decode(): stamp}))
+
+                def write(part: str) -> None:
+                    with pa.OSFile(part, 'wb') as file, pa.ipc.new_file(
+                            file, schema) as writer:
+                        for batch in source.iter_batches(
+                                1000, use_threads=False):
+                            writer.write_batch(
+                                batch.replace_schema_metadata(schema.metadata))
+
+                write_whole(copy, write)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise OSError(
+                    error.errno, f'{error.strerror}; free some space or set '
+                    'CACO_EXT_CACHE to another folder', copy) from error
+            raise ValueError(f'{path!r} is no whole Parquet file ({error}); '
+                             'copy it again') from error
+        return copy
+
+    def load(self, index: int, name: str) -> Dict[str, Any]:
+        """See :meth:`Container.load`."""
+        number = int(np.searchsorted(self._starts, index, 'right')) - 1
+        row = index - int(self._starts[number])
+        value = self._table(number).column(self._image)[row].as_py()
+        data, path = value, None
+        if isinstance(value, dict):
+            data, path = value['bytes'], value.get('path')
+        if data is None and path:
+            # only its place is stored, relative to the file
+            return dict(
+                img_bytes=read_content(
+                    osp.join(osp.dirname(self.files[number]), path)))
+        if not data:
+            raise BrokenPictureError(name, 'the row holds no picture')
+        return dict(img_bytes=data)
+
+
+def _open_arrow(path: str) -> Any:
+    """Map an Arrow file, in the file or in the stream format."""
+    pa = _arrow()
+    try:
+        source = pa.memory_map(path)
+        try:
+            return pa.ipc.open_file(source).read_all()
+        except pa.ArrowInvalid:
+            source.seek(0)
+            return pa.ipc.open_stream(source).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f'{path!r} is no whole Arrow file ({error}); copy it '
+                         'again') from error
