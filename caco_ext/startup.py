@@ -27,6 +27,12 @@ all of this off.
 import os
 import sys
 
+TYPE_CHECKING = False  # importing typing would cost every Python time
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Callable, Dict, Optional, Sequence
+
 PACKAGE = 'caco_ext'
 SWITCH = 'CACO_EXT_NO_STARTUP'
 # Who finds other packages' configs, and so what the finder waits for.
@@ -42,7 +48,7 @@ SCOPES = {
 HOST_SCOPE = 'mmselfsup'
 
 
-def scope_of(config: str) -> str | None:
+def scope_of(config: str) -> 'Optional[str]':
     """Name the scope that a config of this package is written for.
 
     Args:
@@ -88,7 +94,7 @@ def distributed(name: str) -> bool:
     return True
 
 
-def adopt_configs(module) -> None:
+def adopt_configs(module: 'ModuleType') -> None:
     """Make mmengine accept ``caco_ext::`` in ``_base_``.
 
     Args:
@@ -207,7 +213,7 @@ def keep_blanks(module) -> bool:
     return True
 
 
-def adapt_config_module(module) -> None:
+def adapt_config_module(module: 'ModuleType') -> None:
     """Do what is to be done once mmengine can read configs.
 
     Args:
@@ -217,7 +223,7 @@ def adapt_config_module(module) -> None:
     keep_blanks(module)
 
 
-def locate_editable(module) -> None:
+def locate_editable(module: 'ModuleType') -> None:
     """Tell ``pkg_resources`` where an editable installation really is.
 
     Args:
@@ -243,11 +249,19 @@ class AfterImport:
             is imported. Defaults to none: begin at once.
     """
 
-    def __init__(self, actions: dict, readers: tuple = ()):
+    def __init__(
+        self,
+        actions: "Dict[str, Callable[[ModuleType], None]]",
+        readers: 'Sequence[str]' = ()
+    ) -> None:
         self.actions = actions
         self.readers = readers
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+            self,
+            name: str,
+            path: 'Optional[Sequence[str]]' = None,
+            target: 'Optional[ModuleType]' = None) -> 'Optional[ModuleSpec]':
         """Let the other finders find ``name`` and add the action to it.
 
         Args:

@@ -6,7 +6,7 @@ first asked. Everything that is not here, mmpretrain has under the same name
 and with the same arguments.
 """
 import sys
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 from mmpretrain.registry import MODELS as SUCCESSORS
 from mmpretrain.registry import TRANSFORMS as SUCCESSOR_TRANSFORMS
@@ -54,7 +54,7 @@ class ResNet(SUCCESSORS.get('ResNet')):
     def __init__(self,
                  depth: int,
                  out_indices: Sequence[int] = (4, ),
-                 **options) -> None:
+                 **options: Any) -> None:
         stages = options.get('num_stages', 4)
         if not all(0 <= i <= stages for i in out_indices):
             raise ValueError(f'out_indices={out_indices}: ResNet has the stem '
@@ -93,7 +93,10 @@ class MoCo(SUCCESSORS.get('MoCo')):
         **options: Of mmpretrain's MoCo.
     """
 
-    def __init__(self, *args, momentum: float = 0.999, **options) -> None:
+    def __init__(self,
+                 *args: Any,
+                 momentum: float = 0.999,
+                 **options: Any) -> None:
         super().__init__(*args, momentum=1 - momentum, **options)
 
 
@@ -107,7 +110,10 @@ class BYOL(SUCCESSORS.get('BYOL')):
         **options: Of mmpretrain's BYOL.
     """
 
-    def __init__(self, *args, base_momentum: float = 0.996, **options) -> None:
+    def __init__(self,
+                 *args: Any,
+                 base_momentum: float = 0.996,
+                 **options: Any) -> None:
         super().__init__(*args, base_momentum=1 - base_momentum, **options)
 
 

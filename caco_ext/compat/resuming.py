@@ -64,7 +64,7 @@ def find_whole_checkpoint() -> Outcome:
 
     @replaces(checkpoint, 'find_latest_checkpoint')
     def find_whole(_, path):
-        answer = [None, None]
+        answer: List[Any] = [None, None]
         if is_main_process():
             answer = list(_newest_whole(path))
         broadcast_object_list(answer)
@@ -185,7 +185,7 @@ def train_alone() -> Outcome:
 
     @replaces(Runner, 'train')
     def train_locked(train, self):
-        refusal = [None]
+        refusal: List[Optional[str]] = [None]
         with ExitStack() as stack:
             if is_main_process():
                 try:

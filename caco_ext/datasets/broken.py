@@ -1,4 +1,6 @@
 """Which pictures of a data set turned out to be broken, across processes."""
+from typing import Any, Dict, List
+
 import torch
 from mmengine.dist import all_reduce
 
@@ -20,19 +22,19 @@ class BrokenPictures:
 
     ALWAYS_BORNE = 10
 
-    def __init__(self, size, max_share=0.1):
+    def __init__(self, size: int, max_share: float = 0.1) -> None:
         self.max_share = max_share
         self.flags = torch.zeros(size, dtype=torch.uint8).share_memory_()
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: Dict[int, Any]) -> 'BrokenPictures':
         other = type(self)(len(self.flags), self.max_share)
         other.flags.copy_(self.flags)
         return other
 
-    def __contains__(self, idx):
+    def __contains__(self, idx: int) -> bool:
         return bool(self.flags[idx])
 
-    def add(self, idx):
+    def add(self, idx: int) -> bool:
         """Mark a picture as broken.
 
         Args:
@@ -46,11 +48,11 @@ class BrokenPictures:
         return new
 
     @property
-    def limit(self):
+    def limit(self) -> int:
         """int: Number of broken pictures that is still borne."""
         return max(self.ALWAYS_BORNE, int(self.max_share * len(self.flags)))
 
-    def indices(self, reduce=False):
+    def indices(self, reduce: bool = False) -> List[int]:
         """Indices of the broken pictures.
 
         Args:
@@ -66,5 +68,5 @@ class BrokenPictures:
             all_reduce(flags, op='max')
         return flags.nonzero().flatten().tolist()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return int(self.flags.sum(dtype=torch.int64))

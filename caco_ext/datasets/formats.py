@@ -13,17 +13,8 @@ Image.init()
 # PIL lacks.
 PICTURE_FORMATS: Tuple[str, ...] = tuple(name for name in _WANTED
                                          if name in Image.OPEN)
-
-
-def picture_extensions() -> Tuple[str, ...]:
-    """Endings of the files that hold one of :data:`PICTURE_FORMATS`.
-
-    Returns:
-        tuple[str]: Sorted, lower case, each with its dot.
-    """
-    # PIL opens the several pictures of an MPO file as JPEG
-    formats = {*PICTURE_FORMATS, 'MPO'}
-    return tuple(
-        sorted(ending
-               for ending, name in Image.registered_extensions().items()
-               if name in formats))
+# Endings of the files that hold one of these, lower case, each with its dot.
+# PIL opens the several pictures of an MPO file as JPEG.
+EXTENSIONS: Tuple[str, ...] = tuple(
+    sorted(ending for ending, name in Image.registered_extensions().items()
+           if name in (*PICTURE_FORMATS, 'MPO')))

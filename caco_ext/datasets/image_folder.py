@@ -1,32 +1,31 @@
 """Pictures of a folder or a list, for training without labels."""
 import logging
 import os.path as osp
-from collections.abc import Mapping
+from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from caco_ext.utils.text import first_of
-from .broken import BrokenPictures
+from .formats import EXTENSIONS
 from .lists import read_classes, read_list
 from .lmdb_source import LMDBSource
 from .parts import SPLITS, is_measured_on, locate_split
-from .seeding import SharedSeed
-from .sources import EXTENSIONS, scan_folder
+from .replacing import ReplacingDataset, check_share
+from .sources import Source, scan_folder
 from .splits import hold_out, keep_fraction
-from .transforms.loading import BrokenPictureError
 
 
-def _are_folders(root, classes):
+def _are_folders(root: str, classes: Optional[Sequence[str]]) -> bool:
     """Whether a root holds a folder for each of the chosen classes, which are
     no parts then, whatever their names."""
     return classes is not None and all(
         osp.isdir(osp.join(root, name)) for name in classes)
 
 
-def _choose_part(root, prefix, split):
+def _choose_part(root: str, prefix: Mapping[str, str],
+                 split: str) -> Tuple[str, Mapping[str, str], bool]:
     """Find the part of a root that serves a split.
 
     Returns:
@@ -45,14 +44,12 @@ def _choose_part(root, prefix, split):
 
 
 @DATASETS.register_module()
-class ImageFolder(BaseDataset):
+class ImageFolder(ReplacingDataset):
     """Pictures of a folder, a text list or an LMDB file.
 
     A folder whose pictures all lie in subfolders is labelled by these;
     otherwise it has no labels (``gt_label`` is -1). Pre-training needs none.
-    A picture that cannot be read is reported once, replaced by another one
-    that depends on its index only, and counted; the run goes on until too
-    many are broken.
+    Pictures that cannot be read are replaced, see :class:`ReplacingDataset`.
 
     Args:
         data_root (str): A folder, a text file with a line 'path' or
@@ -84,12 +81,10 @@ class ImageFolder(BaseDataset):
             picture; kNN needs no more than part of a large training set.
             Defaults to 1.0.
         fraction_seed (int): Which share that is. Defaults to 0.
-        max_broken_share (float): The run stops when more than this share of
-            the pictures, and more than ten, cannot be read. Defaults to 0.1.
-        max_refetch (int): How many other pictures are tried in place of a
-            broken one. Defaults to 20.
-        **kwargs: Arguments of :class:`mmengine.dataset.BaseDataset`
-            (``pipeline``, ``metainfo``, ``indices``, ``lazy_init``, ...).
+        **kwargs: ``max_broken_share`` and ``max_refetch``, see
+            :class:`ReplacingDataset`, and arguments of
+            :class:`mmengine.dataset.BaseDataset` (``pipeline``, ``metainfo``,
+            ``indices``, ``lazy_init``, ...).
 
     Raises:
         FileNotFoundError: If the folder, the list or a listed file is missing.
@@ -103,46 +98,39 @@ class ImageFolder(BaseDataset):
     """
 
     def __init__(self,
-                 data_root='',
-                 ann_file='',
-                 data_prefix='',
-                 split='',
-                 val_share=0.1,
-                 extensions=EXTENSIONS,
-                 classes=None,
-                 with_labels=None,
-                 fraction=1.0,
-                 fraction_seed=0,
-                 max_broken_share=0.1,
-                 max_refetch=20,
-                 **kwargs):
+                 data_root: str = '',
+                 ann_file: str = '',
+                 data_prefix: Union[str, Mapping[str, str]] = '',
+                 split: str = '',
+                 val_share: float = 0.1,
+                 extensions: Sequence[str] = EXTENSIONS,
+                 classes: Union[None, str, Sequence[str]] = None,
+                 with_labels: Optional[bool] = None,
+                 fraction: float = 1.0,
+                 fraction_seed: int = 0,
+                 **kwargs: Any) -> None:
         if split not in SPLITS:
             raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
-        for name, value in (('fraction', fraction), ('max_broken_share',
-                                                     max_broken_share)):
-            if not 0 < value <= 1:
-                raise ValueError(f'{name} must be above 0 and at most 1, got '
-                                 f'{value}')
+        check_share('fraction', fraction)
         if not 0 <= val_share < 1:
             raise ValueError('val_share must be at least 0 and below 1, got '
                              f'{val_share}')
-        if not isinstance(data_prefix, Mapping):
-            data_prefix = dict(img_path=data_prefix)
-        if set(data_prefix) != {'img_path'}:
+        prefix = data_prefix if isinstance(data_prefix, Mapping) else dict(
+            img_path=data_prefix)
+        if set(prefix) != {'img_path'}:
             raise ValueError("data_prefix must be a path or dict(img_path="
                              f"'path'), got {data_prefix}")
         data_root = osp.expanduser(data_root)
         if not data_root and not ann_file:
             raise ValueError('data_root is empty; set it to a folder of '
                              'pictures, an image list or an .lmdb file')
-        classes = read_classes(classes)
+        self.classes = read_classes(classes)
         divided = False
-        if not ann_file and not _are_folders(data_root, classes):
-            data_root, data_prefix, divided = _choose_part(
-                data_root, data_prefix, split)
+        if not ann_file and not _are_folders(data_root, self.classes):
+            data_root, prefix, divided = _choose_part(data_root, prefix, split)
         # named itself, and not the root that it is a part of
         itself = not divided and split in ('val', 'test') and is_measured_on(
-            ann_file or data_prefix['img_path'] or data_root)
+            ann_file or prefix['img_path'] or data_root)
         if split == 'test' and not divided and not itself:
             raise ValueError(
                 f"{data_root!r} has no part for split='test'; split='val' "
@@ -157,22 +145,18 @@ class ImageFolder(BaseDataset):
         self.val_share = val_share if held_out else None
         self.split = split
         self.extensions = tuple(e.lower() for e in extensions)
-        self.classes = classes
         self.with_labels = False if split == 'all' and with_labels is None \
             else with_labels
         self.fraction = fraction
         self.fraction_seed = fraction_seed
-        self.max_broken_share = max_broken_share
-        self.lmdb = None
-        self.seed = SharedSeed()
+        self.lmdb: Optional[LMDBSource] = None
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
-            data_prefix=dict(data_prefix),
-            max_refetch=max_refetch,
+            data_prefix=dict(prefix),
             **kwargs)
 
-    def _read_source(self):
+    def _read_source(self) -> Source:
         """Paths, labels and class names of whatever the source is."""
         options = (self.extensions, self.with_labels, self.classes)
         folder = self.data_prefix['img_path']
@@ -183,7 +167,7 @@ class ImageFolder(BaseDataset):
             return self.lmdb.read(self.with_labels, self.classes)
         return scan_folder(folder, *options, divided=self.split == 'all')
 
-    def load_data_list(self):
+    def load_data_list(self) -> List[dict]:
         """Collect the pictures.
 
         Returns:
@@ -197,8 +181,8 @@ class ImageFolder(BaseDataset):
                 f'no pictures in {source!r} (looked for files ending in '
                 f'{", ".join(self.extensions)}); set data_root to the folder '
                 'that holds them, or extensions to the endings that they have')
-        labels = np.asarray(labels)
-        empty = sorted(set(range(len(names))) - set(labels.tolist()))
+        empty = sorted(set(range(len(names))) - set(labels))
+        classes = np.asarray(labels)
         if empty:
             print_log(
                 f'{len(empty)} of {len(names)} classes of {source!r} have no '
@@ -206,79 +190,31 @@ class ImageFolder(BaseDataset):
                 'current', logging.WARNING)
         keep = np.arange(len(paths))
         if self.val_share is not None:
-            keep = hold_out(labels, self.val_share, self.split)
+            keep = hold_out(classes, self.val_share, self.split)
             print_log(
                 f"{source!r} has no parts: split={self.split!r} takes "
                 f'{len(keep)} of its {len(paths)} pictures '
                 f'(val_share={self.val_share})', 'current')
-        keep = keep_fraction(keep, labels, self.fraction, self.fraction_seed)
+        keep = keep_fraction(keep, classes, self.fraction, self.fraction_seed)
         if not len(keep):
             raise ValueError(
                 f'nothing of {source!r} is left for split={self.split!r}; set '
                 'val_share above 0 and have several pictures in each class')
         self._metainfo.setdefault('classes', tuple(names))
-        items = [
-            dict(img_path=paths[i], gt_label=int(labels[i])) for i in keep
-        ]
+        items = [dict(img_path=paths[i], gt_label=labels[i]) for i in keep]
         if self.lmdb is not None:
             for i, item in zip(keep.tolist(), items):
                 item['lmdb_index'] = i
         return items
 
-    def _join_prefix(self):
+    def _join_prefix(self) -> None:
         super()._join_prefix()
         self.data_prefix = {
             key: osp.normpath(osp.expanduser(path))
             for key, path in self.data_prefix.items()
         }
 
-    def full_init(self):
-        """Collect the pictures, once."""
-        if not self._fully_initialized:
-            super().full_init()
-            self._reset_broken()
-
-    def _reset_broken(self):
-        self.broken = BrokenPictures(len(self), self.max_broken_share)
-
-    def get_subset_(self, indices):
-        """Reduce the data set to some of its pictures, in place.
-
-        Args:
-            indices (int | Sequence[int]): The first or last so many, or which.
-        """
-        super().get_subset_(indices)
-        self._reset_broken()
-
-    def get_subset(self, indices):
-        """Make a data set of some of the pictures.
-
-        Args:
-            indices (int | Sequence[int]): The first or last so many, or which.
-
-        Returns:
-            ImageFolder: The smaller data set.
-        """
-        subset = super().get_subset(indices)
-        subset._reset_broken()
-        return subset
-
-    def set_epoch(self, seed, epoch, stream=0):
-        """Make the random draws depend on (seed, epoch, stream, index).
-
-        Args:
-            seed (int): Seed of the run.
-            epoch (int): Epoch, 0 or more.
-            stream (int): See :meth:`SharedSeed.set`. Defaults to 0.
-        """
-        self.seed.set(seed, epoch, stream)
-
-    @property
-    def num_broken(self):
-        """int: Pictures found broken so far, by any worker."""
-        return len(self.broken)
-
-    def prepare_data(self, idx):
+    def prepare_data(self, idx: int) -> Any:
         """Run the pipeline on one picture.
 
         Args:
@@ -295,61 +231,3 @@ class ImageFolder(BaseDataset):
             info['img_bytes'] = self.lmdb.get(
                 info.pop('lmdb_index'), info['img_path'])
         return self.pipeline(info)
-
-    def _note_broken(self, idx, error):
-        """Report a broken picture once; stop when they are too many."""
-        if not self.broken.add(idx):
-            return
-        print_log(f'{error}; another picture takes its place', 'current',
-                  logging.WARNING)
-        if self.num_broken > self.broken.limit:
-            self._give_up(
-                f'{self.num_broken} of {len(self)} pictures cannot be read, '
-                f'more than max_broken_share={self.max_broken_share} allows',
-                self.broken.indices())
-
-    def _give_up(self, what, indices):
-        paths = (self.get_data_info(i)['img_path'] for i in indices)
-        raise RuntimeError(f'{what}; mend or remove them:\n  ' +
-                           first_of(paths, 20, '\n  '))
-
-    def _candidates(self, idx):
-        """The picture itself, then those that may take its place.
-
-        They come from a generator of their own: the replacement is a matter
-        of the index alone, and the global draws stay as they were.
-        """
-        yield idx
-        others = np.random.default_rng(abs(idx))
-        yield from others.integers(len(self), size=self.max_refetch).tolist()
-
-    def __getitem__(self, idx):
-        """One picture, or another one in place of a broken one.
-
-        Args:
-            idx (int): Its index.
-
-        Returns:
-            dict: What the pipeline gives.
-
-        Raises:
-            RuntimeError: If no readable picture is found, or too many are
-                broken.
-        """
-        self.full_init()
-        with self.seed.sample(idx):
-            tried = []
-            for candidate in self._candidates(idx):
-                tried.append(candidate)
-                if candidate in self.broken:
-                    continue
-                try:
-                    data = self.prepare_data(candidate)
-                except BrokenPictureError as error:
-                    self._note_broken(candidate, error)
-                else:
-                    if data is not None:
-                        return data
-            self._give_up(
-                f'picture {idx} and {self.max_refetch} others in its place '
-                'gave nothing', sorted(set(tried)))

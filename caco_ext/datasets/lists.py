@@ -8,7 +8,8 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from mmengine.logging import print_log
 
-from .sources import EXTENSIONS, Source
+from .formats import EXTENSIONS
+from .sources import Source
 
 # More are numbers of pictures, times or dates, not of classes.
 MAX_LABEL = 99_999_999
@@ -87,7 +88,7 @@ def read_classes(
     return names
 
 
-def _split_line(line: str, extensions: Sequence[str]) -> Tuple[str, int]:
+def _split_line(line: str, extensions: Tuple[str, ...]) -> Tuple[str, int]:
     """Split a line into path and label; a path may hold blanks.
 
     Args:
@@ -184,7 +185,8 @@ def read_list(list_file: str,
         numbers.append(number)
     again = len(paths) - len(set(paths))
     if again:
-        place = _first_again(paths)
+        first = {path: i for i, path in reversed(list(enumerate(paths)))}
+        place = next(i for i, path in enumerate(paths) if first[path] < i)
         print_log(
             f'{again} line(s) of {list_file!r} name a picture that it has '
             f'already, line {numbers[place]} first ({paths[place]!r}); such '
@@ -211,13 +213,6 @@ def read_list(list_file: str,
             f'{largest}, which is no label of a class; number the classes '
             'from 0, or set with_labels=False')
     return paths, *_close_gaps(labels, list_file)
-
-
-def _first_again(paths: List[str]) -> int:
-    """Place of the first path that has occurred before."""
-    seen: Set[str] = set()
-    return next(i for i, path in enumerate(paths)
-                if path in seen or seen.add(path))
 
 
 def _close_gaps(labels: List[int],

@@ -7,30 +7,32 @@ import os
 import os.path as osp
 import stat
 from contextlib import contextmanager
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
 
 from caco_ext.utils.extras import import_extra
+from .formats import EXTENSIONS
 from .lists import read_list
+from .lmdb_format import (FORMAT, HEADER, LABELS, PATHS, VERSION, digest,
+                          import_lmdb, pack_record, read_header, read_record)
 from .lmdb_pages import check_pages
-from .lmdb_source import (FORMAT, HEADER, LABELS, PATHS, VERSION, close_all,
-                          digest, import_lmdb, open_for_reading, pack_record,
-                          read_header, read_record)
-from .sources import EXTENSIONS, scan_folder
-from .transforms.loading import BrokenPictureError
+from .lmdb_source import close_all, open_for_reading
+from .pictures import BrokenPictureError
+from .sources import scan_folder
 
 # An interruption costs at most this many pictures.
 _CHUNK = 1000
 _FIRST_MAP_SIZE = 1 << 30
 
 
-def _bar(*args, **kwargs):
+def _bar(*args: Any, **kwargs: Any) -> Any:
     tqdm = import_extra('tqdm', 'lmdb', 'A progress bar')
     return tqdm.tqdm(*args, **kwargs)
 
 
-def _stamp(path):
+def _stamp(path: str) -> Tuple[int, int, int]:
     """By what a picture that was replaced is told, without reading it.
 
     Args:
@@ -71,10 +73,10 @@ class LMDBWriter:
     """
 
     def __init__(self,
-                 source,
-                 target,
-                 with_labels=None,
-                 extensions=EXTENSIONS):
+                 source: str,
+                 target: str,
+                 with_labels: Optional[bool] = None,
+                 extensions: Sequence[str] = EXTENSIONS) -> None:
         extensions = tuple(e.lower() for e in extensions)
         if osp.isfile(source):
             folder = osp.dirname(osp.abspath(source))
@@ -103,7 +105,7 @@ class LMDBWriter:
         self.stamps = digest(self.stamped[:, :2].tolist())
         self.changes = digest(self.stamped.tolist())
 
-    def _header(self, written, complete=False):
+    def _header(self, written: int, complete: bool = False) -> bytes:
         return json.dumps(
             dict(
                 format=FORMAT,
@@ -116,7 +118,7 @@ class LMDBWriter:
                 written=written,
                 complete=complete)).encode()
 
-    def _progress(self):
+    def _progress(self) -> Tuple[int, bool]:
         """How much of the target is there, and can stay.
 
         An unfinished target with pictures that have changed is removed: which
@@ -161,18 +163,14 @@ class LMDBWriter:
             return 0, False
         return header['written'], header['complete']
 
-    def _tables(self):
-        """What is stored beside pictures and header.
-
-        Returns:
-            dict[bytes, bytes]: Value by key.
-        """
+    def _tables(self) -> Dict[bytes, bytes]:
+        """What is stored beside pictures and header."""
         return {
             LABELS: np.asarray(self.labels, '<i4').tobytes(),
             PATHS: json.dumps(self.names).encode(),
         }
 
-    def _read(self, index):
+    def _read(self, index: int) -> bytes:
         path = self.paths[index]
         with open(path, 'rb') as file:
             data = file.read()
@@ -182,7 +180,7 @@ class LMDBWriter:
                           'the same command again when it is at rest')
         return pack_record(data)
 
-    def _put(self, env, items):
+    def _put(self, env: Any, items: Sequence[Tuple[bytes, bytes]]) -> None:
         """Commit some items together, with more room when it is needed."""
         lmdb = import_lmdb()
         while True:
@@ -194,7 +192,7 @@ class LMDBWriter:
             except lmdb.MapFullError:
                 env.set_mapsize(2 * env.info()['map_size'])
 
-    def write(self, quiet=False):
+    def write(self, quiet: bool = False) -> int:
         """Copy what is missing, then read everything back and check it.
 
         Args:
@@ -223,17 +221,11 @@ class LMDBWriter:
         return len(self.paths)
 
     @contextmanager
-    def _alone(self):
-        """Let no other process write to the target.
+    def _alone(self) -> Iterator[None]:
+        """Let no other process write to the target, which is there inside.
 
         The lock is on the file itself and ends with the process; LMDB's own
         would leave a second file beside it.
-
-        Yields:
-            None: The target is there, perhaps empty.
-
-        Raises:
-            OSError: If another process writes to it, or this one must not.
         """
         with open(self.target, 'ab') as file:
             try:
@@ -244,15 +236,8 @@ class LMDBWriter:
             yield
 
     @contextmanager
-    def _open_for_writing(self):
-        """Open the target.
-
-        Yields:
-            lmdb.Environment: Opened for writing.
-
-        Raises:
-            OSError: If LMDB cannot write.
-        """
+    def _open_for_writing(self) -> Iterator[Any]:
+        """Open the target; ends with OSError where LMDB cannot write."""
         lmdb = import_lmdb()
         size = osp.getsize(self.target)
         try:
@@ -269,7 +254,7 @@ class LMDBWriter:
                 f'{self.target!r} cannot be written ({error}); make room and '
                 'run the same command again, it will resume') from error
 
-    def _copy(self, env, written, quiet):
+    def _copy(self, env: Any, written: int, quiet: bool) -> None:
         total = len(self.paths)
         with _bar(
                 total=total,
@@ -286,7 +271,7 @@ class LMDBWriter:
                 bar.update(stop - start)
         self._put(env, list(self._tables().items()))
 
-    def check(self, quiet=False):
+    def check(self, quiet: bool = False) -> None:
         """Read everything back: pictures by checksum, the rest as it is.
 
         Args:

@@ -9,12 +9,14 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
+from typing import Any, Iterator, List, Tuple
 
 import numpy as np
 from mmengine.registry import DATASETS
 from PIL import Image
 
 from caco_ext.utils.extras import missing_extra
+from caco_ext.utils.files import write_whole
 from .image_folder import ImageFolder
 from .sources import find_pictures
 
@@ -31,16 +33,16 @@ _MARKER = 'complete.json'
 _STALE_SECONDS = 3600
 
 
-def _package_folder(package, *below):
+def _package_folder(package: str, below: str = '') -> str:
     """Folder inside an installed package, without importing it."""
     spec = importlib.util.find_spec(package)
-    if spec is None:
+    if spec is None or not spec.submodule_search_locations:
         raise missing_extra('PhotoPatches', package, 'data',
                             ', or set data_root to a folder of your own')
-    return osp.join(spec.submodule_search_locations[0], *below)
+    return osp.join(spec.submodule_search_locations[0], below)
 
 
-def photographs():
+def photographs() -> Iterator[Tuple[str, Image.Image]]:
     """Open the photographs, the large ones reduced to 480 pixels.
 
     Yields:
@@ -50,11 +52,11 @@ def photographs():
         FileNotFoundError: If an installed release does not carry one of them.
         ImportError: If scikit-image or scikit-learn is missing.
     """
-    sources = [(name, 'skimage', ('data', )) for name in SKIMAGE_PHOTOS]
-    sources += [(name, 'sklearn', ('datasets', 'images'))
+    sources = [(name, 'skimage', 'data') for name in SKIMAGE_PHOTOS]
+    sources += [(name, 'sklearn', 'datasets/images')
                 for name in SKLEARN_PHOTOS]
     for name, package, below in sources:
-        folder = _package_folder(package, *below)
+        folder = _package_folder(package, below)
         paths = [osp.join(folder, name + end) for end in ('.png', '.jpg')]
         path = next(filter(osp.isfile, paths), None)
         if path is None:
@@ -62,16 +64,18 @@ def photographs():
                 f'scikit-{package[2:]} {_version(package)} does not carry the '
                 f'photograph {name!r} in {folder!r}; install a release that '
                 'does (scikit-image 0.26, scikit-learn 1.9)')
-        with Image.open(path) as picture:
-            picture = picture.convert('RGB')
+        with Image.open(path) as file:
+            picture = file.convert('RGB')
         longest = max(picture.size)
         if longest > 640:
             size = [int(side * (480 / longest)) for side in picture.size]
-            picture = picture.resize(size, Image.LANCZOS)
+            picture = picture.resize(size, Image.Resampling.LANCZOS)
         yield name, picture
 
 
-def crop_boxes(width, height, rng):
+def crop_boxes(
+    width: int, height: int, rng: np.random.Generator
+) -> Iterator[Tuple[str, int, Tuple[int, int, int, int]]]:
     """Draw the boxes of one photograph.
 
     Training boxes lie in the left 60 % of the width, validation boxes in the
@@ -99,7 +103,7 @@ def crop_boxes(width, height, rng):
             yield part, number, (left, top, left + side, top + side)
 
 
-def write_photo_patches(folder):
+def write_photo_patches(folder: str) -> int:
     """Write the pictures: ``folder/{train,val}/NAME/NNNN.jpg``.
 
     Args:
@@ -115,20 +119,20 @@ def write_photo_patches(folder):
             os.makedirs(osp.join(folder, part, name), exist_ok=True)
         for part, number, box in crop_boxes(*photo.size, rng):
             patch = photo.crop(box).resize((PATCH_SIZE, PATCH_SIZE),
-                                           Image.BICUBIC)
+                                           Image.Resampling.BICUBIC)
             path = osp.join(folder, part, name, f'{number:04d}.jpg')
             patch.save(path, quality=92)
             written += 1
     return written
 
 
-def _version(package):
+def _version(package: str) -> str:
     return importlib.metadata.version(
         dict(skimage='scikit-image',
              sklearn='scikit-learn').get(package, package))
 
 
-def cache_folder():
+def cache_folder() -> str:
     """Where the pictures are kept.
 
     ``$CACO_EXT_CACHE``, else ``$XDG_CACHE_HOME/caco_ext``, else
@@ -143,13 +147,13 @@ def cache_folder():
         'caco_ext')
     for package in ('skimage', 'sklearn'):
         _package_folder(package)
-    origin = [SKIMAGE_PHOTOS, SKLEARN_PHOTOS, CROPS, PATCH_SIZE]
+    origin: List[Any] = [SKIMAGE_PHOTOS, SKLEARN_PHOTOS, CROPS, PATCH_SIZE]
     origin += [_version(p) for p in ('skimage', 'sklearn', 'pillow')]
     digest = hashlib.sha256(json.dumps(origin).encode()).hexdigest()[:10]
     return osp.join(root, 'photo_patches', f'v{RECIPE_VERSION}-{digest}')
 
 
-def _is_complete(folder):
+def _is_complete(folder: str) -> bool:
     """Whether a folder has all its pictures."""
     try:
         with open(osp.join(folder, _MARKER)) as file:
@@ -159,7 +163,7 @@ def _is_complete(folder):
     return len(find_pictures(folder)) == count
 
 
-def _remove_leftovers(parent):
+def _remove_leftovers(parent: str) -> None:
     """Remove what interrupted processes left, not what others write now."""
     for name in os.listdir(parent):
         path = osp.join(parent, name)
@@ -168,7 +172,7 @@ def _remove_leftovers(parent):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def prepare_photo_patches():
+def prepare_photo_patches() -> str:
     """Make the pictures in the cache unless they are there.
 
     They are written into a temporary folder that is renamed at the end: a
@@ -192,8 +196,8 @@ def prepare_photo_patches():
         making = tempfile.mkdtemp(prefix='.making-', dir=parent)
         os.chmod(making, 0o755)  # mkdtemp allows the owner only
         count = write_photo_patches(making)
-        with open(osp.join(making, _MARKER), 'w') as file:
-            json.dump(dict(pictures=count), file)
+        write_whole(
+            osp.join(making, _MARKER), json.dumps(dict(pictures=count)))
         _put_in_place(making, final)
     except FileNotFoundError:
         raise  # a photograph is missing: not the cache's fault
@@ -209,7 +213,7 @@ def prepare_photo_patches():
     return final
 
 
-def _put_in_place(making, final):
+def _put_in_place(making: str, final: str) -> None:
     """Rename the finished folder, over a damaged one if need be."""
     for _ in range(3):
         try:
@@ -247,7 +251,10 @@ class PhotoPatches(ImageFolder):
         RuntimeError: If the cache folder cannot be written.
     """
 
-    def __init__(self, data_root='', split='train', **kwargs):
+    def __init__(self,
+                 data_root: str = '',
+                 split: str = 'train',
+                 **kwargs: Any) -> None:
         # whether these are the pictures of the package
         self.bundled = not data_root and not kwargs.get('ann_file')
         if self.bundled:

@@ -3,7 +3,7 @@ import errno
 import io
 import os
 import stat
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import cv2
 import numpy as np
@@ -40,16 +40,18 @@ class BrokenPictureError(ValueError):
     """A file that should hold a picture cannot be read as one.
 
     Args:
-        path (str): The file.
-        reason (str): What is wrong with it. Defaults to ''.
+        path (str | PathLike): The file.
+        reason (Any): What is wrong with it. Defaults to ''.
     """
 
-    def __init__(self, path, reason=''):
+    def __init__(self,
+                 path: Union[str, os.PathLike],
+                 reason: Any = '') -> None:
         super().__init__(path, reason)
         self.path = str(path)
         self.reason = str(reason)
 
-    def __str__(self):
+    def __str__(self) -> str:
         # a name that is not UTF-8 must not stop a log from naming it
         path = self.path.encode('utf-8', 'backslashreplace').decode()
         return f'{path} cannot be read as a picture: {self.reason}'
@@ -142,7 +144,7 @@ def _decode_with_pil(data: bytes, path: str) -> np.ndarray:
     formats = PICTURE_FORMATS
     if not path.lower().endswith(_TGA_ENDINGS):
         # it has no signature: any damaged file may look like one
-        formats = [name for name in formats if name != 'TGA']
+        formats = tuple(name for name in formats if name != 'TGA')
     check_bands(data)
     with Image.open(io.BytesIO(data), formats=formats) as picture:
         _check_pixels(*picture.size)

@@ -3,6 +3,7 @@ import random
 import struct
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import Any, Dict, Iterator, Optional, Sized
 
 import numpy as np
 import torch
@@ -23,15 +24,15 @@ class SharedSeed:
     a resumed run makes those that the uninterrupted run would have made.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.state = torch.full((3, ), -1).share_memory_()
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: Dict[int, Any]) -> 'SharedSeed':
         other = type(self)()
         other.state.copy_(self.state)
         return other
 
-    def set(self, seed, epoch, stream=0):
+    def set(self, seed: int, epoch: int, stream: int = 0) -> None:
         """Set what the draws depend on.
 
         Args:
@@ -44,7 +45,7 @@ class SharedSeed:
         self.state.copy_(torch.tensor([seed & 0xFFFFFFFF, epoch, stream]))
 
     @contextmanager
-    def sample(self, idx):
+    def sample(self, idx: int) -> Iterator[None]:
         """Seed for one picture; leave the main process's state untouched.
 
         Args:
@@ -94,7 +95,7 @@ class EpochSeededSampler(DefaultSampler):
         TypeError: If the data set cannot be told the epoch.
     """
 
-    def __init__(self, dataset, **kwargs):
+    def __init__(self, dataset: Sized, **kwargs: Any) -> None:
         if not hasattr(dataset, 'set_epoch'):
             raise TypeError(
                 f'EpochSeededSampler needs a data set with set_epoch, such as '
@@ -102,10 +103,10 @@ class EpochSeededSampler(DefaultSampler):
                 "sampler=dict(type='DefaultSampler', shuffle=True) with "
                 'persistent_workers=True instead')
         super().__init__(dataset, **kwargs)
-        self.batch_size = None
+        self.batch_size: Optional[int] = None
         self.set_epoch(0)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         """Iterate over the indices of this rank."""
         if self.world_size == 1 or not self.batch_size:
             return super().__iter__()
@@ -124,7 +125,7 @@ class EpochSeededSampler(DefaultSampler):
         # the rest makes no whole batch
         return iter(own + order[end + rank::ranks])
 
-    def set_epoch(self, epoch, stream=0):
+    def set_epoch(self, epoch: int, stream: int = 0) -> None:
         """Set the order of the epoch and the draws made in it.
 
         Args:

@@ -7,16 +7,15 @@ import logging
 import os
 import os.path as osp
 from collections import Counter
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
 from mmengine.logging import print_log
 
 from caco_ext.utils.text import first_of
 from .folders import inner_folder, is_folder, kind_of, list_folder
-from .formats import picture_extensions
+from .formats import EXTENSIONS
 from .parts import check_classes, part_of, refuse_parts
 
-EXTENSIONS = picture_extensions()
 Source = Tuple[List[str], List[int], List[str]]
 
 
@@ -130,14 +129,14 @@ def _judge_single(folder: str, name: str, with_labels: Optional[bool],
 
 def _judge_alike(folder: str, names: List[str]) -> None:
     """Say that all classes hold folders of the same names, as parts do."""
-    inner = None
+    inner: Set[str] = set()
     for name in names:
         found = {
             entry.name
             for entry in list_folder(osp.join(folder, name))
             if is_folder(entry)
         }
-        if len(found) < 2 or inner not in (None, found):
+        if len(found) < 2 or inner and inner != found:
             return
         inner = found
     print_log(

@@ -5,7 +5,10 @@ import numpy as np
 _HOLD_OUT_SEED = 0
 
 
-def share_of_classes(labels, share, seed, spare_one=False):
+def share_of_classes(labels: np.ndarray,
+                     share: float,
+                     seed: int,
+                     spare_one: bool = False) -> np.ndarray:
     """Choose a fixed random share of each class.
 
     Args:
@@ -33,7 +36,7 @@ def share_of_classes(labels, share, seed, spare_one=False):
     return chosen
 
 
-def hold_out(labels, val_share, split):
+def hold_out(labels: np.ndarray, val_share: float, split: str) -> np.ndarray:
     """Indices of one part of a root that is not divided.
 
     Args:
@@ -48,7 +51,8 @@ def hold_out(labels, val_share, split):
     return np.flatnonzero(held if split == 'val' else ~held)
 
 
-def keep_fraction(keep, labels, fraction, seed):
+def keep_fraction(keep: np.ndarray, labels: np.ndarray, fraction: float,
+                  seed: int) -> np.ndarray:
     """Reduce a choice of items to a fixed share of each class.
 
     Args:

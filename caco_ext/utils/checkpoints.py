@@ -6,6 +6,7 @@ import pickle
 import re
 import zipfile
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, Callable, Dict, Iterator, Mapping
 
 import torch
@@ -93,7 +94,7 @@ def read_checkpoint(path: str,
         raise _unreadable(path, error) from error
 
 
-def import_safetensors():
+def import_safetensors() -> ModuleType:
     """Import safetensors, or say how to get it.
 
     Returns:

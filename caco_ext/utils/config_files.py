@@ -2,6 +2,7 @@
 import os.path as osp
 import re
 import traceback
+from typing import Optional
 
 from mmengine.config import Config
 
@@ -36,11 +37,11 @@ def read_config(path: str) -> Config:
         raise UsageError(said) from error
 
 
-def _explain(error: Exception, path: str):
+def _explain(error: BaseException, path: str) -> Optional[str]:
     """Say in which file and line a config is wrong.
 
     Args:
-        error (Exception): What mmengine raised.
+        error (BaseException): What mmengine raised.
         path (str): The config file.
 
     Returns:
@@ -79,7 +80,7 @@ def _shown(file: str, path: str) -> str:
     return path if osp.abspath(path) == osp.abspath(file) else file
 
 
-def _missing_file(error: Exception):
+def _missing_file(error: BaseException) -> Optional[str]:
     """Say which file an error misses, None where it is about another thing."""
     if not isinstance(error, FileNotFoundError):
         return None

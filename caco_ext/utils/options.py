@@ -4,7 +4,7 @@ mmengine merges any key into a config, so a misspelt one trains with the
 default and nobody notices.
 """
 import inspect
-from typing import Iterator, Optional, Set, Union
+from typing import Any, Callable, Iterator, Optional, Set, Union
 
 from mmengine.config import Config
 from mmengine.registry import (DATA_SAMPLERS, DATASETS, EVALUATOR, HOOKS,
@@ -120,7 +120,7 @@ def _check_number(cfg: Config, name: str, value: str) -> None:
                          f'{node!r} there')
 
 
-def _names(node, path: str = '') -> Iterator[str]:
+def _names(node: Any, path: str = '') -> Iterator[str]:
     """List the dotted names of everything in a config.
 
     Args:
@@ -133,9 +133,9 @@ def _names(node, path: str = '') -> Iterator[str]:
     if path:
         yield path
     if isinstance(node, dict):
-        children = node.items()
+        children = list(node.items())
     elif isinstance(node, (list, tuple)):
-        children = enumerate(node)
+        children = list(enumerate(node))
     else:
         return
     for key, value in children:
@@ -205,7 +205,7 @@ def _accepted_by_type(kind: Union[str, type], node: dict,
     return set.union(_BUILDER_KEYS, *accepted)
 
 
-def _parameters(target) -> Optional[Set[str]]:
+def _parameters(target: Callable) -> Optional[Set[str]]:
     """List the arguments of a class or function.
 
     Args:
@@ -222,7 +222,7 @@ def _parameters(target) -> Optional[Set[str]]:
             vars(c)['__init__'] for c in inspect.getmro(target)
             if c is not object and '__init__' in vars(c)
         ]
-    names = set()
+    names: Set[str] = set()
     for owner in owners:
         parameters = inspect.signature(owner).parameters.values()
         names.update(

@@ -10,7 +10,7 @@ from typing import Dict, Iterator
 
 from mmengine.logging import print_log
 
-from .launch import UsageError
+from .errors import UsageError
 
 NAME = '.run.lock'
 # Handles of the locks that this process holds, by the folder's real path.
@@ -53,7 +53,7 @@ def hold(folder: str) -> Iterator[None]:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise UsageError(_unwritable(folder, error.strerror)) from error
+        raise UsageError(_unwritable(folder, str(error.strerror))) from error
     if not os.access(folder, os.W_OK):
         raise UsageError(_unwritable(folder, 'no permission'))
     _lock(folder)

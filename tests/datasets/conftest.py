@@ -36,7 +36,7 @@ def flat(tmp_path):
 
 @pytest.fixture
 def said():
-    """What is logged, a text for each line."""
+    """What is logged for users, a text for each line."""
     texts = []
 
     class Keep(logging.Handler):
@@ -44,7 +44,7 @@ def said():
         def emit(self, record):
             texts.append(record.getMessage())
 
-    logger, handler = MMLogger.get_current_instance(), Keep()
+    logger, handler = MMLogger.get_current_instance(), Keep(logging.INFO)
     logger.addHandler(handler)
     yield texts
     logger.removeHandler(handler)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from caco_ext.datasets import ImageFolder, image_folder
+from caco_ext.datasets import ImageFolder
 from caco_ext.engine.hooks.broken_pictures_hook import BrokenPicturesHook
 from tests.dist_utils import run_distributed
 
@@ -44,10 +44,7 @@ def test_another_picture_takes_its_place(labelled):
                                 'cat').index(item['img_path'].split('/')[-2])
 
 
-def test_warned_once_with_the_path(labelled, monkeypatch):
-    said = []
-    monkeypatch.setattr(image_folder, 'print_log',
-                        lambda text, *_: said.append(text))
+def test_warned_once_with_the_path(labelled, said):
     spoil(labelled, 'bee/00.png')
     data = build(labelled)
     data[10], data[10]

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from caco_ext.datasets import BrokenPictureError, ImageFolder
+from caco_ext.datasets import BrokenPictureError, ImageFolder, lmdb_format
 from caco_ext.datasets import lmdb_source as source
 from caco_ext.datasets import lmdb_writer
 from caco_ext.datasets.lmdb_writer import LMDBWriter
 
 LOAD = [dict(type='LoadImage')]
 UNSHARDED = dict(
-    format=source.FORMAT,
-    version=source.VERSION,
+    format=lmdb_format.FORMAT,
+    version=lmdb_format.VERSION,
     length=30,
     classes=['ant', 'bee', 'cat'],
     written=30,
@@ -38,16 +38,16 @@ def converted(labelled, tmp_path):
 
 
 def edit_header(target, **changes):
-    lmdb = source.import_lmdb()
+    lmdb = lmdb_format.import_lmdb()
     with lmdb.open(str(target), subdir=False) as env:
         with env.begin(write=True) as txn:
-            header = json.loads(txn.get(source.HEADER))
+            header = json.loads(txn.get(lmdb_format.HEADER))
             header.update(changes)
-            txn.put(source.HEADER, json.dumps(header).encode())
+            txn.put(lmdb_format.HEADER, json.dumps(header).encode())
 
 
 def put(target, key, value):
-    lmdb = source.import_lmdb()
+    lmdb = lmdb_format.import_lmdb()
     with lmdb.open(str(target), subdir=False) as env:
         with env.begin(write=True) as txn:
             if value is None:
@@ -303,7 +303,7 @@ def test_picture_that_is_missing(labelled, tmp_path):
     np.full(30, -2, '<i4').tobytes(),
     np.repeat([0, 2, 1], 10).astype('<i4').tobytes(),
 ])
-@pytest.mark.parametrize('key', [source.LABELS, source.PATHS])
+@pytest.mark.parametrize('key', [lmdb_format.LABELS, lmdb_format.PATHS])
 def test_damaged_tables(labelled, converted, key, value):
     put(converted, key, value)
     with pytest.raises(ValueError, match=f'damaged: .*{key.decode()}'):
@@ -364,7 +364,7 @@ def test_wrong_header(converted, changes, message):
                      dict(written=None), dict(digest=7))),
 ])
 def test_malformed_header(labelled, converted, header):
-    put(converted, source.HEADER, header)
+    put(converted, lmdb_format.HEADER, header)
     for read in (lambda: ImageFolder(str(converted)),
                  LMDBWriter(str(labelled), str(converted)).write):
         with pytest.raises(ValueError, match='header of .* is damaged; copy'):
@@ -373,15 +373,15 @@ def test_malformed_header(labelled, converted, header):
 
 @pytest.mark.parametrize('header', [None, b'', b'{}'])
 def test_no_header(converted, header):
-    put(converted, source.HEADER, header)
+    put(converted, lmdb_format.HEADER, header)
     with pytest.raises(ValueError, match='another program'):
         ImageFolder(str(converted))
 
 
 def test_file_of_no_pictures(converted):
     edit_header(converted, length=0, classes=[], digest=None)
-    put(converted, source.LABELS, b'')
-    put(converted, source.PATHS, b'[]')
+    put(converted, lmdb_format.LABELS, b'')
+    put(converted, lmdb_format.PATHS, b'[]')
     with pytest.raises(ValueError, match='holds no pictures'):
         ImageFolder(str(converted))
 

@@ -6,9 +6,11 @@ trained with torchvision on PIL, so that is the law; ``backend='pillow'`` is
 that itself, the default does the same on OpenCV.
 """
 import random
+from typing import List, Tuple
 
 from mmengine.registry import TRANSFORMS
 
+from .base import Step
 from .random_step import RandomStep
 
 
@@ -32,12 +34,12 @@ class ViewColorJitter(RandomStep):
     """
 
     def __init__(self,
-                 brightness=0.4,
-                 contrast=0.4,
-                 saturation=0.4,
-                 hue=0.1,
-                 prob=0.8,
-                 backend='fast'):
+                 brightness: float = 0.4,
+                 contrast: float = 0.4,
+                 saturation: float = 0.4,
+                 hue: float = 0.1,
+                 prob: float = 0.8,
+                 backend: str = 'fast') -> None:
         super().__init__(prob, backend)
         scales = dict(
             brightness=brightness, contrast=contrast, saturation=saturation)
@@ -48,15 +50,15 @@ class ViewColorJitter(RandomStep):
             raise ValueError(f'hue must be between 0 and 0.5, got {hue}')
         self.strengths = dict(scales, hue=hue)
 
-    def draw(self):
+    def draw(self) -> List[Step]:
         """Draw the steps, in their order; see :class:`RandomStep`."""
-        plan = []
+        plan: List[Step] = []
         for name, strength in self.strengths.items():
-            low, high = (-strength,
-                         strength) if name == 'hue' else (max(0, 1 - strength),
-                                                          1 + strength)
-            plan.append((name, random.uniform(low, high)))
-        plan = [step for step in plan if self.strengths[step[0]]]
+            middle, least = (0, -strength) if name == 'hue' else (1, 0)
+            value = random.uniform(
+                max(least, middle - strength), middle + strength)
+            if strength:
+                plan.append((name, value))
         random.shuffle(plan)
         return plan
 
@@ -72,10 +74,10 @@ class ViewRandomGrayscale(RandomStep):
         backend (str): See :class:`RandomStep`. Defaults to 'fast'.
     """
 
-    def __init__(self, prob=0.2, backend='fast'):
+    def __init__(self, prob: float = 0.2, backend: str = 'fast') -> None:
         super().__init__(prob, backend)
 
-    def draw(self):
+    def draw(self) -> List[Step]:
         """Nothing is left to chance; see :class:`RandomStep`."""
         return [('grey', 1.)]
 
@@ -94,13 +96,16 @@ class ViewGaussianBlur(RandomStep):
         ValueError: If the range is not one.
     """
 
-    def __init__(self, sigma=(0.1, 2.0), prob=0.5, backend='fast'):
+    def __init__(self,
+                 sigma: Tuple[float, float] = (0.1, 2.0),
+                 prob: float = 0.5,
+                 backend: str = 'fast') -> None:
         super().__init__(prob, backend)
         if not 0 <= sigma[0] <= sigma[1]:
             raise ValueError(f'sigma must be a range (low, high), got {sigma}')
-        self.sigma = tuple(sigma)
+        self.sigma = sigma[0], sigma[1]
 
-    def draw(self):
+    def draw(self) -> List[Step]:
         """Draw the radius; see :class:`RandomStep`."""
         return [('blur', random.uniform(*self.sigma))]
 
@@ -115,10 +120,13 @@ class ViewSolarize(RandomStep):
         backend (str): See :class:`RandomStep`. Defaults to 'fast'.
     """
 
-    def __init__(self, threshold=128, prob=0.2, backend='fast'):
+    def __init__(self,
+                 threshold: int = 128,
+                 prob: float = 0.2,
+                 backend: str = 'fast') -> None:
         super().__init__(prob, backend)
         self.threshold = threshold
 
-    def draw(self):
+    def draw(self) -> List[Step]:
         """Nothing is left to chance; see :class:`RandomStep`."""
         return [('solarize', self.threshold)]

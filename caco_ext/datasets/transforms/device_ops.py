@@ -7,59 +7,65 @@ The plans stay on the host, so that nothing has to be asked of the device.
 """
 from collections import defaultdict
 from functools import partial
+from typing import Any, Callable, Dict, Sequence
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+from . import strong_ops
+from .base import Plan
 from .fast_ops import blur_kernel
-from .strong_ops import (AFFINE_LIMIT, DEGREES_LIMIT, MAX_MAGNITUDE,
-                         SIGNED_OPS, enhance_factor, posterize_bits, signed,
-                         solarize_threshold)
+
+# One number for each picture of a batch.
+Values = Sequence[float]
 
 
-def _to(values, device, dtype=torch.float32):
+def _to(values: Sequence[float],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32) -> Tensor:
     """Send numbers to the device without waiting for it."""
-    values = torch.tensor(values, dtype=dtype)
+    numbers = torch.tensor(values, dtype=dtype)
     if device.type == 'cuda':
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)
+        numbers = numbers.pin_memory()
+    return numbers.to(device, non_blocking=True)
 
 
-def _column(values, images):
+def _column(values: Values, images: Tensor) -> Tensor:
     """One number per picture, (n, 1, 1, 1)."""
     return _to(values, images.device).view(-1, 1, 1, 1)
 
 
-def _grey(images):
+def _grey(images: Tensor) -> Tensor:
     """(n, 1, H, W) float, whole levels, of (n, 3, H, W) BGR."""
     blue, green, red = images.float().split(1, 1)
     return (0.114 * blue + 0.587 * green + 0.299 * red).round_()
 
 
-def _cut(images):
+def _cut(images: Tensor) -> Tensor:
     # PIL cuts fractions off; the least bit more than a whole level is one
     return images.add_(1e-3).clamp_(0, 255).byte()
 
 
-def _mix(images, uniform, factors):
+def _mix(images: Tensor, uniform: Tensor, factors: Values) -> Tensor:
     return _cut(torch.lerp(uniform, images.float(), _column(factors, images)))
 
 
-def _brightness(images, factors):
+def _brightness(images: Tensor, factors: Values) -> Tensor:
     return _cut(images * _column(factors, images))
 
 
-def _contrast(images, factors):
+def _contrast(images: Tensor, factors: Values) -> Tensor:
     mean = (_grey(images).mean((1, 2, 3), keepdim=True) + 0.5).floor_()
     return _mix(images, mean, factors)
 
 
-def _saturation(images, factors):
+def _saturation(images: Tensor, factors: Values) -> Tensor:
     return _mix(images, _grey(images), factors)
 
 
-def _hue(images, shifts):
+def _hue(images: Tensor, shifts: Values) -> Tensor:
     blue, green, red = images.float().unbind(1)
     largest, at = images.max(1)
     largest = largest.float()
@@ -80,11 +86,11 @@ def _hue(images, shifts):
     return torch.stack(channels, 1).round_().byte()
 
 
-def _to_grey(images, _):
+def _to_grey(images: Tensor, _: Values) -> Tensor:
     return _grey(images).byte().expand(-1, 3, -1, -1)
 
 
-def _blur(images, sigmas):
+def _blur(images: Tensor, sigmas: Values) -> Tensor:
     kernels = [blur_kernel(sigma) for sigma in sigmas]
     half = max(len(kernel) for kernel in kernels) // 2
     taps = torch.zeros(len(kernels), 2 * half + 1)
@@ -101,55 +107,40 @@ def _blur(images, sigmas):
     return planes.view(n, 3, height, width).round_().clamp_(0, 255).byte()
 
 
-def _solarize(images, thresholds):
+def _solarize(images: Tensor, thresholds: Values) -> Tensor:
     return torch.where(images < _column(thresholds, images), images,
                        255 - images)
 
 
-def _flip(images, _):
-    return images.flip(-1)
-
-
-def _enhance(step, images, magnitudes):
-    return step(images, [enhance_factor(m) for m in magnitudes])
-
-
-def _sharpness(images, magnitudes):
+def _sharpness(images: Tensor, factors: Values) -> Tensor:
     kernel = torch.ones(3, 3, device=images.device)
     kernel[1, 1] = 5
     kernel = (kernel / 13).expand(3, 1, 3, 3)
     soft = images.float()
     # PIL's filters leave the margin as it is
     soft[:, :, 1:-1, 1:-1] = F.conv2d(soft, kernel, groups=3).round_()
-    return _mix(images, soft, [enhance_factor(m) for m in magnitudes])
+    return _mix(images, soft, factors)
 
 
-def _posterize(images, magnitudes):
-    masks = [0xFF00 >> posterize_bits(m) & 0xFF for m in magnitudes]
+def _posterize(images: Tensor, bits: Sequence[int]) -> Tensor:
+    masks = [0xFF00 >> kept & 0xFF for kept in bits]
     return images & _to(masks, images.device, torch.uint8).view(-1, 1, 1, 1)
 
 
-def _strong_solarize(images, magnitudes):
-    return _solarize(images, [solarize_threshold(m) for m in magnitudes])
-
-
-def _grouped(step, images, magnitudes):
+def _grouped(step: Callable[[Tensor, float], Tensor], images: Tensor,
+             values: Values) -> Tensor:
     """A step that takes one value for all pictures, value by value."""
     out = images.clone()
-    for value in sorted(set(magnitudes)):
-        where = _to([i for i, m in enumerate(magnitudes) if m == value],
+    for value in sorted(set(values)):
+        where = _to([i for i, one in enumerate(values) if one == value],
                     images.device, torch.long)
         out[where] = step(images[where], value)
     return out
 
 
-def _rotate(images, magnitude):
-    return tv.rotate(images, magnitude * DEGREES_LIMIT // MAX_MAGNITUDE)
-
-
-def _translate(axis, images, magnitude):
+def _translate(axis: int, images: Tensor, share: float) -> Tensor:
     size = images.shape[2 + axis]
-    shift = int(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE * size)
+    shift = int(share * size)
     moved = torch.zeros_like(images)
     kept = size - abs(shift)
     if kept:
@@ -158,11 +149,10 @@ def _translate(axis, images, magnitude):
     return moved
 
 
-def _shear(axis, images, magnitude):
+def _shear(axis: int, images: Tensor, slope: float) -> Tensor:
     """Shift every row (or column) by a whole number of pixels, as PIL does."""
-    slope = magnitude * AFFINE_LIMIT / MAX_MAGNITUDE
     if axis == 0:
-        return _shear(1, images.transpose(2, 3), magnitude).transpose(2, 3)
+        return _shear(1, images.transpose(2, 3), slope).transpose(2, 3)
     _, _, height, width = images.shape
     rows = torch.arange(height, device=images.device)[:, None]
     columns = torch.arange(width, device=images.device)
@@ -173,7 +163,7 @@ def _shear(axis, images, magnitude):
     return images.gather(3, source) * inside
 
 
-OPS = dict(
+OPS: Dict[str, Callable[[Tensor, Any], Tensor]] = dict(
     brightness=_brightness,
     contrast=_contrast,
     saturation=_saturation,
@@ -181,32 +171,24 @@ OPS = dict(
     grey=_to_grey,
     blur=_blur,
     solarize=_solarize,
-    flip=_flip,
+    flip=lambda images, _: images.flip(-1),
     AutoContrast=lambda images, _: tv.autocontrast(images),
-    Brightness=partial(_enhance, _brightness),
-    Color=partial(_enhance, _saturation),
-    Contrast=partial(_enhance, _contrast),
+    Brightness=_brightness,
+    Color=_saturation,
+    Contrast=_contrast,
     Equalize=lambda images, _: tv.equalize(images),
     Identity=lambda images, _: images,
     Posterize=_posterize,
-    Rotate=partial(_grouped, _rotate),
+    Rotate=partial(_grouped, tv.rotate),
     Sharpness=_sharpness,
     ShearX=partial(_grouped, partial(_shear, 1)),
     ShearY=partial(_grouped, partial(_shear, 0)),
-    Solarize=_strong_solarize,
+    Solarize=_solarize,
     TranslateX=partial(_grouped, partial(_translate, 1)),
     TranslateY=partial(_grouped, partial(_translate, 0)))
 
 
-def _value(step):
-    """Name and value; the sign of a strong operation goes into the value."""
-    name, value, *negative = step
-    if name in SIGNED_OPS:
-        value = signed(value, negative[0])
-    return name, value
-
-
-def run(images, plans):
+def run(images: Tensor, plans: Sequence[Plan]) -> Tensor:
     """Carry out a plan for each picture of a batch.
 
     Args:
@@ -225,14 +207,16 @@ def run(images, plans):
                          'pictures; pack view_plans with every picture')
     images = images.clone()
     for place in range(max(map(len, plans), default=0)):
-        groups = defaultdict(list)
+        groups: Dict[str, list] = defaultdict(list)
         for i, plan in enumerate(plans):
             if place < len(plan):
-                name, value = _value(plan[place])
-                groups[name].append((i, value))
+                name, *value = plan[place]
+                if name in strong_ops.OPS:
+                    value = [strong_ops.strength(name, *value)]
+                groups[name].append((i, *value))
         for name, members in groups.items():
-            where, values = zip(*members)
-            where = _to(where, images.device, torch.long)
+            places, values = zip(*members)
+            where = _to(places, images.device, torch.long)
             chosen = images.index_select(0, where)
             images.index_copy_(0, where, OPS[name](chosen, values))
     return images

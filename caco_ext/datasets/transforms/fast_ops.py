@@ -5,9 +5,12 @@ operation to the bounds that docs/pipeline.md states.
 """
 import math
 from functools import lru_cache
+from typing import Any, Callable, Dict
 
 import cv2
 import numpy as np
+
+from .base import Plan
 
 # PIL cuts off fractions where OpenCV rounds
 CUT = -0.499
@@ -24,31 +27,17 @@ _FORWARD = ((0, 2, 1), (1, 0, 2), (2, 1, 0))
 _BACKWARD = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
 
 
-def grey(img):
-    """Grey picture with PIL's weights.
-
-    Args:
-        img (np.ndarray): (H, W, 3) uint8, BGR.
-
-    Returns:
-        np.ndarray: (H, W) uint8.
-    """
+def _grey(img: np.ndarray) -> np.ndarray:
+    """Grey picture, (H, W), with PIL's weights."""
     return cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
 
 
-def to_grey(img, _=None):
-    """Grey picture of three channels.
-
-    Args:
-        img (np.ndarray): (H, W, 3) uint8, BGR.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8, BGR.
-    """
-    return cv2.cvtColor(grey(img), cv2.COLOR_GRAY2BGR)
+def _to_grey(img: np.ndarray, _: float) -> np.ndarray:
+    """Grey picture of three channels."""
+    return cv2.cvtColor(_grey(img), cv2.COLOR_GRAY2BGR)
 
 
-class Blend:
+class _Blend:
     """Brightness, contrast and saturation, put off as long as they can be.
 
     Each maps a pixel x to f x + (1 - f) y, where y is black, the mean grey
@@ -62,16 +51,16 @@ class Blend:
         img (np.ndarray): (H, W, 3) uint8, BGR.
     """
 
-    def __init__(self, img):
+    def __init__(self, img: np.ndarray) -> None:
         self.img = img
         self._clear()
 
-    def _clear(self):
+    def _clear(self) -> None:
         # img * scale + (its grey) * mix + shift; idle until a step came
         self.scale, self.mix, self.shift = 1., 0., 0.
         self.idle = True
 
-    def add(self, name, factor):
+    def add(self, name: str, factor: float) -> None:
         """Take up a step.
 
         Args:
@@ -96,17 +85,13 @@ class Blend:
         if factor > 1:
             self.flush()
 
-    def _mean_grey(self):
+    def _mean_grey(self) -> int:
         """Mean grey of the picture that the steps so far would give."""
-        mean = cv2.mean(grey(self.img))[0]
+        mean = cv2.mean(_grey(self.img))[0]
         return int((self.scale + self.mix) * mean + self.shift + 0.5)
 
-    def flush(self):
-        """Carry out what was put off.
-
-        Returns:
-            np.ndarray: (H, W, 3) uint8, BGR.
-        """
+    def flush(self) -> np.ndarray:
+        """Carry out what was put off; (H, W, 3) uint8, BGR."""
         if self.idle:
             return self.img
         if self.mix:
@@ -124,7 +109,7 @@ class Blend:
         return self.img
 
 
-def turn_hue(img, shift):
+def turn_hue(img: np.ndarray, shift: float) -> np.ndarray:
     """Turn the hue.
 
     Of a pixel with largest, least and middle channel, the hue is where the
@@ -166,8 +151,8 @@ def turn_hue(img, shift):
     change = ahead - behind  # wraps, and wraps back when it is added
     for _ in range(turns):
         new = []
-        for x, y, z in order:
-            x, y, z = planes[x], planes[y], planes[z]
+        for places in order:
+            x, y, z = (planes[place] for place in places)
             s = cv2.compare(z, y, cv2.CMP_GT)
             s &= change
             s += behind
@@ -180,7 +165,7 @@ def turn_hue(img, shift):
     return cv2.merge(planes)
 
 
-def blur_kernel(sigma):
+def blur_kernel(sigma: float) -> np.ndarray:
     """The filter that PIL's ``GaussianBlur`` amounts to.
 
     PIL blurs three times with a box whose outermost weights are a fraction.
@@ -206,7 +191,7 @@ def blur_kernel(sigma):
     return np.convolve(np.convolve(box, box), box)
 
 
-def short_kernel(sigma):
+def short_kernel(sigma: float) -> np.ndarray:
     """:func:`blur_kernel` without the taps that are too small to count.
 
     Args:
@@ -223,16 +208,8 @@ def short_kernel(sigma):
     return (kernel / kernel.sum()).astype(np.float32)
 
 
-def blur(img, sigma):
-    """Blur as PIL's ``GaussianBlur`` does.
-
-    Args:
-        img (np.ndarray): (H, W, 3) uint8.
-        sigma (float): Standard deviation, PIL's radius.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-    """
+def _blur(img: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur as PIL's ``GaussianBlur`` does."""
     kernel = short_kernel(sigma)
     if len(kernel) == 1:
         return img
@@ -241,20 +218,13 @@ def blur(img, sigma):
 
 
 @lru_cache
-def solarize_table(threshold):
-    """Table that inverts all levels at or above a threshold.
-
-    Args:
-        threshold (int): The lowest level that is inverted.
-
-    Returns:
-        np.ndarray: (256, ) uint8.
-    """
+def _solarize_table(threshold: int) -> np.ndarray:
+    """Table of :func:`solarize`, (256, ) uint8."""
     levels = np.arange(256)
     return np.where(levels < threshold, levels, 255 - levels).astype(np.uint8)
 
 
-def solarize(img, threshold):
+def solarize(img: np.ndarray, threshold: int) -> np.ndarray:
     """Invert all levels at or above a threshold.
 
     Args:
@@ -264,26 +234,20 @@ def solarize(img, threshold):
     Returns:
         np.ndarray: (H, W, 3) uint8.
     """
-    return cv2.LUT(img, solarize_table(threshold))
+    return cv2.LUT(img, _solarize_table(threshold))
 
 
-def flip(img, _=None):
-    """Mirror, left to right.
-
-    Args:
-        img (np.ndarray): (H, W, 3) uint8.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-    """
+def _flip(img: np.ndarray, _: float) -> np.ndarray:
+    """Mirror, left to right."""
     return cv2.flip(img, 1)
 
 
 BLENDS = frozenset(('brightness', 'contrast', 'saturation'))
-OPS = dict(hue=turn_hue, grey=to_grey, blur=blur, solarize=solarize, flip=flip)
+OPS: Dict[str, Callable[[np.ndarray, Any], np.ndarray]] = dict(
+    hue=turn_hue, grey=_to_grey, blur=_blur, solarize=solarize, flip=_flip)
 
 
-def run(img, plan):
+def run(img: np.ndarray, plan: Plan) -> np.ndarray:
     """Carry out steps, one after another or together.
 
     Args:
@@ -293,10 +257,10 @@ def run(img, plan):
     Returns:
         np.ndarray: (H, W, 3) uint8, BGR.
     """
-    blend = Blend(img)
+    blend = _Blend(img)
     for name, value in plan:
         if name in BLENDS:
             blend.add(name, value)
         else:
-            blend = Blend(OPS[name](blend.flush(), value))
+            blend = _Blend(OPS[name](blend.flush(), value))
     return blend.flush()

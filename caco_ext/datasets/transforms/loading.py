@@ -1,10 +1,8 @@
 """The first step of a pipeline: reading the picture."""
 from mmengine.registry import TRANSFORMS
 
-from ..pictures import BrokenPictureError, decode_picture, read_content
-from .base import BaseTransform
-
-__all__ = ['BrokenPictureError', 'LoadImage', 'decode_picture']
+from ..pictures import decode_picture, read_content
+from .base import BaseTransform, Results
 
 
 @TRANSFORMS.register_module()
@@ -25,21 +23,14 @@ class LoadImage(BaseTransform):
     - img: (H, W, 3) uint8, BGR
     - img_shape: (H, W)
     - ori_shape: (H, W)
+
+    Raises:
+        BrokenPictureError: While loading, if there is no readable picture.
+        OSError: While loading, if the machine or the storage fails.
     """
 
-    def transform(self, results):
-        """Read the picture.
-
-        Args:
-            results (dict): Holds ``img_path``, perhaps ``img_bytes``.
-
-        Returns:
-            dict: The same dict with the keys named above.
-
-        Raises:
-            BrokenPictureError: If there is no readable picture.
-            OSError: If the machine or the storage fails.
-        """
+    def transform(self, results: Results) -> Results:
+        """Read the picture."""
         path = results['img_path']
         data = results.pop('img_bytes', None)
         if data is None:
@@ -48,6 +39,3 @@ class LoadImage(BaseTransform):
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
-
-    def __repr__(self):
-        return f'{self.__class__.__name__}()'

@@ -3,7 +3,7 @@ import numpy as np
 from PIL import Image
 
 
-def to_pil(img):
+def to_pil(img: np.ndarray) -> Image.Image:
     """Make a PIL picture.
 
     Args:
@@ -18,7 +18,7 @@ def to_pil(img):
                             'BGR', 0, 1)
 
 
-def to_bgr(picture):
+def to_bgr(picture: Image.Image) -> np.ndarray:
     """Make an array of the pipelines.
 
     Args:

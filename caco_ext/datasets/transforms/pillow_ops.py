@@ -2,9 +2,11 @@
 
 This is what the originals were trained with. It is slow.
 """
+import numpy as np
 from PIL import ImageFilter
 from torchvision.transforms import functional as tv
 
+from .base import Plan
 from .pil_bridge import to_bgr, to_pil
 
 OPS = dict(
@@ -19,7 +21,7 @@ OPS = dict(
     flip=lambda picture, _: tv.hflip(picture))
 
 
-def run(img, plan):
+def run(img: np.ndarray, plan: Plan) -> np.ndarray:
     """Carry out steps, one after another.
 
     Args:

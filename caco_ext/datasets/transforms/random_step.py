@@ -1,31 +1,17 @@
 """What the steps of a view have in common: draw first, then carry out."""
 import random
 from abc import abstractmethod
+from typing import Callable, ClassVar, Dict, List
+
+import numpy as np
 
 from . import fast_ops, pillow_ops
-from .base import BaseTransform
+from .base import BaseTransform, Plan, Results, Step
 
-BACKENDS = dict(fast=fast_ops.run, pillow=pillow_ops.run)
-
-
-def check_prob(prob):
-    """Check a probability.
-
-    Args:
-        prob (float): The option's value.
-
-    Returns:
-        float: The same.
-
-    Raises:
-        ValueError: If it is not between 0 and 1.
-    """
-    if not 0 <= prob <= 1:
-        raise ValueError(f'prob must be between 0 and 1, got {prob}')
-    return prob
+BACKENDS = ('fast', 'pillow')
 
 
-def check_backend(backend):
+def check_backend(backend: str) -> str:
     """Check the name of a back end.
 
     Args:
@@ -47,7 +33,8 @@ class RandomStep(BaseTransform):
     """A change of the picture that is made with some probability.
 
     What is done is drawn from ``random``, which mmengine seeds, and then
-    carried out by a back end; the draws do not depend on the back end.
+    carried out by a back end; the draws do not depend on the back end. The
+    picture is not written into, as other views start from it, too.
 
     Required and modified key: img, (H, W, 3) uint8, BGR.
 
@@ -61,12 +48,17 @@ class RandomStep(BaseTransform):
             back end.
     """
 
-    def __init__(self, prob, backend='fast'):
-        self.prob = check_prob(prob)
+    _run: ClassVar[Dict[str, Callable[[np.ndarray, Plan], np.ndarray]]] = dict(
+        fast=fast_ops.run, pillow=pillow_ops.run)
+
+    def __init__(self, prob: float, backend: str = 'fast') -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must be between 0 and 1, got {prob}')
+        self.prob = prob
         self.backend = check_backend(backend)
 
     @abstractmethod
-    def draw(self):
+    def draw(self) -> List[Step]:
         """Draw what is done when something is.
 
         Returns:
@@ -74,7 +66,7 @@ class RandomStep(BaseTransform):
             in order.
         """
 
-    def plan(self):
+    def plan(self) -> List[Step]:
         """Draw what is done to one picture.
 
         Returns:
@@ -82,23 +74,9 @@ class RandomStep(BaseTransform):
         """
         return self.draw() if random.random() < self.prob else []
 
-    def transform(self, results):
-        """Change the picture, or not.
-
-        Args:
-            results (dict): Holds ``img``; the array is not written into, as
-                other views start from it, too.
-
-        Returns:
-            dict: The same.
-        """
+    def transform(self, results: Results) -> Results:
+        """Change the picture, or not."""
         plan = self.plan()
         if plan:
-            results['img'] = BACKENDS[self.backend](results['img'], plan)
+            results['img'] = self._run[self.backend](results['img'], plan)
         return results
-
-    def __repr__(self):
-        options = ', '.join(f'{name}={value}'
-                            for name, value in vars(self).items()
-                            if not name.startswith('_'))
-        return f'{self.__class__.__name__}({options})'

@@ -1,18 +1,17 @@
 """CLSA's strong augmentation as a transform."""
 import random
+from typing import List, Optional, Sequence, Tuple
 
 from mmengine.registry import TRANSFORMS
 
 from . import strong_fast, strong_ops
-from .base import BaseTransform
-from .random_step import check_backend, check_prob
+from .base import Step
+from .random_step import RandomStep
 from .strong_ops import MAX_MAGNITUDE, OPS, SIGNED_OPS, check_op
-
-_BACKENDS = dict(fast=strong_fast.run, pillow=strong_ops.run)
 
 
 @TRANSFORMS.register_module()
-class StrongAugment(BaseTransform):
+class StrongAugment(RandomStep):
     """A few random operations of random strength, one after another.
 
     Each is drawn with replacement from the pool, with a magnitude and, where
@@ -40,12 +39,14 @@ class StrongAugment(BaseTransform):
         ValueError: If an option is out of its range.
     """
 
+    _run = dict(fast=strong_fast.run, pillow=strong_ops.run)
+
     def __init__(self,
-                 num_ops=5,
-                 prob=0.5,
-                 magnitude=(1, 9),
-                 ops=None,
-                 backend='fast'):
+                 num_ops: int = 5,
+                 prob: float = 0.5,
+                 magnitude: Tuple[int, int] = (1, 9),
+                 ops: Optional[Sequence[str]] = None,
+                 backend: str = 'fast') -> None:
         if num_ops < 1:
             raise ValueError(f'num_ops must be positive, got {num_ops}')
         low, high = magnitude
@@ -54,13 +55,12 @@ class StrongAugment(BaseTransform):
                              f'to {MAX_MAGNITUDE}, got {magnitude}')
         if ops is not None and not ops:
             raise ValueError('ops is empty; leave it out for all operations')
+        super().__init__(prob, backend)
         self.num_ops = num_ops
-        self.prob = check_prob(prob)
         self.magnitude = low, high
         self.ops = [check_op(name) for name in ops or OPS]
-        self.backend = check_backend(backend)
 
-    def draw(self):
+    def draw(self) -> List[Step]:
         """Draw the operations of one picture.
 
         Returns:
@@ -77,25 +77,6 @@ class StrongAugment(BaseTransform):
                 plan.append((name, magnitude, negative))
         return plan
 
-    def plan(self):
+    def plan(self) -> List[Step]:
         """Draw what is done to one picture; see :meth:`draw`."""
         return self.draw()
-
-    def transform(self, results):
-        """Augment the picture.
-
-        Args:
-            results (dict): Holds ``img``.
-
-        Returns:
-            dict: The same.
-        """
-        plan = self.plan()
-        if plan:
-            results['img'] = _BACKENDS[self.backend](results['img'], plan)
-        return results
-
-    def __repr__(self):
-        return (f'{self.__class__.__name__}(num_ops={self.num_ops}, '
-                f'prob={self.prob}, magnitude={self.magnitude}, '
-                f'ops={self.ops}, backend={self.backend!r})')

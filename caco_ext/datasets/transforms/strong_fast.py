@@ -7,41 +7,34 @@ neighbour of PIL's. ``docs/pipeline.md`` has the figures.
 """
 import math
 from functools import lru_cache, partial
+from typing import Any, Callable, Dict, Sequence
 
 import cv2
 import numpy as np
 
 from . import fast_ops
-from .strong_ops import (AFFINE_LIMIT, DEGREES_LIMIT, MAX_MAGNITUDE,
-                         enhance_factor, posterize_bits, signed,
-                         solarize_threshold)
+from .base import Plan
+from .strong_ops import strength
+
+Matrix = Sequence[Sequence[float]]
 
 
-def _blend(name, img, magnitude, negative):
-    return fast_ops.run(img, [(name, enhance_factor(magnitude))])
+def _blend(name: str, img: np.ndarray, factor: float) -> np.ndarray:
+    return fast_ops.run(img, [(name, factor)])
 
 
-def _table(img, tables):
-    """Look up each channel in a table of its own.
-
-    Args:
-        img (np.ndarray): (H, W, 3) uint8.
-        tables (list[np.ndarray]): Three of (256, ).
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-    """
+def _by_table(make: Callable[[np.ndarray], np.ndarray], img: np.ndarray,
+              _: Any) -> np.ndarray:
+    """Look up each channel in the table that its histogram makes, (256, )."""
+    tables = [
+        make(
+            cv2.calcHist([img], [c], None, [256],
+                         [0, 256]).ravel().astype(int)) for c in range(3)
+    ]
     return cv2.LUT(img, np.stack(tables, -1)[:, None].astype(np.uint8))
 
 
-def _histograms(img):
-    return [
-        cv2.calcHist([img], [c], None, [256], [0, 256]).ravel().astype(int)
-        for c in range(3)
-    ]
-
-
-def _stretch(histogram):
+def _stretch(histogram: np.ndarray) -> np.ndarray:
     """Table that stretches the levels in use to 0 to 255."""
     levels = np.arange(256)
     used = np.flatnonzero(histogram)
@@ -52,7 +45,7 @@ def _stretch(histogram):
     return np.clip((levels * scale - low * scale).astype(int), 0, 255)
 
 
-def _even_out(histogram):
+def _even_out(histogram: np.ndarray) -> np.ndarray:
     """Table that makes the levels about equally frequent, as PIL's."""
     used = np.flatnonzero(histogram)
     step = (histogram.sum() - histogram[used[-1]]) // 255
@@ -62,28 +55,8 @@ def _even_out(histogram):
     return np.minimum((step // 2 + below) // step, 255)
 
 
-def _auto_contrast(img, magnitude, negative):
-    return _table(img, [_stretch(h) for h in _histograms(img)])
-
-
-def _equalize(img, magnitude, negative):
-    return _table(img, [_even_out(h) for h in _histograms(img)])
-
-
-def _identity(img, magnitude, negative):
-    return img
-
-
-def _posterize(img, magnitude, negative):
-    return img & np.uint8(0xFF00 >> posterize_bits(magnitude) & 0xFF)
-
-
-def _solarize(img, magnitude, negative):
-    return fast_ops.solarize(img, solarize_threshold(magnitude))
-
-
 @lru_cache
-def _soften(factor):
+def _soften(factor: float) -> np.ndarray:
     """The filter of PIL's SMOOTH, mixed with the picture itself."""
     kernel = np.ones((3, 3), np.float32)
     kernel[1, 1] = 5
@@ -92,66 +65,49 @@ def _soften(factor):
     return kernel
 
 
-def _sharpness(img, magnitude, negative):
+def _sharpness(img: np.ndarray, factor: float) -> np.ndarray:
     if min(img.shape[:2]) < 3:
         return img
     out = img.copy()
     # PIL's filters leave the margin as it is
-    inner = cv2.filter2D(
-        img, -1, _soften(enhance_factor(magnitude)), delta=fast_ops.CUT)
+    inner = cv2.filter2D(img, -1, _soften(factor), delta=fast_ops.CUT)
     out[1:-1, 1:-1] = inner[1:-1, 1:-1]
     return out
 
 
-def _warp(img, matrix):
+def _warp(img: np.ndarray, matrix: Matrix) -> np.ndarray:
     """Take each pixel from where the matrix says.
 
     Args:
         img (np.ndarray): (H, W, 3) uint8.
-        matrix (list[list[float]]): 2 x 3; maps a pixel's middle (x + 0.5,
+        matrix (Matrix): 2 x 3; maps a pixel's middle (x + 0.5,
             y + 0.5) to a place in the picture, as PIL's does.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, black where nothing is.
     """
-    matrix = np.array(matrix)
+    way = np.array(matrix)
     # OpenCV counts from the middle of the first pixel
-    matrix[:, 2] += matrix[:, :2].sum(1) * 0.5 - 0.5
+    way[:, 2] += way[:, :2].sum(1) * 0.5 - 0.5
     return cv2.warpAffine(
         img,
-        matrix,
+        way,
         img.shape[1::-1],
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
 
 
-def _rotate(img, magnitude, negative):
-    degrees = signed(magnitude * DEGREES_LIMIT // MAX_MAGNITUDE, negative)
+def _rotate(img: np.ndarray, degrees: float) -> np.ndarray:
     cos, sin = (f(math.radians(degrees)) for f in (math.cos, math.sin))
     x, y = img.shape[1] / 2, img.shape[0] / 2
     return _warp(img, [[cos, -sin, x - cos * x + sin * y],
                        [sin, cos, y - sin * x - cos * y]])
 
 
-def _shear_x(img, magnitude, negative):
-    slope = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
-    return _warp(img, [[1, slope, 0], [0, 1, 0]])
-
-
-def _shear_y(img, magnitude, negative):
-    slope = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
-    return _warp(img, [[1, 0, 0], [slope, 1, 0]])
-
-
-def _overlap(shift, size):
-    """Where what stays in the picture comes from and goes to."""
-    return (slice(max(shift, 0), size + min(shift, 0)),
-            slice(max(-shift, 0), size - max(shift, 0)))
-
-
-def _translate(axis, img, magnitude, negative):
-    share = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
+def _translate(axis: int, img: np.ndarray, share: float) -> np.ndarray:
     size = img.shape[axis]
-    source, target = _overlap(int(share * size), size)
+    shift = int(share * size)
+    source = slice(max(shift, 0), size + min(shift, 0))
+    target = slice(max(-shift, 0), size - max(shift, 0))
     out = np.zeros_like(img)
     if axis:
         out[:, target] = img[:, source]
@@ -160,24 +116,24 @@ def _translate(axis, img, magnitude, negative):
     return out
 
 
-OPS = dict(
-    AutoContrast=_auto_contrast,
+OPS: Dict[str, Callable[[np.ndarray, Any], np.ndarray]] = dict(
+    AutoContrast=partial(_by_table, _stretch),
     Brightness=partial(_blend, 'brightness'),
     Color=partial(_blend, 'saturation'),
     Contrast=partial(_blend, 'contrast'),
-    Equalize=_equalize,
-    Identity=_identity,
-    Posterize=_posterize,
+    Equalize=partial(_by_table, _even_out),
+    Identity=lambda img, _: img,
+    Posterize=lambda img, bits: img & np.uint8(0xFF00 >> bits & 0xFF),
     Rotate=_rotate,
     Sharpness=_sharpness,
-    ShearX=_shear_x,
-    ShearY=_shear_y,
-    Solarize=_solarize,
+    ShearX=lambda img, slope: _warp(img, [[1, slope, 0], [0, 1, 0]]),
+    ShearY=lambda img, slope: _warp(img, [[1, 0, 0], [slope, 1, 0]]),
+    Solarize=fast_ops.solarize,
     TranslateX=partial(_translate, 1),
     TranslateY=partial(_translate, 0))
 
 
-def run(img, plan):
+def run(img: np.ndarray, plan: Plan) -> np.ndarray:
     """Carry out operations, one after another.
 
     Args:
@@ -188,6 +144,6 @@ def run(img, plan):
     Returns:
         np.ndarray: (H, W, 3) uint8, BGR.
     """
-    for name, magnitude, negative in plan:
-        img = OPS[name](img, magnitude, negative)
+    for step in plan:
+        img = OPS[step[0]](img, strength(*step))
     return img

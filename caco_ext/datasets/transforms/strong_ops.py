@@ -3,11 +3,12 @@
 Source: Wang and Qi, Contrastive Learning with Stronger Augmentations, 2021,
 appendix. Resampling is nearest, uncovered area is black, the size stays.
 """
-from functools import partial
+from typing import Any, Callable, Dict
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from .base import Plan
 from .pil_bridge import to_bgr, to_pil
 
 MAX_MAGNITUDE = 10
@@ -16,7 +17,7 @@ AFFINE_LIMIT = 0.3
 DEGREES_LIMIT = 30
 
 
-def enhance_factor(magnitude):
+def enhance_factor(magnitude: int) -> float:
     """Factor of the enhancers: always darker, greyer, flatter or blurrier.
 
     Args:
@@ -28,7 +29,7 @@ def enhance_factor(magnitude):
     return magnitude * 0.9 / MAX_MAGNITUDE + 0.05
 
 
-def posterize_bits(magnitude):
+def posterize_bits(magnitude: int) -> int:
     """Bits that Posterize keeps.
 
     Args:
@@ -40,7 +41,7 @@ def posterize_bits(magnitude):
     return magnitude * 4 // MAX_MAGNITUDE + 4
 
 
-def solarize_threshold(magnitude):
+def solarize_threshold(magnitude: int) -> int:
     """Lowest level that Solarize inverts.
 
     Args:
@@ -52,94 +53,75 @@ def solarize_threshold(magnitude):
     return 256 - magnitude * 256 // MAX_MAGNITUDE
 
 
-def signed(value, negative):
-    """Give a value its direction.
+def _degrees(magnitude: int) -> int:
+    return magnitude * DEGREES_LIMIT // MAX_MAGNITUDE
+
+
+def _share(magnitude: int) -> float:
+    """Slope of a shear, and the share of the size of a shift."""
+    return magnitude * AFFINE_LIMIT / MAX_MAGNITUDE
+
+
+# What a magnitude means; of the other operations it means nothing.
+_STRENGTHS: Dict[str, Callable[[int], float]] = dict(
+    Brightness=enhance_factor,
+    Color=enhance_factor,
+    Contrast=enhance_factor,
+    Posterize=posterize_bits,
+    Rotate=_degrees,
+    Sharpness=enhance_factor,
+    ShearX=_share,
+    ShearY=_share,
+    Solarize=solarize_threshold,
+    TranslateX=_share,
+    TranslateY=_share)
+
+
+def strength(name: str, magnitude: int, negative: bool = False) -> float:
+    """The value with which an operation is carried out.
 
     Args:
-        value (float): Without sign.
-        negative (bool): Whether it is negative.
+        name (str): One of ``OPS``.
+        magnitude (int): 0 to 10.
+        negative (bool): The other direction, for ``SIGNED_OPS``. Defaults to
+            False.
 
     Returns:
-        float: The value or its opposite.
+        float: A factor, bits, a threshold, degrees, a slope, or a share of
+        the size; the magnitude of operations that have no strength.
     """
-    return -value if negative else value
+    value = _STRENGTHS.get(name, float)(magnitude)
+    return -value if negative and name in SIGNED_OPS else value
 
 
-def _enhance(enhancer, picture, magnitude, negative):
-    return enhancer(picture).enhance(enhance_factor(magnitude))
-
-
-def _affine(picture, coefficients):
+def _affine(picture: Image.Image, *coefficients: float) -> Image.Image:
     return picture.transform(picture.size, Image.Transform.AFFINE,
                              coefficients)
 
 
-def _auto_contrast(picture, magnitude, negative):
-    return ImageOps.autocontrast(picture)
-
-
-def _equalize(picture, magnitude, negative):
-    return ImageOps.equalize(picture)
-
-
-def _identity(picture, magnitude, negative):
-    return picture
-
-
-def _posterize(picture, magnitude, negative):
-    return ImageOps.posterize(picture, posterize_bits(magnitude))
-
-
-def _solarize(picture, magnitude, negative):
-    return ImageOps.solarize(picture, solarize_threshold(magnitude))
-
-
-def _rotate(picture, magnitude, negative):
-    degrees = magnitude * DEGREES_LIMIT // MAX_MAGNITUDE
-    return picture.rotate(signed(degrees, negative))
-
-
-def _shear_x(picture, magnitude, negative):
-    slope = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
-    return _affine(picture, (1, slope, 0, 0, 1, 0))
-
-
-def _shear_y(picture, magnitude, negative):
-    slope = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
-    return _affine(picture, (1, 0, 0, slope, 1, 0))
-
-
-def _translate_x(picture, magnitude, negative):
-    share = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
-    return _affine(picture, (1, 0, int(share * picture.width), 0, 1, 0))
-
-
-def _translate_y(picture, magnitude, negative):
-    share = signed(magnitude * AFFINE_LIMIT / MAX_MAGNITUDE, negative)
-    return _affine(picture, (1, 0, 0, 0, 1, int(share * picture.height)))
-
-
-OPS = dict(
-    AutoContrast=_auto_contrast,
-    Brightness=partial(_enhance, ImageEnhance.Brightness),
-    Color=partial(_enhance, ImageEnhance.Color),
-    Contrast=partial(_enhance, ImageEnhance.Contrast),
-    Equalize=_equalize,
-    Identity=_identity,
-    Posterize=_posterize,
-    Rotate=_rotate,
-    Sharpness=partial(_enhance, ImageEnhance.Sharpness),
-    ShearX=_shear_x,
-    ShearY=_shear_y,
-    Solarize=_solarize,
-    TranslateX=_translate_x,
-    TranslateY=_translate_y)
+OPS: Dict[str, Callable[[Image.Image, Any], Image.Image]] = dict(
+    AutoContrast=lambda picture, _: ImageOps.autocontrast(picture),
+    Brightness=lambda picture, f: ImageEnhance.Brightness(picture).enhance(f),
+    Color=lambda picture, f: ImageEnhance.Color(picture).enhance(f),
+    Contrast=lambda picture, f: ImageEnhance.Contrast(picture).enhance(f),
+    Equalize=lambda picture, _: ImageOps.equalize(picture),
+    Identity=lambda picture, _: picture,
+    Posterize=ImageOps.posterize,
+    Rotate=lambda picture, degrees: picture.rotate(degrees),
+    Sharpness=lambda picture, f: ImageEnhance.Sharpness(picture).enhance(f),
+    ShearX=lambda picture, slope: _affine(picture, 1, slope, 0, 0, 1, 0),
+    ShearY=lambda picture, slope: _affine(picture, 1, 0, 0, slope, 1, 0),
+    Solarize=ImageOps.solarize,
+    TranslateX=lambda picture, share: _affine(
+        picture, 1, 0, int(share * picture.width), 0, 1, 0),
+    TranslateY=lambda picture, share: _affine(picture, 1, 0, 0, 0, 1,
+                                              int(share * picture.height)))
 # operations that have a direction
 SIGNED_OPS = frozenset(
     ('Rotate', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY'))
 
 
-def run(img, plan):
+def run(img: np.ndarray, plan: Plan) -> np.ndarray:
     """Carry out operations, one after another.
 
     Args:
@@ -151,12 +133,12 @@ def run(img, plan):
         np.ndarray: (H, W, 3) uint8, BGR.
     """
     picture = to_pil(img)
-    for name, magnitude, negative in plan:
-        picture = OPS[name](picture, magnitude, negative)
+    for step in plan:
+        picture = OPS[step[0]](picture, strength(*step))
     return to_bgr(picture)
 
 
-def check_op(name):
+def check_op(name: str) -> str:
     """Check the name of an operation.
 
     Args:
@@ -174,7 +156,10 @@ def check_op(name):
     return name
 
 
-def apply_op(name, image, magnitude, negative=False):
+def apply_op(name: str,
+             image: np.ndarray,
+             magnitude: int,
+             negative: bool = False) -> np.ndarray:
     """Apply one operation to an array.
 
     Args:
@@ -191,4 +176,5 @@ def apply_op(name, image, magnitude, negative=False):
         ValueError: If there is no such operation.
     """
     picture = Image.fromarray(image)
-    return np.array(OPS[check_op(name)](picture, int(magnitude), negative))
+    value = strength(check_op(name), int(magnitude), negative)
+    return np.array(OPS[name](picture, value))

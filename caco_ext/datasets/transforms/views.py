@@ -1,7 +1,7 @@
 """Views of one picture: cropping, flipping, and several views at once."""
 import math
 import random
-from collections.abc import Sequence
+from typing import Any, Iterable, Iterator, List, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -11,24 +11,24 @@ from mmengine.dataset import Compose
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from .base import BaseTransform
+from .base import BaseTransform, Results, Step
 from .random_step import RandomStep, check_backend
 
 
-def _resize_pillow(part, size):
+def _resize_pillow(part: np.ndarray, size: int) -> np.ndarray:
     # resizing treats channels apart: their order does not matter
     picture = Image.fromarray(np.ascontiguousarray(part))
-    return np.array(picture.resize((size, size), Image.BILINEAR))
+    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def _resize_fast(part, size):
+def _resize_fast(part: np.ndarray, size: int) -> np.ndarray:
     # Torch has PIL's filter with vector instructions. A batch of one whose
     # strides say that channels come last is resized as it lies and comes out
     # like that; all else is copied to and fro. So is what must not be written
     # to, as a mapped file, of which torch would warn.
-    part = torch.from_numpy(np.require(part, requirements='CW'))[None]
+    batch = torch.from_numpy(np.require(part, requirements=['C', 'W']))[None]
     resized = F.interpolate(
-        part.permute(0, 3, 1, 2), (size, size),
+        batch.permute(0, 3, 1, 2), (size, size),
         mode='bilinear',
         antialias=True)
     return resized[0].permute(1, 2, 0).numpy()
@@ -64,10 +64,10 @@ class ViewRandomResizedCrop(BaseTransform):
     ATTEMPTS = 10
 
     def __init__(self,
-                 size,
-                 scale=(0.2, 1.0),
-                 ratio=(3 / 4, 4 / 3),
-                 backend='fast'):
+                 size: int,
+                 scale: Tuple[float, float] = (0.2, 1.0),
+                 ratio: Tuple[float, float] = (3 / 4, 4 / 3),
+                 backend: str = 'fast') -> None:
         if not isinstance(size, int) or size < 1:
             raise ValueError(f'size must be a positive integer, got {size}')
         if not 0 < scale[0] <= scale[1] <= 1:
@@ -77,11 +77,11 @@ class ViewRandomResizedCrop(BaseTransform):
             raise ValueError('ratio must be a positive range (low, high), '
                              f'got {ratio}')
         self.size = size
-        self.scale = tuple(scale)
-        self.ratio = tuple(ratio)
+        self.scale = scale[0], scale[1]
+        self.ratio = ratio[0], ratio[1]
         self.backend = check_backend(backend)
 
-    def draw_box(self, height, width):
+    def draw_box(self, height: int, width: int) -> Tuple[int, int, int, int]:
         """Draw the part.
 
         Args:
@@ -107,26 +107,14 @@ class ViewRandomResizedCrop(BaseTransform):
             w = round(height * self.ratio[1])
         return (height - h) // 2, (width - w) // 2, h, w
 
-    def transform(self, results):
-        """Cut and resize the picture.
-
-        Args:
-            results (dict): Holds ``img``.
-
-        Returns:
-            dict: The same, with a new ``img_shape``.
-        """
+    def transform(self, results: Results) -> Results:
+        """Cut and resize the picture."""
         img = results['img']
         top, left, h, w = self.draw_box(*img.shape[:2])
         results['img'] = _RESIZE[self.backend](img[top:top + h, left:left + w],
                                                self.size)
         results['img_shape'] = (self.size, self.size)
         return results
-
-    def __repr__(self):
-        return (f'{self.__class__.__name__}(size={self.size}, '
-                f'scale={self.scale}, ratio={self.ratio}, '
-                f'backend={self.backend!r})')
 
 
 @TRANSFORMS.register_module()
@@ -138,15 +126,15 @@ class ViewFlip(RandomStep):
         backend (str): See :class:`RandomStep`. Defaults to 'fast'.
     """
 
-    def __init__(self, prob=0.5, backend='fast'):
+    def __init__(self, prob: float = 0.5, backend: str = 'fast') -> None:
         super().__init__(prob, backend)
 
-    def draw(self):
+    def draw(self) -> List[Step]:
         """Nothing is left to chance; see :class:`RandomStep`."""
         return [('flip', 1.)]
 
 
-def by_planes(img):
+def by_planes(img: np.ndarray) -> np.ndarray:
     """Lay a picture out in planes of one channel, as networks want it.
 
     Whoever packs the views turns them into (3, h, w); numpy takes eight
@@ -166,7 +154,7 @@ def by_planes(img):
     return planes.transpose(1, 2, 0)
 
 
-def _flatten(pipeline):
+def _flatten(pipeline: Iterable[Any]) -> Iterator[Any]:
     """Steps of a pipeline whose members may be pipelines."""
     for step in pipeline:
         if isinstance(step, (list, tuple)):
@@ -211,8 +199,11 @@ class MultiCrop(BaseTransform):
         8
     """
 
-    def __init__(self, transforms, num_views, on_device=False):
-        if not isinstance(num_views, Sequence):
+    def __init__(self,
+                 transforms: Sequence[Sequence[Any]],
+                 num_views: Union[int, Sequence[int]],
+                 on_device: bool = False) -> None:
+        if isinstance(num_views, int):
             num_views = [num_views]
         if len(num_views) != len(transforms):
             raise ValueError(
@@ -225,19 +216,19 @@ class MultiCrop(BaseTransform):
         self.num_views = list(num_views)
         self.pipelines = [Compose(list(_flatten(p))) for p in transforms]
         self.on_device = on_device
-        self._left = [[] for _ in self.pipelines]
+        self._left: List[List[RandomStep]] = [[] for _ in self.pipelines]
         if on_device:
             self._left = [self._split_off(p) for p in self.pipelines]
 
     @staticmethod
-    def _split_off(pipeline):
+    def _split_off(pipeline: Compose) -> List[RandomStep]:
         """Take the random steps off the end of a pipeline.
 
         Args:
             pipeline (Compose): Changed in place.
 
         Returns:
-            list[RandomStep | StrongAugment]: The steps taken off.
+            list[RandomStep]: The steps taken off.
 
         Raises:
             ValueError: If a step of another kind stands behind one.
@@ -257,20 +248,12 @@ class MultiCrop(BaseTransform):
         return steps[first:]
 
     @property
-    def total_views(self):
+    def total_views(self) -> int:
         """int: Number of views of a picture."""
         return sum(self.num_views)
 
-    def transform(self, results):
-        """Make the views.
-
-        Args:
-            results (dict): Holds ``img``, (H, W, 3) uint8.
-
-        Returns:
-            dict: The same, ``img`` being a list of (h, w, 3) uint8 arrays in
-            the layout of :func:`by_planes`.
-        """
+    def transform(self, results: Results) -> Results:
+        """Make the views, in the layout of :func:`by_planes`."""
         # all views start from one array: a transform that writes into it
         # would spoil the views after it, now it raises an error
         results['img'].flags.writeable = False
@@ -285,7 +268,7 @@ class MultiCrop(BaseTransform):
             results['view_plans'] = plans
         return results
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         kinds = ', '.join(
             f'{count} x {pipeline}'
             for count, pipeline in zip(self.num_views, self.pipelines))

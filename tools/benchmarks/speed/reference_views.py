@@ -5,7 +5,7 @@ from PIL import Image, ImageFilter
 from torchvision import transforms as tv
 
 from caco_ext.datasets import StrongAugment
-from caco_ext.datasets.transforms.strong_ops import OPS
+from caco_ext.datasets.transforms.strong_ops import OPS, strength
 
 NORMALIZE = dict(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
 
@@ -41,7 +41,7 @@ class _Strong:
 
     def __call__(self, picture):
         for name, magnitude, negative in self.plan():
-            picture = OPS[name](picture, magnitude, negative)
+            picture = OPS[name](picture, strength(name, magnitude, negative))
         return picture
 
 
