@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from caco_ext.datasets import BrokenPictureError, ImageFolder, lmdb_format
-from caco_ext.datasets import lmdb_source as source
-from caco_ext.datasets import lmdb_writer
-from caco_ext.datasets.lmdb_writer import LMDBWriter
+from caco_ext.datasets import (BrokenPictureError, ImageFolder, lmdb_format,
+                               lmdb_writer)
+from caco_ext.datasets.containers import lmdb_source as source
+from caco_ext.datasets.containers.lmdb_writer import LMDBWriter
 
 LOAD = [dict(type='LoadImage')]
 UNSHARDED = dict(

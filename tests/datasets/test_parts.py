@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from caco_ext.datasets import image_folder
-from caco_ext.datasets.lmdb_writer import LMDBWriter
+from caco_ext.datasets.containers.lmdb_writer import LMDBWriter
 from caco_ext.datasets.parts import part_folders, part_of
 from caco_ext.evaluation import read_labels, translate_labels
 from caco_ext.evaluation.knn_data import count_shared

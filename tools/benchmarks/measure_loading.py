@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 import caco_ext  # noqa: F401
 from caco_ext.datasets import EpochSeededSampler, ImageFolder
-from caco_ext.datasets.lmdb_source import close_all
+from caco_ext.datasets.containers.lmdb_source import close_all
 from caco_ext.utils import UsageError, run_tool
 
 

@@ -5,8 +5,8 @@ same command resumes, or begins anew where a picture has changed meanwhile; at
 the end everything is read back and checked.
 """
 
+from caco_ext.datasets.containers.lmdb_writer import LMDBWriter
 from caco_ext.datasets.formats import EXTENSIONS
-from caco_ext.datasets.lmdb_writer import LMDBWriter
 from caco_ext.utils import make_parser
 
 

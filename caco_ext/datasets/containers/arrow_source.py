@@ -1,7 +1,7 @@
 """Pictures in Parquet and Arrow files, in the layout of Hugging Face."""
 import json
 import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -10,8 +10,8 @@ from caco_ext.utils.extras import import_extra
 from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import first_of
 from ..pictures import BrokenPictureError, read_content
+from ..shards import ARROW, cached_name, expand_shards, stamp_of
 from .container import Container, Contents, number_labels
-from .shards import ARROW, cached_name, expand_shards, stamp_of
 
 _IMAGE_COLUMNS = ('image', 'img', 'jpg', 'png', 'picture')
 _LABEL_COLUMNS = ('label', 'labels', 'fine_label', 'cls', 'class', 'target')

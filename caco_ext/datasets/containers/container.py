@@ -32,6 +32,9 @@ class Container(ABC):
         root (str): Where the pictures are, as the user names it.
     """
 
+    # The part of a data set that this is; '' if all of it, or unknown.
+    part = ''
+
     def __init__(self, root: str) -> None:
         self.root = root
 
@@ -125,7 +128,8 @@ def choose_classes(contents: Contents, root: str, with_labels: Optional[bool],
     paths, labels, names = contents
     if with_labels is False:
         return Contents(paths, [-1] * len(paths), [])
-    if (with_labels or classes is not None) and (not names or min(labels) < 0):
+    if (with_labels or classes is not None) and not names or (with_labels and
+                                                              min(labels) < 0):
         raise ValueError(f'{root!r} has no labels; set with_labels=False, or '
                          'leave out what needs labels (kNN: '
                          'default_hooks.knn=None)')

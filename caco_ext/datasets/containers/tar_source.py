@@ -17,8 +17,8 @@ from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import first_of
 from ..formats import EXTENSIONS
 from ..pictures import BrokenPictureError
+from ..shards import cached_name, expand_shards, is_remote, stamp_of
 from .container import Container, Contents, number_labels
-from .shards import cached_name, expand_shards, is_remote, stamp_of
 
 _VERSION = 1
 # A larger label file is none.

@@ -6,7 +6,6 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from urllib.error import URLError
 
 import cv2
-import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 

@@ -24,7 +24,7 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 
 from caco_ext.utils.extras import import_extra
-from .pictures import BrokenPictureError
+from ..pictures import BrokenPictureError
 
 FORMAT = 'caco_ext-pictures'
 VERSION = 1

@@ -1,4 +1,5 @@
 """Names of data sets that are spread over several files."""
+import fnmatch
 import glob
 import hashlib
 import os
@@ -7,6 +8,7 @@ import re
 from typing import List, Tuple
 
 from caco_ext.utils.text import first_of
+from .folders import is_folder, list_folder
 
 TAR, PARQUET, ARROW = '.tar', '.parquet', '.arrow'
 SHARD_KINDS = (TAR, PARQUET, ARROW)
@@ -74,7 +76,7 @@ def expand_shards(root: str) -> List[str]:
         paths = [path for one in paths for path in expand_shards(one)] \
             if _BRACES.fullmatch(end) else paths
     elif glob.has_magic(root) and not is_remote(root) and not osp.exists(root):
-        paths = sorted(glob.glob(root))
+        paths = _fitting(root)
         if not paths:
             raise FileNotFoundError(f'no file fits {root!r} (working '
                                     f'directory {os.getcwd()!r}); correct '
@@ -90,6 +92,17 @@ def expand_shards(root: str) -> List[str]:
             f'missing: {first_of(map(repr, missing))}; copy them there or '
             'correct data_root')
     return paths
+
+
+def _fitting(pattern: str) -> List[str]:
+    """Sorted paths that fit a glob; a folder's own name is no pattern."""
+    folder, name = osp.split(pattern)
+    if not osp.isdir(folder or '.'):
+        return sorted(glob.glob(pattern))
+    return sorted(
+        osp.join(folder, one)
+        for one in fnmatch.filter(os.listdir(folder or '.'), name)
+        if not one.startswith('.'))
 
 
 def stamp_of(path: str) -> Tuple[int, int]:
@@ -115,3 +128,55 @@ def cached_name(path: str, ending: str) -> str:
     where = path if is_remote(path) else osp.realpath(path)
     digest = hashlib.sha256(os.fsencode(where)).hexdigest()[:16]
     return osp.join(root, 'shards', f'{osp.basename(path)}.{digest}{ending}')
+
+
+def _shards(folder: str) -> List[str]:
+    """Names of the shards that lie in a folder."""
+    if not osp.isdir(folder):
+        return []
+    return [
+        entry.name for entry in list_folder(folder)
+        if osp.splitext(entry.name)[1].lower() in SHARD_KINDS
+        and not is_folder(entry)
+    ]
+
+
+def data_folder(folder: str) -> str:
+    """Follow a folder to its subfolder 'data', if the shards lie there.
+
+    Args:
+        folder (str): Where to look, such as a repository of Hugging Face.
+
+    Returns:
+        str: The subfolder, or the folder itself.
+    """
+    inner = osp.join(folder, 'data')
+    if _shards(folder) or not _shards(inner):
+        return folder
+    others = [e for e in list_folder(folder) if is_folder(e)]
+    return inner if len(others) == 1 else folder
+
+
+def shards_in(folder: str, everything: bool) -> str:
+    """The shards that lie in a folder.
+
+    Args:
+        folder (str): Where to look.
+        everything (bool): Take shards of all names together.
+
+    Returns:
+        str: A glob; '' where there are none.
+
+    Raises:
+        ValueError: There are shards of several kinds or names.
+    """
+    names = _shards(folder)
+    if not names:
+        return ''
+    kinds = sorted({osp.splitext(name)[1] for name in names})
+    groups = sorted({group_of(name) for name in names})
+    if len(kinds) > 1 or len(groups) > 1 and not everything:
+        raise ValueError(
+            f'{folder!r} holds shards of several data sets or parts '
+            f'({first_of(groups, 5)}); set data_root to one of these')
+    return osp.join(folder, groups[0] if len(groups) == 1 else f'*{kinds[0]}')

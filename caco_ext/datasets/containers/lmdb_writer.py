@@ -13,14 +13,14 @@ import numpy as np
 from mmengine.logging import print_log
 
 from caco_ext.utils.extras import import_extra
-from .formats import EXTENSIONS
-from .lists import read_list
+from ..formats import EXTENSIONS
+from ..lists import read_list
+from ..pictures import BrokenPictureError
+from ..sources import scan_folder
 from .lmdb_format import (FORMAT, HEADER, LABELS, PATHS, VERSION, digest,
                           import_lmdb, pack_record, read_header, read_record)
 from .lmdb_pages import check_pages
 from .lmdb_source import close_all, open_for_reading
-from .pictures import BrokenPictureError
-from .sources import scan_folder
 
 # An interruption costs at most this many pictures.
 _CHUNK = 1000
