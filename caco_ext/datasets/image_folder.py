@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from caco_ext.utils.text import first_of
-from .containers import choose_classes, open_container
+from .containers import TORCHVISION, Container, choose_classes, open_container
 from .formats import EXTENSIONS
 from .lists import ANNOTATIONS, read_annotations, read_classes, read_list
 from .parts import SPLITS, check_classes, is_measured_on, locate_split
@@ -114,8 +114,6 @@ class ImageFolder(ReplacingDataset):
                  fraction: float = 1.0,
                  fraction_seed: int = 0,
                  **kwargs: Any) -> None:
-        if split not in SPLITS:
-            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
         check_share('fraction', fraction)
         if not 0 <= val_share < 1:
             raise ValueError('val_share must be at least 0 and below 1, got '
@@ -131,8 +129,13 @@ class ImageFolder(ReplacingDataset):
                              'pictures, an image list or an .lmdb file')
         self.classes = read_classes(classes)
         divided = False
-        if not ann_file and not _are_folders(data_root, self.classes):
+        if not (ann_file or data_root.startswith(TORCHVISION)
+                or _are_folders(data_root, self.classes)):
             data_root, prefix, divided = _choose_part(data_root, prefix, split)
+        self.container = None if ann_file else self._open(data_root, split)
+        divided = divided or bool(self.container and self.container.part)
+        if split not in SPLITS and not divided:
+            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
         # named itself, and not the root that it is a part of
         itself = not divided and split in ('val', 'test') and is_measured_on(
             ann_file or prefix['img_path'] or data_root)
@@ -140,8 +143,6 @@ class ImageFolder(ReplacingDataset):
             raise ValueError(
                 f"{data_root!r} has no part for split='test'; split='val' "
                 'holds out a share of each class')
-        self.container = None if ann_file else open_container(data_root, split)
-        divided = divided or bool(self.container and self.container.part)
         if self.container is None and osp.isfile(data_root):
             if ann_file:
                 raise ValueError(f'data_root {data_root!r} is a file; with '
@@ -161,6 +162,10 @@ class ImageFolder(ReplacingDataset):
             data_root=data_root,
             data_prefix=dict(prefix),
             **kwargs)
+
+    def _open(self, root: str, split: str) -> Optional[Container]:
+        """The file of many pictures that a root is; None for another root."""
+        return open_container(root, split)
 
     def _read_source(self) -> Source:
         """Paths, labels and class names of whatever the source is."""
@@ -221,6 +226,9 @@ class ImageFolder(ReplacingDataset):
         return items
 
     def _join_prefix(self) -> None:
+        if self.container is not None:  # an address may be none of mmengine's
+            self.data_prefix = dict(img_path=self.data_root)
+            return
         super()._join_prefix()
         self.data_prefix = {
             key: osp.normpath(osp.expanduser(path))

@@ -162,7 +162,7 @@ def locate_split(root: str, split: str) -> Tuple[str, bool]:
         ValueError: Several parts are as good, or the test part is asked for
             and there is none.
     """
-    if split == 'all' or not osp.isdir(root):
+    if split not in _SERVES or not osp.isdir(root):
         return root, False
     parts = find_parts({
         group_of(entry.name)

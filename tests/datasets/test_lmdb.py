@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from caco_ext.datasets import (BrokenPictureError, ImageFolder, lmdb_format,
-                               lmdb_writer)
+from caco_ext.datasets import BrokenPictureError, ImageFolder
+from caco_ext.datasets.containers import lmdb_format
 from caco_ext.datasets.containers import lmdb_source as source
+from caco_ext.datasets.containers import lmdb_writer
 from caco_ext.datasets.containers.lmdb_writer import LMDBWriter
 
 LOAD = [dict(type='LoadImage')]
-UNSHARDED = dict(
+WHOLE = dict(
     format=lmdb_format.FORMAT,
     version=lmdb_format.VERSION,
     length=30,
@@ -213,7 +214,7 @@ def test_picture_replaced_before_resuming(labelled, tmp_path, monkeypatch,
     assert len(messages) == 1 and 'begins anew' in messages[0]
     stored = source.LMDBSource(target)
     assert stored.get(3, 'ant/03.png') == changed.read_bytes()
-    assert len(stored.read()[0]) == 30
+    assert len(stored.contents()[0]) == 30
 
 
 def test_picture_replaced_after_the_end(labelled, converted):
@@ -358,7 +359,7 @@ def test_wrong_header(converted, changes, message):
     b'[]',
     b'{"format": ',
     b'7',
-    *(json.dumps(dict(UNSHARDED, **change)).encode()
+    *(json.dumps(dict(WHOLE, **change)).encode()
       for change in (dict(length='30'), dict(length=None), dict(classes=None),
                      dict(complete=None), dict(complete='yes'),
                      dict(written=None), dict(digest=7))),
@@ -405,7 +406,7 @@ def flip_and_read(path, data, whole, flips):
         path.write_bytes(damaged)
         one = source.LMDBSource(str(path))
         try:
-            assert one.read() == whole[0]
+            assert one.contents() == whole[0]
         except ValueError as error:
             assert str(path) in str(error)
             ends['refused'] += 1
@@ -422,7 +423,7 @@ def flip_and_read(path, data, whole, flips):
 def test_flipped_bits(converted):
     """Of LMDB's own pages; a picture's pages are covered by its checksum."""
     one = source.LMDBSource(str(converted))
-    whole = one.read(), [one.get(i, '') for i in range(30)]
+    whole = one.contents(), [one.get(i, '') for i in range(30)]
     source.close_all()
     data = converted.read_bytes()
     page = mmap.PAGESIZE
@@ -454,9 +455,16 @@ def test_classes_of_another_order(converted):
     ours = ['ant', 'bee', 'cat']
     data = ImageFolder(str(converted), classes=ours)
     assert data.metainfo['classes'] == ('ant', 'bee', 'cat')
-    # labels would be called by the names of others
-    with pytest.raises(ValueError, match='ant, bee, cat in this order'):
-        ImageFolder(str(converted), classes=ours[::-1])
+    turned = ImageFolder(str(converted), classes=ours[::-1])
+    assert [turned.get_data_info(i)['gt_label'] for i in range(len(data))] == [
+        2 - data.get_data_info(i)['gt_label'] for i in range(len(data))
+    ]
+    chosen = ImageFolder(str(converted), classes=['cat'])
+    names = {chosen.get_data_info(i)['img_path'] for i in range(len(chosen))}
+    assert len(names) == len(chosen) == 10 and all('cat' in n for n in names)
+    # some labels would be called by the names of others
+    with pytest.raises(ValueError, match='1 of the 3 names.*none of them'):
+        ImageFolder(str(converted), classes=['ant', 'bee', 'dog'])
     data = ImageFolder(str(converted), classes=['x', 'y', 'z'])
     assert data.metainfo['classes'] == ('x', 'y', 'z')
 

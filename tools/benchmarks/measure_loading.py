@@ -28,7 +28,7 @@ def files_of(root, data):
     Returns:
         list[str]: Paths.
     """
-    if data.lmdb:
+    if data.container is not None:
         return [root]
     return [data.get_data_info(i)['img_path'] for i in range(len(data))]
 

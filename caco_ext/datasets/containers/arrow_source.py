@@ -56,10 +56,10 @@ class ArrowSource(Container):
 
     def contents(self) -> Contents:
         """See :meth:`Container.contents`."""
-        tables = [self._table(i) for i in range(len(self.files))]
+        # before anything is copied
         columns = {
-            self._columns(table, path): path
-            for table, path in zip(tables, self.files)
+            self._columns(_schema(path), path): path
+            for path in self.files
         }
         if len(columns) > 1:
             kinds = [
@@ -70,6 +70,7 @@ class ArrowSource(Container):
                 f'the files of {self.root!r} have different columns or '
                 f'classes ({first_of(kinds)}); take those of one kind')
         (self._image, label, names), = columns
+        tables = [self._table(i) for i in range(len(self.files))]
         self._starts = np.cumsum([0] + [len(table) for table in tables])
         if not self._starts[-1]:
             raise ValueError(f'{self.root!r} holds no rows')
@@ -92,11 +93,10 @@ class ArrowSource(Container):
         return number_labels(
             texts, self.root, captions=False)._replace(paths=paths)
 
-    def _columns(self, table: Any,
+    def _columns(self, schema: Any,
                  path: str) -> Tuple[str, Optional[str], Tuple[str, ...]]:
         """Names of the columns of pictures and labels, and of the classes."""
         types = _arrow().types
-        schema = table.schema
         kinds = dict(zip(schema.names, schema.types))
         found = [
             name for name, kind in kinds.items()
@@ -135,7 +135,8 @@ class ArrowSource(Container):
         stamp = repr(stamp_of(path)).encode()
         if osp.exists(copy):
             try:
-                if _open_arrow(copy).schema.metadata.get(_STAMP) == stamp:
+                if (_open_arrow(copy).schema.metadata
+                        or {}).get(_STAMP) == stamp:
                     return copy
             except ValueError:
                 print_log(f'{copy!r} is damaged and is made again', 'current')
@@ -157,13 +158,14 @@ class ArrowSource(Container):
                                 batch.replace_schema_metadata(schema.metadata))
 
                 write_whole(copy, write)
-        except (pa.ArrowException, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise OSError(
-                    error.errno, f'{error.strerror}; free some space or set '
-                    'CACO_EXT_CACHE to another folder', copy) from error
-            raise ValueError(f'{path!r} is no whole Parquet file ({error}); '
-                             'copy it again') from error
+        except OSError as error:
+            if error.errno is None:
+                raise _damaged(path, error) from error
+            raise OSError(
+                error.errno, f'{error.strerror}; free some space or set '
+                'CACO_EXT_CACHE to another folder', copy) from error
+        except pa.ArrowException as error:
+            raise _damaged(path, error) from error
         return copy
 
     def load(self, index: int, name: str) -> Dict[str, Any]:
@@ -195,5 +197,25 @@ def _open_arrow(path: str) -> Any:
             source.seek(0)
             return pa.ipc.open_stream(source).read_all()
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f'{path!r} is no whole Arrow file ({error}); copy it '
-                         'again') from error
+        raise _damaged(path, error) from error
+
+
+def _schema(path: str) -> Any:
+    """Names, types and metadata of a file's columns."""
+    pa = _arrow()
+    if path.lower().endswith(ARROW):
+        return _open_arrow(path).schema
+    try:
+        return pa.parquet.read_schema(path, memory_map=True)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str, error: BaseException) -> ValueError:
+    kind = 'Arrow' if path.lower().endswith(ARROW) else 'Parquet'
+    return ValueError(f'{path!r} is no whole {kind} file '
+                      f'({_first_line(error)}); copy it again')
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition('\n')[0]

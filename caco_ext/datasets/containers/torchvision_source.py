@@ -1,5 +1,7 @@
 """Pictures of torchvision's data sets."""
+import fcntl
 import inspect
+import os
 import os.path as osp
 import re
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -39,11 +41,10 @@ def _find_class(name: str) -> type:
     }
     found = [one for one in known if one.lower() == name.lower()]
     if not found:
-        near = ', '.join(
-            list(known)[i] for i in nearest_names(name, list(known)))
-        raise ValueError(
-            f'torchvision has no data set {name!r}; '
-            f'{f"nearest: {near}" if near else "see torchvision.datasets"}')
+        near = nearest_names(name, known)
+        raise ValueError(f'torchvision has no data set {name!r}; ' +
+                         (f'nearest: {", ".join(near)}' if near else
+                          'torchvision.datasets lists what it has'))
     return known[found[0]]
 
 
@@ -73,7 +74,7 @@ class TorchvisionSource(Container):
         if 'download' in parameters:
             options['download'] = download
         self.part, chosen = self._choose_part(split, parameters)
-        self.dataset = self._build(dict(options, **chosen))
+        self.options = dict(options, **chosen)
 
     def _choose_part(self, split: str, parameters: Any) -> Tuple[str, dict]:
         """The part that serves a split: its name, and how to ask for it."""
@@ -109,10 +110,16 @@ class TorchvisionSource(Container):
             return sorted(re.findall(r"'([\w+-]+)'", str(error)))
         return ()
 
-    def _build(self, options: dict) -> Any:
-        where = osp.abspath(options['root'])
+    def _build(self) -> Any:
+        """Make torchvision's object; one process downloads, others wait."""
+        where = osp.abspath(self.options['root'])
         try:
-            return self.cls(**options)
+            if not self.options.get('download'):
+                return self.cls(**self.options)
+            os.makedirs(where, exist_ok=True)
+            with open(osp.join(where, f'.{self.name}.lock'), 'w') as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                return self.cls(**self.options)
         except (URLError, OSError, RuntimeError) as error:
             raise FileNotFoundError(
                 f'{self.root!r} is not in {where!r}, or only a part of it '
@@ -127,11 +134,13 @@ class TorchvisionSource(Container):
                      'split_list', 'download_url_prefix', 'resources'):
             urls += _addresses(getattr(cls, name, None))
         if not urls:
-            urls = _addresses(inspect.getsource(cls))
+            code = inspect.getsource(cls).replace(cls.__doc__ or '\0', '')
+            urls = _addresses(code)
         return ', '.join(dict.fromkeys(urls)) or 'the files of the data set'
 
     def contents(self) -> Contents:
         """See :meth:`Container.contents`."""
+        self.dataset = self._build()
         size = len(self.dataset)
         paths = [
             f'{self.root}/{self.part or "all"}/{i:06d}' for i in range(size)
