@@ -1,7 +1,7 @@
 """Pictures in Parquet and Arrow files, in the layout of Hugging Face."""
 import json
 import os.path as osp
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -46,7 +46,7 @@ class ArrowSource(Container):
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
-        self.files = expand_shards(root)
+        self.shards = expand_shards(root)
         _arrow()
         # of this process; what is mapped is not copied by a fork
         self._tables: Dict[int, Any] = {}
@@ -59,7 +59,7 @@ class ArrowSource(Container):
         # before anything is copied
         columns = {
             self._columns(_schema(path), path): path
-            for path in self.files
+            for path in self.shards
         }
         if len(columns) > 1:
             kinds = [
@@ -70,13 +70,13 @@ class ArrowSource(Container):
                 f'the files of {self.root!r} have different columns or '
                 f'classes ({first_of(kinds)}); take those of one kind')
         (self._image, label, names), = columns
-        tables = [self._table(i) for i in range(len(self.files))]
+        tables = [self._table(i) for i in range(len(self.shards))]
         self._starts = np.cumsum([0] + [len(table) for table in tables])
         if not self._starts[-1]:
             raise ValueError(f'{self.root!r} holds no rows')
         paths = [
-            f'{path}/{row}' for path, table in zip(self.files, tables)
-            for row in range(len(table))
+            f'{path}/{name}' for path, table in zip(self.shards, tables)
+            for name in self._row_names(table)
         ]
         if label is None:
             return Contents(paths, [-1] * len(paths), [])
@@ -92,6 +92,19 @@ class ArrowSource(Container):
         ]
         return number_labels(
             texts, self.root, captions=False)._replace(paths=paths)
+
+    def _row_names(self, table: Any) -> List[str]:
+        """What the pictures were called, or the numbers of their rows."""
+        column = table.column(self._image)
+        if _arrow().types.is_struct(
+                column.type) and column.type.get_field_index('path') >= 0:
+            names = [
+                path for chunk in column.chunks
+                for path in chunk.field('path').to_pylist()
+            ]
+            if all(names) and len(set(names)) == len(names):
+                return names
+        return [str(row) for row in range(len(table))]
 
     def _columns(self, schema: Any,
                  path: str) -> Tuple[str, Optional[str], Tuple[str, ...]]:
@@ -122,7 +135,7 @@ class ArrowSource(Container):
     def _table(self, number: int) -> Any:
         """A file as a memory-mapped table."""
         if number not in self._tables:
-            path = self.files[number]
+            path = self.shards[number]
             if not path.lower().endswith(ARROW):
                 path = self._copy(path)
             self._tables[number] = _open_arrow(path)
@@ -168,6 +181,10 @@ class ArrowSource(Container):
             raise _damaged(path, error) from error
         return copy
 
+    def files(self) -> List[str]:
+        """See :meth:`Container.files`."""
+        return self.shards
+
     def load(self, index: int, name: str) -> Dict[str, Any]:
         """See :meth:`Container.load`."""
         number = int(np.searchsorted(self._starts, index, 'right')) - 1
@@ -180,7 +197,7 @@ class ArrowSource(Container):
             # only its place is stored, relative to the file
             return dict(
                 img_bytes=read_content(
-                    osp.join(osp.dirname(self.files[number]), path)))
+                    osp.join(osp.dirname(self.shards[number]), path)))
         if not data:
             raise BrokenPictureError(name, 'the row holds no picture')
         return dict(img_bytes=data)

@@ -50,6 +50,10 @@ class Container(ABC):
         """
 
     @abstractmethod
+    def files(self) -> List[str]:
+        """Local files that hold the pictures, by which a change is told."""
+
+    @abstractmethod
     def load(self, index: int, name: str) -> Dict[str, Any]:
         """What a pipeline needs to read one picture.
 

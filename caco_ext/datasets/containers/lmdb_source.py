@@ -1,7 +1,7 @@
 """Reading the LMDB files that ``folder2lmdb.py`` writes."""
 import os
 import os.path as osp
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from .container import Container, Contents
 from .lmdb_format import import_lmdb, read_header, read_record, read_tables
@@ -113,6 +113,10 @@ class LMDBSource(Container):
             labels, paths = read_tables(txn, header, self.path)
         paths = [osp.join(self.path, path) for path in paths]
         return Contents(paths, labels, header['classes'])
+
+    def files(self) -> List[str]:
+        """See :meth:`Container.files`."""
+        return [self.path]
 
     def load(self, index: int, name: str) -> Dict[str, Any]:
         """See :meth:`Container.load`."""

@@ -17,7 +17,7 @@ from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import first_of
 from ..formats import EXTENSIONS
 from ..pictures import BrokenPictureError
-from ..shards import cached_name, expand_shards, is_remote, stamp_of
+from ..shards import cached_name, expand_shards, group_of, is_remote, stamp_of
 from .container import Container, Contents, number_labels
 
 _VERSION = 1
@@ -236,7 +236,7 @@ class TarSource(Container):
     def __init__(self, root: str) -> None:
         super().__init__(root)
         self.shards = expand_shards(root)
-        self.files = _Remote(root) if is_remote(root) else _Local()
+        self.reader = _Remote(root) if is_remote(root) else _Local()
 
     def contents(self) -> Contents:
         """See :meth:`Container.contents`."""
@@ -254,6 +254,7 @@ class TarSource(Container):
             [label for one in indices for label in one.labels],
             self.root,
             captions=fields == ['txt'])
+        labelled = self._name_classes(labelled)
         paths = [
             f'{path}/{name}' for path, one in zip(self.shards, indices)
             for name in one.names
@@ -268,9 +269,31 @@ class TarSource(Container):
                 'itself', 'current')
         return labelled._replace(paths=paths)
 
+    def _name_classes(self, labelled: Contents) -> Contents:
+        """Take the names of numbered classes that a file beside them has."""
+        group = group_of(osp.basename(self.shards[0])).partition('*')[0]
+        for name in (f'{group}classes.json', 'classes.json', 'classes.txt',
+                     'classnames.txt'):
+            path = osp.join(osp.dirname(self.shards[0]), name)
+            if not labelled.names or not osp.isfile(path) or not all(
+                    one.isdigit() for one in labelled.names):
+                continue
+            with open(path, encoding='utf-8') as file:
+                names = json.load(file) if name.endswith(
+                    '.json') else file.read().splitlines()
+            numbers = list(map(int, labelled.names))
+            if max(numbers) >= len(names):
+                raise ValueError(
+                    f'{path!r} has {len(names)} names, and {self.root!r} the '
+                    f'label {max(numbers)}; correct it or take it away')
+            return Contents(
+                [], [-1 if i < 0 else numbers[i] for i in labelled.labels],
+                [str(one) for one in names])
+        return labelled
+
     def _index(self, path: str) -> _Index:
         """Read a shard's index, or make it."""
-        stamp = [_VERSION, *self.files.stamp(path)]
+        stamp = [_VERSION, *self.reader.stamp(path)]
         places = [cached_name(path, '.index.npz')]
         if not is_remote(path):
             places.insert(0, f'{path}.index.npz')
@@ -279,7 +302,7 @@ class TarSource(Container):
             if index is not None:
                 return index
         print_log(f'looking for the pictures of {path!r}', 'current')
-        with self.files.open(path) as stream:
+        with self.reader.open(path) as stream:
             index = index_shard(stream, path, stamp[1])
         for place in places:
             try:
@@ -289,13 +312,17 @@ class TarSource(Container):
                 continue  # the next place; without one it is made every time
         return index
 
+    def files(self) -> List[str]:
+        """See :meth:`Container.files`."""
+        return [p for p in self.shards if not is_remote(p)]
+
     def load(self, index: int, name: str) -> Dict[str, Any]:
         """See :meth:`Container.load`."""
         shard = int(np.searchsorted(self._starts, index, 'right')) - 1
         size = int(self._sizes[index])
         try:
-            data = self.files.read(self.shards[shard],
-                                   int(self._offsets[index]), size)
+            data = self.reader.read(self.shards[shard],
+                                    int(self._offsets[index]), size)
         except FileNotFoundError as error:
             raise BrokenPictureError(name, error.strerror) from error
         if len(data) < size:

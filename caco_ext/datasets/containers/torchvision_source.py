@@ -190,6 +190,10 @@ class TorchvisionSource(Container):
                 ]
         return [str(i) for i in range(count)]
 
+    def files(self) -> List[str]:
+        """See :meth:`Container.files`."""
+        return self._files_of or []
+
     def load(self, index: int, name: str) -> Dict[str, Any]:
         """See :meth:`Container.load`."""
         if self._files_of is not None:
