@@ -52,7 +52,7 @@ assert not {'mmcv', 'matplotlib', 'tqdm'} & set(sys.modules)
 from caco_ext import doctor
 from caco_ext.utils.checkpoints import import_safetensors
 from caco_ext.datasets.containers.lmdb_format import import_lmdb
-from caco_ext.datasets.containers.lmdb_writer import _bar
+from caco_ext.datasets.lmdb_writer import _bar
 from caco_ext.datasets.photo_patches import photographs
 from caco_ext.utils.extras import import_extra
 from caco_ext.visualization.embedding import check_method

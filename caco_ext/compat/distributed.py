@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Several processes: without an accelerator, and by mistake."""
+"""Several processes: on the CPU, and started by mistake."""
 import os
 from typing import Any, Callable
 

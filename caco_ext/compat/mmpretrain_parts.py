@@ -23,16 +23,7 @@ class SelfSupDataPreprocessor(SUCCESSORS.get('SelfSupDataPreprocessor')):
     def forward(self,
                 data: dict,
                 training: bool = False) -> Tuple[List[Tensor], Optional[list]]:
-        """Normalise a batch.
-
-        Args:
-            data (dict): ``inputs``, views (N, 3, H, W) of uint8, and
-                ``data_samples``.
-            training (bool): Not used. Defaults to False.
-
-        Returns:
-            tuple: The views in float32 and the samples.
-        """
+        """Normalise a batch: the views in float32, and the samples."""
         result = super().forward(data, training)
         return result['inputs'], result.get('data_samples')
 
@@ -63,14 +54,7 @@ class ResNet(SUCCESSORS.get('ResNet')):
         self.out_indices = tuple(out_indices)
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Compute feature maps.
-
-        Args:
-            x (Tensor): Pictures (N, 3, H, W).
-
-        Returns:
-            tuple[Tensor]: Those of ``out_indices``, from the finest.
-        """
+        """Compute the feature maps of ``out_indices``, the finest first."""
         if self.deep_stem:
             x = self.stem(x)
         else:
@@ -138,15 +122,7 @@ class PackSelfSupInputs(SUCCESSOR_TRANSFORMS.get('PackInputs')):
         super().__init__(key, tuple(algorithm_keys), tuple(meta_keys))
 
     def transform(self, results: dict) -> dict:
-        """Pack a picture.
-
-        Args:
-            results (dict): As the pipeline left it.
-
-        Returns:
-            dict: ``inputs``, a list of (3, H, W) tensors, and
-            ``data_samples``.
-        """
+        """Pack a picture; ``inputs`` is a list of (3, H, W) tensors."""
         packed = super().transform(results)
         if not isinstance(packed.get('inputs', []), list):
             packed['inputs'] = [packed['inputs']]

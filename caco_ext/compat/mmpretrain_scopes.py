@@ -32,15 +32,8 @@ class SuccessorRegistry(Registry):
         self.attribute = name
 
     def get(self, key: str) -> Optional[Type]:
-        """Find a class.
-
-        Args:
-            key (str): Its name, with or without a scope.
-
-        Returns:
-            type | None: The part that differs, else mmpretrain's, else
-            mmengine's; for another scope what that has.
-        """
+        """Find a class: the part that differs, else mmpretrain's, else
+        mmengine's; for another scope what that has."""
         self.import_from_location()
         scope, name = self.split_scope_key(key)
         if scope in (None, self.scope):

@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Classes whose names a config has wrong."""
+"""Name the class that a misspelt type may mean."""
 import re
 from typing import Any, Dict, Iterator, Tuple
 
@@ -14,14 +14,8 @@ _UNKNOWN = re.compile(r'(\S+) is not in the (\S+)::(.+?) registry\.')
 
 
 def _known_names(registry: Registry, scope: str) -> Dict[str, str]:
-    """List what a type may be called where a config is read in a scope.
-
-    Args:
-        registry (Registry): Any of a tree.
-        scope (str): The scope.
-
-    Returns:
-        dict[str, str]: What to write, by the name of the class.
+    """What a type may be called where a config is read in a scope: by the name
+    of the class, what to write.
     """
     root = registry._get_root_registry()
     names = {}
@@ -34,17 +28,7 @@ def _known_names(registry: Registry, scope: str) -> Dict[str, str]:
 
 
 def _unknown(registry: Registry, name: str, scope: str, kind: str) -> str:
-    """Say that a class is not there, and which may be meant.
-
-    Args:
-        registry (Registry): Any of the tree that was searched.
-        name (str): The ``type`` of the config.
-        scope (str): The scope.
-        kind (str): What the registry calls itself.
-
-    Returns:
-        str: One line.
-    """
+    """Say that a class is not there, and which may be meant."""
     names = _known_names(registry, scope)
     nearest = nearest_names(name.rpartition('.')[2], names)
     hint = ('nearest: ' + ', '.join(names[one] for one in nearest)

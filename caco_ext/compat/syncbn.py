@@ -85,12 +85,8 @@ def _cross_rank_batch_norm(module: SyncBatchNorm, x: Tensor,
 
 def _update_running_stats(module: SyncBatchNorm, mean: Tensor,
                           var: Tensor) -> None:
-    """Move the running statistics, as ``F.batch_norm`` does.
-
-    Args:
-        module (SyncBatchNorm): Owner of the statistics.
-        mean (Tensor): (C, ), mean over all ranks.
-        var (Tensor): (C, ), unbiased variance over all ranks.
+    """Move the running statistics, as ``F.batch_norm`` does, by mean and
+    unbiased variance over all ranks, (C, ).
     """
     if not module.track_running_stats:
         return

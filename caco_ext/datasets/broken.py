@@ -16,11 +16,11 @@ class BrokenPictures:
 
     Args:
         size (int): Number of pictures.
-        max_share (float): Largest share of broken pictures that is borne.
-            Ten pictures are always borne. Defaults to 0.1.
+        max_share (float): Largest share of broken pictures that is
+            tolerated. Ten pictures always are. Defaults to 0.1.
     """
 
-    ALWAYS_BORNE = 10
+    ALWAYS_TOLERATED = 10
 
     def __init__(self, size: int, max_share: float = 0.1) -> None:
         self.max_share = max_share
@@ -49,8 +49,9 @@ class BrokenPictures:
 
     @property
     def limit(self) -> int:
-        """int: Number of broken pictures that is still borne."""
-        return max(self.ALWAYS_BORNE, int(self.max_share * len(self.flags)))
+        """int: Number of broken pictures that is still tolerated."""
+        return max(self.ALWAYS_TOLERATED,
+                   int(self.max_share * len(self.flags)))
 
     def indices(self, reduce: bool = False) -> List[int]:
         """Indices of the broken pictures.

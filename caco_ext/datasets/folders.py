@@ -1,4 +1,4 @@
-"""What lies in a folder, whatever it is."""
+"""List a folder, and tell what its entries are."""
 import os
 import os.path as osp
 import stat

@@ -27,11 +27,8 @@ def _are_folders(root: str, classes: Optional[Sequence[str]]) -> bool:
 
 def _choose_part(root: str, prefix: Mapping[str, str],
                  split: str) -> Tuple[str, Mapping[str, str], bool]:
-    """Find the part of a root that serves a split.
-
-    Returns:
-        tuple[str, dict, bool]: ``data_root``, ``data_prefix``, and whether
-        the root is divided.
+    """Find the part of a root that serves a split: ``data_root``,
+    ``data_prefix``, and whether the root is divided.
     """
     inner = osp.join(root, prefix['img_path']) if prefix['img_path'] else root
     inner = data_folder(inner)
@@ -59,7 +56,7 @@ class ImageFolder(ReplacingDataset):
     Args:
         data_root (str): A folder, a text file with a line 'path' or
             'path label' per picture, or an ``.lmdb`` file made by
-            ``tools/dataset_converters/folder2lmdb.py``. Defaults to ''.
+            ``tools/dataset_converters/pack.py``. Defaults to ''.
         ann_file (str): A text list, relative to ``data_root``. Defaults to
             '' (none).
         data_prefix (str | dict): Where the pictures are, relative to
@@ -236,17 +233,7 @@ class ImageFolder(ReplacingDataset):
         }
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline on one picture.
-
-        Args:
-            idx (int): Its index.
-
-        Returns:
-            dict: What the pipeline gives.
-
-        Raises:
-            BrokenPictureError: If it cannot be read.
-        """
+        """Run the pipeline on one picture."""
         info = self.get_data_info(idx)
         if self.container is not None:
             info.update(

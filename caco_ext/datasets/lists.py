@@ -1,4 +1,4 @@
-"""Where pictures come from: text lists; and lists of class names."""
+"""Read text lists of pictures, and of class names."""
 import logging
 import os
 import os.path as osp
@@ -23,19 +23,8 @@ _UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 
 
 def _read_lines(path: str, what: str, way_out: str) -> List[str]:
-    """Read a text file, with a byte order mark or without.
-
-    Args:
-        path (str): The file.
-        what (str): What it should be.
-        way_out (str): Ends the messages.
-
-    Returns:
-        list[str]: The lines without blanks around them, empty ones too.
-
-    Raises:
-        FileNotFoundError: It cannot be read.
-        ValueError: It is no text in UTF-8.
+    """Read the lines of a text file, with a byte order mark or without; empty
+    ones too. Errors say what it should be, and end with the way out.
     """
     if osp.exists(path) and not osp.isfile(path):
         raise FileNotFoundError(
@@ -91,15 +80,7 @@ def read_classes(
 
 
 def _split_line(line: str, extensions: Tuple[str, ...]) -> Tuple[str, int]:
-    """Split a line into path and label; a path may hold blanks.
-
-    Args:
-        line (str): 'path' or 'path label'.
-        extensions (tuple[str]): Lower-case endings of picture files.
-
-    Returns:
-        tuple[str, int]: Path and label, -1 where the line has none.
-    """
+    """Split a line into path, blanks included, and label; -1 for none."""
     if line.lower().endswith(extensions):
         return line, -1
     found = _LABELLED.fullmatch(line)

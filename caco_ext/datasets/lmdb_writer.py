@@ -75,29 +75,20 @@ class LMDBWriter:
                 complete=complete)).encode()
 
     def _progress(self) -> Tuple[int, bool]:
-        """How much of the target is there, and can stay.
+        """How many pictures of the target can stay, and whether it is whole.
 
         An unfinished target with pictures that have changed is removed: which
         of them are stale is not known, and copying is cheap. A finished one
         is for the user to remove, as trainings may depend on it.
-
-        Returns:
-            tuple[int, bool]: Pictures written, and whether it is complete.
-
-        Raises:
-            ValueError: If it holds something else.
         """
         if not osp.exists(self.target) or not osp.getsize(self.target):
             return 0, False
-        env = open_for_reading(self.target)
-        try:
+        with open_for_reading(self.target) as env:
             check_pages(self.target)
             with env.begin() as txn:
                 if not txn.stat()['entries']:
                     return 0, False  # interrupted before the first commit
                 header = read_header(txn, self.target)
-        finally:
-            env.close()
         if header.get('digest') != self.source.digest:
             raise ValueError(
                 f'{self.target!r} holds other pictures (or the source has '

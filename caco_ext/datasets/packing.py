@@ -93,6 +93,11 @@ class PackSource:
             raise ValueError(f'short_side={short_side} must be 1 or more')
         if not 1 <= quality <= 100:
             raise ValueError(f'quality={quality} must lie between 1 and 100')
+        parts = parts_of(root)
+        if '' not in parts:
+            raise ValueError(
+                f'{root!r} holds the parts {", ".join(parts)} of a data set, '
+                'which must not be mixed; take one of them')
         self.root = root
         self.short_side = short_side
         self.quality = quality
@@ -100,8 +105,9 @@ class PackSource:
             root,
             with_labels=with_labels,
             extensions=extensions,
-            classes=classes)
-        infos = [self.data.get_data_info(i) for i in range(len(self.data))]
+            classes=classes,
+            lazy_init=True)
+        infos = self.data.load_data_list()
         self.paths = [info['img_path'] for info in infos]
         self.labels = [info['gt_label'] for info in infos]
         self.classes = list(self.data.metainfo['classes'])

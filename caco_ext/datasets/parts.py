@@ -126,7 +126,7 @@ def part_folders(names: Sequence[str]) -> List[str]:
 
 
 def refuse_parts(folder: str, names: Sequence[str]) -> None:
-    """Refuse to take a divided data set for one.
+    """Refuse a folder that holds the parts of a data set.
 
     Args:
         folder (str): A folder.

@@ -21,9 +21,8 @@ MAX_PIXELS = 100_000_000
 # More than so many pixels of four bands and 16 bits take.
 MAX_BYTES = 1 << 30
 _TGA_ENDINGS = ('.tga', '.icb', '.vda', '.vst')
-# What a path can be guilty of. All else that opening and reading may end in
-# (no more files or memory, a share that does not answer) would hit the next
-# picture too.
+# Errors of the path itself. All others of opening and reading (no more files
+# or memory, a share that does not answer) would hit the next picture too.
 _FAULTS_OF_A_FILE = frozenset(
     (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR,
      errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.ENODEV))
@@ -106,16 +105,8 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def _decode_with_opencv(data: bytes) -> Optional[np.ndarray]:
-    """Decode what OpenCV decodes faster than PIL, safely, to equal pixels.
-
-    Args:
-        data (bytes): The whole file.
-
-    Returns:
-        np.ndarray | None: (H, W, 3) uint8, BGR; None where PIL decides.
-
-    Raises:
-        ValueError: A damaged PNG, or too many pixels.
+    """Decode what OpenCV decodes faster than PIL, safely, to equal pixels:
+    (H, W, 3) uint8, BGR; None where PIL decides.
     """
     size = jpeg_size(data) or png_size(data)
     if size is None:
@@ -128,18 +119,8 @@ def _decode_with_opencv(data: bytes) -> Optional[np.ndarray]:
 
 
 def _decode_with_pil(data: bytes, path: str) -> np.ndarray:
-    """Decode with PIL, the reference for every unusual format.
-
-    Args:
-        data (bytes): The whole file.
-        path (str): Its name.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8, BGR.
-
-    Raises:
-        ValueError: Of several pages, too many pixels, or samples without a
-            certain range.
+    """Decode with PIL, the reference for every unusual format, to (H, W, 3)
+    uint8, BGR.
     """
     formats = PICTURE_FORMATS
     if not path.lower().endswith(_TGA_ENDINGS):

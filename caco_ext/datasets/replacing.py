@@ -67,23 +67,12 @@ class ReplacingDataset(BaseDataset):
         self.broken = BrokenPictures(len(self), self.max_broken_share)
 
     def get_subset_(self, indices: Indices) -> None:
-        """Reduce the data set to some of its pictures, in place.
-
-        Args:
-            indices (int | Sequence[int]): The first or last so many, or which.
-        """
+        """Reduce the data set to some of its pictures, in place."""
         super().get_subset_(indices)
         self._reset_broken()
 
     def get_subset(self, indices: Indices) -> 'ReplacingDataset':
-        """Make a data set of some of the pictures.
-
-        Args:
-            indices (int | Sequence[int]): The first or last so many, or which.
-
-        Returns:
-            ReplacingDataset: The smaller data set.
-        """
+        """Make a data set of some of the pictures."""
         subset = super().get_subset(indices)
         subset._reset_broken()
         return subset
@@ -131,18 +120,7 @@ class ReplacingDataset(BaseDataset):
         yield from others.integers(len(self), size=self.max_refetch).tolist()
 
     def __getitem__(self, idx: int) -> Any:
-        """One picture, or another one in place of a broken one.
-
-        Args:
-            idx (int): Its index.
-
-        Returns:
-            dict: What the pipeline gives.
-
-        Raises:
-            RuntimeError: If no readable picture is found, or too many are
-                broken.
-        """
+        """One picture, or another one in place of a broken one."""
         self.full_init()
         with self.seed.sample(idx):
             tried = []

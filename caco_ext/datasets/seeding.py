@@ -62,7 +62,7 @@ class SharedSeed:
         if get_worker_info() is None:
             saved = (np.random.get_state(), random.getstate(),
                      torch.get_rng_state())
-        # a hash: sums of the four would meet, numpy's SeedSequence is slow
+        # a hash: sums of the four would collide, numpy's SeedSequence is slow
         key = f'{seed} {epoch} {stream} {idx}'.encode()
         words = struct.unpack('3I', blake2b(key, digest_size=12).digest())
         np.random.seed(words[0])

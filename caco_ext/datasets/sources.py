@@ -1,4 +1,4 @@
-"""Where pictures come from: folders.
+"""Read the pictures of a folder.
 
 Like :func:`.lists.read_list`, :func:`scan_folder` returns paths, labels (-1
 where there is none) and class names.
@@ -45,18 +45,7 @@ class _Scan:
         return False
 
     def pictures(self, folder: str) -> Iterator[str]:
-        """Yield the paths of all pictures under a folder, in sorted order.
-
-        Args:
-            folder (str): Where to look.
-
-        Yields:
-            str: Path of a picture.
-
-        Raises:
-            ValueError: A folder cannot be read, a symbolic link leads back to
-                a folder above it, or a folder holds the parts of a data set.
-        """
+        """Yield the paths of all pictures under a folder, in sorted order."""
         # not by recursion, which ends a thousand folders down
         real = osp.realpath(folder)
         way = [(iter(self._list(folder)), real)]
@@ -83,11 +72,7 @@ class _Scan:
         return entries
 
     def report(self, folder: str) -> None:
-        """Say once what was skipped.
-
-        Args:
-            folder (str): Where.
-        """
+        """Say once what was skipped."""
         if self.skipped:
             kinds = ', '.join(f'{kind} {count}'
                               for kind, count in self.skipped.most_common(10))
@@ -111,9 +96,9 @@ def _demand_classes(folder: str, names: List[str], loose: List[str]) -> None:
             '(kNN: default_hooks.knn=None)')
 
 
-def _judge_single(folder: str, name: str, with_labels: Optional[bool],
-                  extensions: Sequence[str]) -> None:
-    """Say that one class alone is none, and where the classes seem to be."""
+def _warn_of_single_class(folder: str, name: str, with_labels: Optional[bool],
+                          extensions: Sequence[str]) -> None:
+    """Warn of a single class folder, and say where the classes may be."""
     inner = inner_folder(osp.join(folder, name))
     entries = list_folder(inner)
     text = f'{folder!r} has one class folder alone, {name!r}'
@@ -127,8 +112,8 @@ def _judge_single(folder: str, name: str, with_labels: Optional[bool],
     print_log(text, 'current', logging.WARNING)
 
 
-def _judge_alike(folder: str, names: List[str]) -> None:
-    """Say that all classes hold folders of the same names, as parts do."""
+def _warn_of_hidden_parts(folder: str, names: List[str]) -> None:
+    """Warn where all classes hold folders of the same names, as parts do."""
     inner: Set[str] = set()
     for name in names:
         found = {
@@ -233,9 +218,9 @@ def scan_folder(folder: str,
                 f'{there}; correct the option classes')
         names = list(classes)
     elif len(names) == 1:
-        _judge_single(folder, names[0], with_labels, scan.extensions)
+        _warn_of_single_class(folder, names[0], with_labels, scan.extensions)
     else:
-        _judge_alike(folder, names)
+        _warn_of_hidden_parts(folder, names)
     paths, labels = [], []
     for label, name in enumerate(names):
         found = list(scan.pictures(osp.join(folder, name)))

@@ -1,13 +1,15 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from .bank import bank_gradient, bank_logsumexp, softmax_mean
-from .blocks import SoftmaxCache
 from .collectives import (batch_shuffle, batch_unshuffle, concat_all_gather,
                           local_labels)
 from .nearest import nearest_columns, pick_columns
+from .plain import plain_bank_gradient, plain_logsumexp, plain_softmax_mean
 from .sharding import UNSHARDED, Sharding
+from .softmax_cache import SoftmaxCache
 
 __all__ = [
-    'SoftmaxCache', 'UNSHARDED', 'Sharding', 'bank_gradient', 'bank_logsumexp',
-    'nearest_columns', 'pick_columns', 'concat_all_gather', 'local_labels',
-    'batch_shuffle', 'softmax_mean', 'batch_unshuffle'
+    'UNSHARDED', 'Sharding', 'SoftmaxCache', 'bank_gradient', 'bank_logsumexp',
+    'batch_shuffle', 'batch_unshuffle', 'concat_all_gather', 'local_labels',
+    'nearest_columns', 'pick_columns', 'plain_bank_gradient',
+    'plain_logsumexp', 'plain_softmax_mean', 'softmax_mean'
 ]

@@ -1,37 +1,37 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """The mathematics of a learnable bank, in blocks of columns.
 
-A bank is a raw matrix ``W = [w_1 .. w_K]`` of shape (C, K). What queries meet
-are its normalised columns ``u_j = w_j / ||w_j||``. Nothing here makes a
-normalised copy of the bank or an (N, K) array, but for weights that a
-:class:`SoftmaxCache` of limited size may hold: every function walks over blocks of
-columns that fit the caches, and makes again what it needs again.
+A bank is a raw matrix ``W = [w_1 .. w_K]`` of shape (C, K). Queries meet its
+normalised columns ``u_j = w_j / ||w_j||``. Nothing here makes a normalised
+copy of the bank or an (N, K) array. Every function walks over blocks of
+columns that fit into the processor's caches.
 
-Where a memory is sharded over ranks, ``sharding`` says so: ``columns`` are then
-those of this rank, queries are gathered, and what each rank finds for them is
-reduced. ``docs/bank_gradient.md`` derives the formulas.
+* ``blocks.py`` cuts the columns into blocks and runs them on all threads.
+* ``softmax_sums.py`` adds up exponentials without overflow.
+* ``softmax_cache.py`` keeps exponentials for the bank's step, if told to.
+* ``plain.py`` has the same formulas in a few lines, without blocks.
+
+Where a memory is sharded over ranks, ``columns`` are those of this rank:
+queries are gathered, and what each rank finds for them is reduced.
+``docs/bank_gradient.md`` derives the formulas.
 """
-from typing import Callable, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from .blocks import (Blocks, SoftmaxCache, chunks_of_blocks, parallel_map,
-                     workspace)
+from .blocks import Blocks, chunks_of_blocks, parallel_map, workspace
 from .sharding import UNSHARDED, Sharding
-
-# Cosines of unit vectors, divided by a temperature, are at most its inverse.
-# Below this bound exponentials, their sums over a bank and the inverse of
-# those are within float32: no maximum has to be taken off.
-BOUND = 60.
+from .softmax_cache import SoftmaxCache
+from .softmax_sums import SoftmaxSums, is_bounded, merge
 
 
 def inverse_norms(columns: Tensor, square: Tensor) -> Tensor:
-    """1 / ||w_j||, with the limit that normalize has.
+    """1 / ||w_j||, with the lower limit 1e-12 of ``normalize``.
 
     Args:
-        columns (Tensor): Raw ones, (C, n).
-        square (Tensor): Room for as many.
+        columns (Tensor): Raw columns, (C, n).
+        square (Tensor): Room for as many values.
 
     Returns:
         Tensor: (n, ).
@@ -42,80 +42,56 @@ def inverse_norms(columns: Tensor, square: Tensor) -> Tensor:
 
 
 class _BankLogSumExp(torch.autograd.Function):
-    """``log sum_j exp(q . u_j / t)``, that at another temperature, and the
-    columns' mean with the softmax' weights, which is the gradient."""
+    """Log-sum-exp at two temperatures, and the softmax's mean column.
+
+    That mean, divided by the temperature, is also the gradient of the first
+    log-sum-exp with respect to the query.
+    """
 
     @staticmethod
-    def forward(ctx, queries, columns, temperature, bank_temperature, block,
-                sharding, cache, with_mean):
+    def forward(ctx: Any, queries: Tensor, columns: Tensor, temperature: float,
+                bank_temperature: float, block: Optional[int],
+                sharding: Sharding, cache: Optional[SoftmaxCache],
+                with_mean: bool) -> Tuple[Tensor, Tensor, Tensor]:
         all_queries = sharding.gather(queries)
         n, c = all_queries.shape
-        ratio = temperature / bank_temperature
-        bounded = 1 / min(temperature, bank_temperature) <= BOUND
-        if not bounded or not ctx.needs_input_grad[0]:
-            cache = None
         with_mean = with_mean or ctx.needs_input_grad[0]
+        # What is kept must not depend on a maximum, nor on who asks.
+        if not ctx.needs_input_grad[0] or not is_bounded(
+                temperature, bank_temperature):
+            cache = None
         if cache is not None:
             cache.start(queries, all_queries, columns)
-        fit = 0 if cache is None else len(cache.weights)
         scaled = (all_queries / temperature).t()
-        chunks = chunks_of_blocks(columns, n, block)
 
-        def visit(blocks: Blocks) -> Tuple[Tensor, Tensor]:
-            high = all_queries.new_full((n, ),
-                                        0. if bounded else float('-inf'))
-            total = all_queries.new_zeros(c + 2, n)
-            mean, mass, other = total[:c], total[-2], total[-1]
+        def visit(blocks: Blocks) -> SoftmaxSums:
+            sums = SoftmaxSums(all_queries, temperature, bank_temperature,
+                               with_mean)
             for part in blocks:
                 size = part.stop - part.start
                 unit = workspace('unit', columns, c, size)
                 product = workspace('product', columns, c, size)
                 logits = workspace('logits', columns, size, n)
-                weights = cache.weights[part] if part.stop <= fit else (
-                    workspace('weights', columns, size, n))
+                weights = None if cache is None else cache.room(part)
+                if weights is None:
+                    weights = workspace('weights', columns, size, n)
                 unit.copy_(columns[:, part])  # rows far apart: read once
                 inverse = inverse_norms(unit, product)
                 if cache is not None:
                     cache.inverse[part] = inverse
                 torch.mm(unit.mul_(inverse).t(), scaled, out=logits)
-                if not bounded:
-                    new = torch.maximum(high, logits.amax(dim=0))
-                    fade, high = (high - new).exp_(), new
-                    total[:-1].mul_(fade)
-                    other.mul_(fade**ratio)
-                    logits.sub_(high)
-                if ratio != 1:
-                    torch.mul(logits, ratio, out=weights).exp_()
-                    other.add_(weights.sum(dim=0))
-                    weights = logits.exp_()
-                else:
-                    torch.exp(logits, out=weights)
-                mass.add_(weights.sum(dim=0))
-                if with_mean:
-                    mean.addmm_(unit, weights)
-            return total, high
+                sums.add(logits, unit, weights)
+            return sums
 
-        totals, highs = map(torch.stack, zip(*parallel_map(visit, chunks)))
-        top = highs.amax(dim=0)
-        if not bounded:
-            sharding.reduce(top, 'max')
-            fade = (highs - top)[:, None].exp_()
-            totals[:, :-1].mul_(fade)
-            totals[:, -1:].mul_(fade**ratio)
-        total = sharding.local_rows(
-            sharding.reduce(totals.sum(dim=0).t().contiguous()))
-        top = sharding.local_rows(top)
-        mean, mass, other = total.split((c, 1, 1), dim=1)
-        lse = top + mass[:, 0].log()
-        other = top * ratio + other[:, 0].log() if ratio != 1 else lse.clone()
-        mean = mean / mass
+        chunks = chunks_of_blocks(columns, n, block)
+        lse, other, mean = merge(parallel_map(visit, chunks), sharding)
         ctx.save_for_backward(mean)
         ctx.temperature = temperature
         ctx.mark_non_differentiable(other, mean)
         return lse, other, mean
 
     @staticmethod
-    def backward(ctx, grad, *_):
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple:
         mean, = ctx.saved_tensors
         return (grad[:, None] * mean / ctx.temperature, ) + (None, ) * 7
 
@@ -134,14 +110,14 @@ def bank_logsumexp(
         queries (Tensor): Unit vectors of this rank, (N, C).
         columns (Tensor): Raw bank, (C, K); no gradient goes into it.
         temperature (float): Divides the cosines; the differentiable one.
-        bank_temperature (float, optional): Another temperature, evaluated in the same
-            pass without gradient. Defaults to ``temperature``.
-        block (int, optional): Columns that are worked on at a time. Defaults
-            to what the caches hold.
-        sharding (Sharding): Whether ``columns`` are this rank's part.
-        cache (SoftmaxCache, optional): Takes what :func:`bank_gradient` can use again,
-            if ``queries`` need a gradient and the temperatures are not below
-            1 / 60. Defaults to None.
+        bank_temperature (float, optional): Another temperature, evaluated in
+            the same pass without gradient. Defaults to ``temperature``.
+        block (int, optional): Columns of a block. Defaults to what the
+            processor's caches hold.
+        sharding (Sharding): Whether ``columns`` are this rank's shard.
+        cache (SoftmaxCache, optional): Takes what :func:`bank_gradient` can
+            use again, if ``queries`` need a gradient and the temperatures are
+            not below 1 / 60. Defaults to None.
 
     Returns:
         tuple[Tensor, Tensor]: (N, ) at ``temperature``, differentiable with
@@ -157,15 +133,15 @@ def softmax_mean(queries: Tensor,
                  temperature: float,
                  block: Optional[int] = None,
                  sharding: Sharding = UNSHARDED) -> Tuple[Tensor, Tensor]:
-    """Log-sum-exp over columns, and their mean with the softmax' weights.
+    """Log-sum-exp over columns, and their mean weighted by the softmax.
 
     Args:
         queries (Tensor): Unit vectors of this rank, (N, C).
         columns (Tensor): Raw columns, (C, K); no gradient goes into them.
         temperature (float): Divides the cosines.
-        block (int, optional): Columns that are worked on at a time. Defaults
-            to what the caches hold.
-        sharding (Sharding): Whether ``columns`` are this rank's part.
+        block (int, optional): Columns of a block. Defaults to what the
+            processor's caches hold.
+        sharding (Sharding): Whether ``columns`` are this rank's shard.
 
     Returns:
         tuple[Tensor, Tensor]: (N, ), differentiable with respect to
@@ -178,12 +154,22 @@ def softmax_mean(queries: Tensor,
     return lse, mean
 
 
+def _add_corrections(weights: Tensor, part: slice, rows: Tensor,
+                     places: Tensor, amount: Tensor) -> None:
+    """Add amounts (M, ) at (places, rows) to a block's weights (n, N)."""
+    # Those of other blocks are added as zeros: picking them out would need
+    # their number on the host, a synchronisation.
+    inside = (places >= part.start) & (places < part.stop)
+    index = (places - part.start).clamp(0, len(weights) - 1)
+    weights.index_put_((index, rows), amount * inside, accumulate=True)
+
+
 @torch.no_grad()
 def bank_gradient(queries: Tensor,
                   log_normalisers: Tensor,
                   columns: Tensor,
                   temperature: float,
-                  use: Callable[[slice, Tensor], None],
+                  use: Callable[[slice, Tensor], Any],
                   corrections: Optional[Tuple[Tensor, Tensor, Tensor]] = None,
                   scale: float = 1.,
                   decay: float = 0.,
@@ -203,38 +189,37 @@ def bank_gradient(queries: Tensor,
 
     Args:
         queries (Tensor): Unit vectors, (N, C); of all ranks where the columns
-            are a part of the bank.
-        log_normalisers (Tensor): ``z``, (N, ). Weights of the rows are part
-            of it: a row of weight a and denominator D has z = log(D / a).
+            are a shard of the bank.
+        log_normalisers (Tensor): ``z``, (N, ). The weight of a row is part of
+            it: a row of weight a and denominator D has z = log(D / a).
         columns (Tensor): Raw bank, (C, K).
         temperature (float): The bank's temperature.
-        use (callable): Called with each range of columns and ``scale * G +
+        use (callable): Called with each block's slice and ``scale * G +
             decay * W`` of it, (C, n), from several threads. It may change
-            that array and, in this range, the columns.
+            that array and the columns of its block.
         corrections (tuple, optional): ``(rows, columns, d)``, each (M, ):
             what is added to the coefficient c of a row and a column. Defaults
             to None.
         scale (float): Defaults to 1.
         decay (float): Defaults to 0.
-        block (int, optional): Columns that are worked on at a time. Defaults
-            to what the caches hold.
-        cache (SoftmaxCache, optional): What :func:`bank_logsumexp` has left for these
-            queries, columns and temperature; is empty afterwards. Defaults
-            to None.
+        block (int, optional): Columns of a block. Defaults to what the
+            processor's caches hold.
+        cache (SoftmaxCache, optional): What :func:`bank_logsumexp` has kept
+            for these queries, columns and temperature; is empty afterwards.
+            Defaults to None.
     """
     n, c = queries.shape
-    fit = 0 if cache is None else len(cache.weights)
     scaled = (queries / temperature).t()
-    # What a row's weights are divided by; a row that weighs nothing has z
-    # infinite, and infinite minus infinite is no number.
-    normalisers = log_normalisers.clamp(max=1e6)
-    bounded = 1 / temperature <= BOUND
-    shift = torch.zeros_like(normalisers) if bounded else normalisers
-    factors = scaled * (scale * (shift - normalisers).exp())
+    # A row of weight 0 has z infinite, and infinity minus infinity is NaN.
+    z = log_normalisers.clamp(max=1e6)
+    # weights hold exp(s / t - shift); what is missing, exp(shift - z), goes
+    # into the queries, once a row instead of once a column.
+    bounded = is_bounded(temperature)
+    shift = torch.zeros_like(z) if bounded else z
+    factors = scaled * (scale * (shift - z).exp())
     if corrections is not None:
         rows, places, amount = corrections
-        amount = amount * (normalisers - shift).exp()[rows]
-    chunks = chunks_of_blocks(columns, n, block)
+        corrections = rows, places, amount * (z - shift).exp()[rows]
 
     def visit(blocks: Blocks) -> None:
         for part in blocks:
@@ -243,9 +228,8 @@ def bank_gradient(queries: Tensor,
             product = workspace('product', columns, c, size)
             inverse = cache.inverse[part] if cache is not None else (
                 inverse_norms(raw, product))
-            if part.stop <= fit:
-                weights = cache.weights[part]
-            else:
+            weights = None if cache is None else cache.room(part)
+            if weights is None:
                 weights = workspace('weights', columns, size, n)
                 unit = torch.mul(raw, inverse, out=product)
                 torch.mm(unit.t(), scaled, out=weights)
@@ -253,19 +237,13 @@ def bank_gradient(queries: Tensor,
                     weights.sub_(shift)
                 weights.exp_()
             if corrections is not None:
-                # Those of other blocks are added as zeros: picking them out
-                # would need their number on the host, a synchronisation.
-                inside = (places >= part.start) & (places < part.stop)
-                weights.index_put_(
-                    ((places - part.start).clamp(0, size - 1), rows),
-                    amount * inside,
-                    accumulate=True)
+                _add_corrections(weights, part, *corrections)
             grad = workspace('grad', columns, c, size)
             torch.mm(factors, weights.t(), out=grad)
             radial = torch.mul(grad, raw, out=product).sum(dim=0)
             radial.mul_(inverse).mul_(inverse).mul_(inverse).sub_(decay)
             use(part, grad.mul_(inverse).addcmul_(raw, radial, value=-1))
 
-    parallel_map(visit, chunks)
+    parallel_map(visit, chunks_of_blocks(columns, n, block))
     if cache is not None:
         cache.clear()

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Walks over the columns of a bank: block by block, on all threads."""
+"""Cuts the columns of a bank into blocks and runs them on all threads."""
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +27,9 @@ def chunks_of_blocks(columns: Tensor, rows: int,
 
     Args:
         columns (Tensor): (C, K).
-        rows (int): Vectors that meet them.
-        block (int, optional): Columns of a block. None takes what the caches
-            hold.
+        rows (int): Queries that meet them.
+        block (int, optional): Columns of a block. None takes what the
+            processor's caches hold.
 
     Returns:
         list[list[slice]]: The ranges of each chunk; one chunk on a GPU, which
@@ -119,57 +119,3 @@ class _Workspace(threading.local):
 
 
 workspace = _Workspace()
-
-
-class SoftmaxCache:
-    """What the pass of the loss leaves for the one that moves the columns.
-
-    The softmax' weights at the bank's temperature, as far as they fit, and
-    the columns' norms. It is worth a matrix product and an exponential.
-
-    Args:
-        limit (int): Bytes for the weights. Defaults to 64 MiB: 256 queries
-            and 65536 columns.
-    """
-
-    def __init__(self, limit: int = 2**26) -> None:
-        self.limit = limit
-        self.weights = torch.empty(0)
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget what is cache, not the room for it."""
-        self.inverse: Optional[Tensor] = None
-        self.queries: Optional[Tensor] = None
-        self.all_queries: Optional[Tensor] = None
-        self._columns = None
-
-    def start(self, queries: Tensor, all_queries: Tensor,
-              columns: Tensor) -> None:
-        """Make room for a pass.
-
-        Args:
-            queries (Tensor): Of this rank, (N, C).
-            all_queries (Tensor): Those that meet ``columns``, (M, C).
-            columns (Tensor): (C, K).
-        """
-        rows, count = len(all_queries), columns.size(1)
-        fit = min(count, self.limit // (rows * columns.element_size()))
-        if self.weights.shape != (fit, rows) or (self.weights.dtype
-                                                 != columns.dtype):
-            self.weights = torch.empty(0)  # not both at a time
-        if self.weights.device != columns.device or not self.weights.numel():
-            self.weights = columns.new_empty(fit, rows)
-        self.inverse = columns.new_empty(count)
-        self.queries, self.all_queries = queries.detach(), all_queries
-        self._columns = columns.data_ptr(), columns._version
-
-    def knows(self, columns: Tensor) -> bool:
-        """Whether they are as they were in that pass."""
-        return self._columns == (columns.data_ptr(), columns._version)
-
-    def fits(self, queries: Tensor, columns: Tensor) -> bool:
-        """Whether this is what these queries (N, C) found."""
-        return (self.knows(columns)
-                and queries.data_ptr() == self.queries.data_ptr()
-                and queries.shape == self.queries.shape)

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Columns of a bank that are looked for, not learnt from."""
+"""Columns of a bank: the nearest to a key, and those of given numbers."""
 from typing import Optional, Tuple
 
 import torch
@@ -20,7 +20,7 @@ def pick_columns(numbers: Tensor,
     Args:
         numbers (Tensor): Columns that this rank wants, (N, ) int64.
         columns (Tensor): Raw bank, (C, K).
-        sharding (Sharding): Whether ``columns`` are this rank's part.
+        sharding (Sharding): Whether ``columns`` are this rank's shard.
 
     Returns:
         Tensor: (N, C), without gradient.
@@ -52,11 +52,11 @@ def nearest_columns(keys: Tensor,
     Args:
         keys (Tensor): Keys of this rank, (N, C).
         columns (Tensor): Raw bank, (C, K).
-        block (int, optional): Columns that are worked on at a time. Defaults
-            to what the caches hold.
-        sharding (Sharding): Whether ``columns`` are this rank's part.
-        inverses (Tensor, optional): 1 / ||w_j||, (K, ), where it is
-            known. Defaults to None.
+        block (int, optional): Columns of a block. Defaults to what the
+            processor's caches hold.
+        sharding (Sharding): Whether ``columns`` are this rank's shard.
+        inverses (Tensor, optional): 1 / ||w_j||, (K, ), if already known.
+            Defaults to None.
 
     Returns:
         Tensor: (N, ) int64; of equal ones the first, as ``argmax`` gives.

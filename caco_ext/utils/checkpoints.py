@@ -138,15 +138,7 @@ def _unreadable(path: str, error: Exception) -> CheckpointError:
 
 
 def _refusal(path: str, message: str) -> str:
-    """Say why the safe unpickler refused a file.
-
-    Args:
-        path (str): The file.
-        message (str): torch's own.
-
-    Returns:
-        str: For the user.
-    """
+    """Say why the safe unpickler refused a file, from torch's own message."""
     named = re.search(r'GLOBAL (\S+)', message)
     reason = f'it names {named[1]}' if named else message.splitlines()[0][:160]
     if _is_zip(path):
@@ -202,11 +194,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     """Takes numpy's arrays and plain data; nothing else has a name here."""
 
     def find_class(self, module: str, name: str) -> Callable:
-        """The few functions of which arrays are made.
-
-        Raises:
-            UnpicklingError: For any other.
-        """
+        """The few functions of which arrays are made."""
         import numpy as np
         core = np.core if np.__version__.startswith('1.') else np._core
         known = {

@@ -38,15 +38,7 @@ def read_config(path: str) -> Config:
 
 
 def _explain(error: BaseException, path: str) -> Optional[str]:
-    """Say in which file and line a config is wrong.
-
-    Args:
-        error (BaseException): What mmengine raised.
-        path (str): The config file.
-
-    Returns:
-        str | None: One line, None where no config is to blame.
-    """
+    """Say in which file and line a config is wrong; None where none is."""
     if isinstance(error, ImportError) and error.__context__ is not None:
         while error.__context__ is not None:
             error = error.__context__  # mmengine wraps it twice

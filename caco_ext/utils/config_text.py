@@ -1,4 +1,4 @@
-"""Configs that came as text in a file of unknown origin."""
+"""Check the text of a config from a file of unknown origin."""
 import ast
 
 _PLAIN = (ast.Constant, ast.Dict, ast.List, ast.Tuple, ast.Set, ast.UnaryOp,

@@ -86,7 +86,7 @@ def tell_torchrun(line: str) -> None:
 
 
 def last_words(prog: str, error: Exception) -> str:
-    """Do with an error what is to be done before the process ends by it.
+    """Log an error, tell torchrun of it, and say the tool's last line.
 
     Args:
         prog (str): Name of the tool.

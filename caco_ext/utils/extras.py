@@ -1,4 +1,4 @@
-"""What only some features need, and how to get it."""
+"""Import optional packages, or say how to install them."""
 import sys
 from importlib import import_module
 from importlib.util import find_spec

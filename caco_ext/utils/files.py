@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and checkpoints that can be trusted."""
+"""Write files in one step, and find checkpoints that are undamaged."""
 import os
 import os.path as osp
 import re
@@ -8,7 +8,7 @@ from typing import Callable, Iterator, Union
 
 from .errors import UsageError
 
-# What a run saves that a signal stops.
+# The checkpoint of a run that a signal has stopped.
 STOPPED = 'stopped.pth'
 # What a run writes to be resumed from; best_*.pth lacks the optimizer.
 _RESUMABLE = re.compile(r'((epoch|iter)_\d+|stopped)\.pth')

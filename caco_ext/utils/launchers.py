@@ -9,13 +9,13 @@ class Launcher(NamedTuple):
         name (str): What mmengine calls it.
         program (str): What a user types.
         rank (str): The variable with the number of this process.
-        count (str): The variable with the number of processes.
+        processes (str): The variable with the number of processes.
         needs (tuple[str]): The variables that mmengine reads.
     """
     name: str
     program: str
     rank: str
-    count: str
+    processes: str
     needs: Tuple[str, ...]
 
 
@@ -46,7 +46,7 @@ def started_by(environ: Mapping[str, str]) -> Optional[Launcher]:
         Launcher | None: None for a process of its own.
     """
     for launcher in _LAUNCHERS:
-        count = environ.get(launcher.count, '')
+        count = environ.get(launcher.processes, '')
         if launcher.rank in environ and count.isdigit() and int(count) > 1:
             return launcher
     return None
@@ -76,11 +76,12 @@ def refusal_of_separate_runs(launcher: Launcher, environ: Mapping[str,
     Returns:
         str: One line with the way out.
     """
-    return (f'{launcher.program} started {environ[launcher.count]} processes '
-            f'({launcher.count}={environ[launcher.count]}), and with '
-            '--launcher none each of them would do the whole work in the same '
-            f'folder: say --launcher {launcher.name}, or for a process of its '
-            f'own: env -u {launcher.count} python ...')
+    return (
+        f'{launcher.program} started {environ[launcher.processes]} processes '
+        f'({launcher.processes}={environ[launcher.processes]}), and with '
+        '--launcher none each of them would do the whole work in the same '
+        f'folder: say --launcher {launcher.name}, or for a process of its '
+        f'own: env -u {launcher.processes} python ...')
 
 
 def choose_launcher(given: Optional[str], environ: MutableMapping[str,
@@ -114,7 +115,7 @@ def choose_launcher(given: Optional[str], environ: MutableMapping[str,
         port = _FIRST_PORT + int(environ['SLURM_JOB_ID']) % _PORTS
         environ.setdefault('MASTER_PORT', str(port))
     if name == 'mpi':
-        if environ.get(launcher.count) == environ.get(
+        if environ.get(launcher.processes) == environ.get(
                 'OMPI_COMM_WORLD_LOCAL_SIZE', ''):
             environ.setdefault('MASTER_ADDR', '127.0.0.1')  # one node
         # mmengine asks for the GPU of this number and sets none here.

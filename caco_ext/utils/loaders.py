@@ -56,7 +56,7 @@ def remaining_batches(loader: DataLoader, done: int) -> Iterator[Any]:
 def obey_parent_only(numbers: Sequence[int], init: Optional[Callable[[int],
                                                                      None]],
                      worker_id: int) -> None:
-    """Start a loader's worker that signals to the whole job do not end.
+    """Start a loader's worker that ignores signals to the whole job.
 
     Schedulers signal all processes of a job; without its workers the main
     process could not finish its iteration. The same signal from the main

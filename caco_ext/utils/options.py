@@ -73,16 +73,7 @@ def check_options(cfg: Config, options: dict) -> None:
 
 
 def _check_option(cfg: Config, name: str, options: dict) -> None:
-    """Follow one dotted name into the config.
-
-    Args:
-        cfg (Config): The config.
-        name (str): The option's name.
-        options (dict[str, Any]): All options.
-
-    Raises:
-        ValueError: There is no such option.
-    """
+    """Follow one dotted name into the config; refuse what is not there."""
     node, path = cfg._cfg_dict, ''
     for key in name.split('.'):
         if isinstance(node, dict):
@@ -121,15 +112,7 @@ def _check_number(cfg: Config, name: str, value: str) -> None:
 
 
 def _names(node: Any, path: str = '') -> Iterator[str]:
-    """List the dotted names of everything in a config.
-
-    Args:
-        node (Any): A dict, list or value.
-        path (str): Its own name. Defaults to '', the whole config.
-
-    Yields:
-        str: A dotted name.
-    """
+    """List the dotted names of everything in a config."""
     if path:
         yield path
     if isinstance(node, dict):
@@ -144,16 +127,9 @@ def _names(node: Any, path: str = '') -> Iterator[str]:
 
 def _accepted(node: dict, path: str, cfg: Config,
               options: dict) -> Optional[Set[str]]:
-    """Say which keys a dict may have.
+    """Say which keys a dict may have; None when any may serve.
 
-    Args:
-        node (dict): The dict.
-        path (str): Its dotted name, '' for the whole config.
-        cfg (Config): The whole config.
-        options (dict[str, Any]): All options; another of them may make a key.
-
-    Returns:
-        set[str] | None: The keys, None when any key may serve.
+    Another of the options may make a key.
     """
     if not path:
         runner = _parameters(Runner) - {'cfg'}
@@ -180,15 +156,8 @@ def _accepted(node: dict, path: str, cfg: Config,
 
 def _accepted_by_type(kind: Union[str, type], node: dict,
                       cfg: Config) -> Optional[Set[str]]:
-    """Say which arguments the class takes that a dict names.
-
-    Args:
-        kind (str | type): The ``type`` of the dict.
-        node (dict): The dict.
-        cfg (Config): The whole config, for its default scope.
-
-    Returns:
-        set[str] | None: The keys, None when they cannot be known.
+    """Say which arguments the class takes that a dict names; None when they
+    cannot be known.
     """
     if not isinstance(kind, str):
         classes = [kind]
@@ -206,14 +175,8 @@ def _accepted_by_type(kind: Union[str, type], node: dict,
 
 
 def _parameters(target: Callable) -> Optional[Set[str]]:
-    """List the arguments of a class or function.
-
-    Args:
-        target (type | Callable): Whose arguments.
-
-    Returns:
-        set[str] | None: The names, those handed on to base classes included;
-        None when it takes any.
+    """List the arguments of a class or function, those handed on to base
+    classes included; None when it takes any.
     """
     if not inspect.isclass(target):
         owners = [target]

@@ -17,15 +17,15 @@ NAME = '.run.lock'
 _held: Dict[str, int] = {}
 
 
-def _let_go() -> None:
-    """A forked child, as of a loader, must not hold on to its parent's lock:
-    it may outlive a parent that is killed."""
+def _drop_locks() -> None:
+    """Close the locks in a forked child, such as a loader's worker, which may
+    outlive a parent that is killed."""
     for handle in _held.values():
         os.close(handle)
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=_drop_locks)
 
 
 @contextmanager

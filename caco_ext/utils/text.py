@@ -1,4 +1,4 @@
-"""Text that every file and screen takes."""
+"""Text of messages."""
 import re
 from typing import Any, Iterable
 

@@ -1,4 +1,4 @@
-"""Weights that nobody should use, and those of another model."""
+"""Refuse unusable weights, and compare weights with a model's."""
 from typing import Any, Mapping
 
 import torch
@@ -38,10 +38,8 @@ def check_weights(weights: Mapping[str, Any], path: str) -> None:
 def _problem(value: Tensor, layer: bool) -> str:
     """What is wrong with a tensor; empty where nothing is.
 
-    Args:
-        value (Tensor): The tensor.
-        layer (bool): Whether it belongs to a layer that computes with it; a
-            mask may hold minus infinity, and a counter is an integer.
+    A layer computes with it; elsewhere a mask may hold minus infinity, and a
+    counter is an integer.
     """
     kind = str(value.dtype).split('.')[-1]
     if value.layout is not torch.strided:

@@ -1,5 +1,6 @@
-"""How the memory of a run fares: use, norms, drift, place among features."""
-from typing import Dict, List, Optional
+"""The memory in a checkpoint: its use, norms, drift and place among features.
+"""
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import torch
@@ -7,31 +8,31 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from caco_ext.ops.spread import effective_rank
-from .bank_reading import drift_chart, read_memory, serves_positives
+from caco_ext.utils.checkpoints import read_checkpoint
 from .embedding import NAMES, embed
 from .panels import BLUE, GREEN, GREY, Chart, Note, Panel, Series, Table
 from .run_features import RunFeatures
 from .run_logs import RunLog
 
-# Columns that are drawn among the features, at most.
-DRAWN = 2000
+# Largest number of columns that are drawn among the features.
+MOST_COLUMNS = 2000
 BINS = 40
 
 
 def memory_panels(log: RunLog,
                   features: RunFeatures,
                   method: str = 'pca') -> List[Panel]:
-    """Everything about the memory of a run.
+    """Show the memory of a checkpoint.
 
     Args:
         log (RunLog): The run.
-        features (RunFeatures): Of its checkpoint.
+        features (RunFeatures): Features of the checkpoint.
         method (str): See :func:`.embedding.embed`. Defaults to 'pca'.
 
     Returns:
-        list[Panel]: Panels, or a note on why there is none.
+        list[Panel]: Panels, or a note where it has no memory.
     """
-    memory = read_memory(features.content)
+    memory = _read_memory(features.content)
     if 'columns' not in memory:
         return [
             Note('The checkpoint holds no memory: neither one of this '
@@ -39,23 +40,41 @@ def memory_panels(log: RunLog,
         ]
     columns = memory['columns'].float()
     return [
-        memory_table(memory),
-        positives_chart(memory, serves_positives(log, memory)),
-        norms_chart(columns),
-        *([drift_chart(log)] if 'velocity' in memory else []),
-        among_features(features, columns, memory.get('positives'), method)
+        _memory_table(memory),
+        _positives_chart(memory, _serves_positives(log, memory)),
+        _norms_chart(columns),
+        *([_drift_chart(log)] if 'velocity' in memory else []),
+        _among_features(features, columns, memory.get('positives'), method)
     ]
 
 
-def memory_table(memory: Dict[str, Tensor]) -> Table:
-    """Numbers of the memory.
+def _read_memory(content: Dict[str, Any]) -> Dict[str, Tensor]:
+    """The buffers of the memory by name; a host's queue counts as columns."""
+    prefix = 'memory.'
+    state = content.get('state_dict', content)
+    found = {
+        name[len(prefix):]: value.clone()
+        for name, value in state.items() if name.startswith(prefix)
+    }
+    queue = state.get('queue')
+    if not found and isinstance(queue, Tensor) and queue.ndim == 2:
+        found['columns'] = queue.clone()
+    return found
 
-    Args:
-        memory (dict[str, Tensor]): Of :func:`read_memory`.
 
-    Returns:
-        Table: A row for each.
-    """
+def _serves_positives(log: RunLog, memory: Dict[str,
+                                                Tensor]) -> Optional[bool]:
+    """Whether the method uses columns as positives; None if unknown."""
+    if 'positives' not in memory:
+        return False
+    if memory['positives'].any() or log.scalar('columns_used')[0]:
+        return True
+    kind = str(((log.cfg or {}).get('model') or {}).get('type', ''))
+    return dict(AdCo=False, CaCo=True).get(kind.split('.')[-1])
+
+
+def _memory_table(memory: Dict[str, Tensor]) -> Table:
+    """The most important numbers of a memory."""
     columns = memory['columns'].float()
     norms = columns.norm(dim=0)
     rows = [('columns', str(columns.size(1))), ('channels', str(len(columns))),
@@ -78,18 +97,9 @@ def memory_table(memory: Dict[str, Tensor]) -> Table:
     return Table('The memory in numbers', ('', ''), rows)
 
 
-def positives_chart(memory: Dict[str, Tensor],
-                    serves: Optional[bool] = None) -> Panel:
-    """How often each column was a positive, the busiest first.
-
-    Args:
-        memory (dict[str, Tensor]): Of :func:`read_memory`.
-        serves (bool, optional): Of :func:`serves_positives`. Defaults to
-            None: not known.
-
-    Returns:
-        Chart | Note: A note where none was counted.
-    """
+def _positives_chart(memory: Dict[str, Tensor],
+                     serves: Optional[bool] = None) -> Panel:
+    """How often each column was a positive, the busiest first."""
     counts = memory.get('positives')
     if counts is None or not counts.any():
         negatives = ('columns of this memory serve as negatives only; none is '
@@ -103,7 +113,7 @@ def positives_chart(memory: Dict[str, Tensor],
         }[serves]
         return Note(f'No positives are counted: {text}.')
     ordered = counts.sort(descending=True).values.double()
-    # a point for each of 65536 columns would only make the page slow
+    # a point for each of 65536 columns would make the page slow
     places = np.unique(np.linspace(0, len(ordered) - 1, 500).astype(int))
     even = float(ordered.mean())
     return Chart(
@@ -114,18 +124,11 @@ def positives_chart(memory: Dict[str, Tensor],
         ])
 
 
-def norms_chart(columns: Tensor) -> Chart:
-    """Distribution of the columns' norms.
-
-    Args:
-        columns (Tensor): (C, K).
-
-    Returns:
-        Chart: A histogram.
-    """
+def _norms_chart(columns: Tensor) -> Chart:
+    """A histogram of the norms of columns (C, K)."""
     norms = columns.norm(dim=0).numpy()
     middle = float(np.median(norms))
-    # of a queue all are one, but for rounding
+    # the norms of a queue are all one, up to rounding
     low = min(float(norms.min()), middle * 0.99)
     high = max(float(norms.max()), middle * 1.01)
     counts, edges = np.histogram(norms, BINS, (low, high))
@@ -134,32 +137,59 @@ def norms_chart(columns: Tensor) -> Chart:
                  [Series(centres.tolist(), counts.tolist(), kind='bars')])
 
 
-def among_features(features: RunFeatures,
-                   columns: Tensor,
-                   positives: Optional[Tensor] = None,
-                   method: str = 'pca') -> Panel:
-    """Columns and test pictures in one projection.
+def _drift_chart(log: RunLog) -> Panel:
+    """How far columns turned, as logged or between checkpoints."""
+    if log.drift:
+        return Chart('Drift of the columns', 'epochs', 'degrees in the epoch',
+                     [
+                         Series([epoch - 0.5 for epoch in log.drift],
+                                [*log.drift.values()], 'mean of the columns')
+                     ])
+    before: Optional[Tensor] = None
+    last, x, mean, most = 0, [], [], []
+    for epoch, path in log.checkpoints().items():
+        try:
+            columns = _read_memory(read_checkpoint(path,
+                                                   mmap=True)).get('columns')
+        except FileNotFoundError:
+            continue  # the training has removed it meanwhile
+        if columns is None:
+            continue
+        now = F.normalize(columns.float(), dim=0)
+        if before is not None and before.shape == now.shape:
+            cosines = (before * now).sum(0).clamp(-1, 1)
+            angles = cosines.arccos().rad2deg() / (epoch - last)
+            x.append((epoch + last) / 2)
+            mean.append(float(angles.mean()))
+            most.append(float(angles.quantile(0.95)))
+        before, last = now, epoch
+    if not x:
+        return Note('The drift of the columns takes two checkpoints of the '
+                    'run, and fewer are left; default_hooks.checkpoint has '
+                    'interval and max_keep_ckpts. With default_hooks.metrics.'
+                    'bank_drift=True a run logs it.')
+    return Chart('Drift of the columns', 'epochs',
+                 'degrees per epoch, between checkpoints', [
+                     Series(x, mean, 'mean of the columns'),
+                     Series(x, most, '95 % of the columns are below')
+                 ])
 
-    Args:
-        features (RunFeatures): Of the run.
-        columns (Tensor): (C, K).
-        positives (Tensor, optional): How often each was a positive, (K, ).
-            Defaults to None.
-        method (str): See :func:`.embedding.embed`. Defaults to 'pca'.
 
-    Returns:
-        Chart | Note: A note where features and columns have no common space.
-    """
+def _among_features(features: RunFeatures,
+                    columns: Tensor,
+                    positives: Optional[Tensor] = None,
+                    method: str = 'pca') -> Panel:
+    """Columns (C, K) and test pictures in one projection."""
     test = features.test
     queries = features.projected(test.pooled)
     if queries is None or queries.size(1) != columns.size(0):
         return Note('The columns are not in the space of the projector, so '
                     'there is no projection of both.')
-    count = min(DRAWN, columns.size(1))
+    count = min(MOST_COLUMNS, columns.size(1))
     chosen = torch.randperm(
         columns.size(1), generator=torch.Generator().manual_seed(0))[:count]
-    keys = F.normalize(columns[:, chosen].t(), dim=1)
-    points = embed(torch.cat([queries, keys]), method)
+    unit = F.normalize(columns[:, chosen].t(), dim=1)
+    points = embed(torch.cat([queries, unit]), method)
     pictures, keys = points[:len(queries)], points[len(queries):]
     series = [
         Series(

@@ -8,8 +8,7 @@ from .panels import BLUE, GREEN, GREY, PALETTE, Chart, Series
 from .run_logs import RunLog
 
 EPOCHS = 'epochs'
-# Charts by what their numbers are called; the rest gets one for each number.
-# Title, unit, names.
+# Title, unit and logged names of charts. Each other name gets its own chart.
 GROUPS: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = (
     ('Learning rate of the network', '', ('lr', )),
     ('Learning rate of the bank', '', ('bank_lr', )),
@@ -28,25 +27,25 @@ GROUPS: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = (
     ('Sent for the memory', 'MiB per step and process', ('memory_sent_mib', )),
     ('Gradient', 'norm', ('grad_norm', )),
 )
-# What several numbers of a chart are called in its legend.
+# Names in the legend of a chart with several numbers.
 READABLE = dict(
     time='whole step',
     data_time='waiting for data',
     memory='GPU',
     host_memory='host')
-# Places in the run, and what other charts show.
+# Names without a chart of their own.
 NO_SCALARS = ('epoch', 'iter', 'step', 'loss', 'base_lr', 'eta')
 
 
 def labels(logs: Sequence[RunLog]) -> List[str]:
-    """Names of runs that tell them apart.
+    """Name runs so that no two names are the same.
 
     Args:
         logs (Sequence[RunLog]): The runs.
 
     Returns:
-        list[str]: '' for a single run, else as many of the last folders of
-        each path as tell all apart.
+        list[str]: '' for a single run. Several runs get the last folders of
+        their paths, as many as make the names different.
     """
     if len(logs) == 1:
         return ['']
@@ -57,7 +56,7 @@ def labels(logs: Sequence[RunLog]) -> List[str]:
         names = ['/'.join(path[-depth:]) for path in paths]
         if len(set(names)) == len(names):
             return names
-    # a folder that is named twice
+    # the same folder was given twice
     return [f'{log.name} ({i})' for i, log in enumerate(logs, 1)]
 
 
@@ -66,7 +65,7 @@ def _colour(i: int, count: int, alone: str) -> str:
 
 
 def loss_chart(logs: Sequence[RunLog]) -> Chart:
-    """The training loss, as logged and as mean of each epoch.
+    """Show the training loss, as logged and as the mean of each epoch.
 
     Args:
         logs (Sequence[RunLog]): One run, or several to compare.
@@ -82,7 +81,7 @@ def loss_chart(logs: Sequence[RunLog]) -> Chart:
             x, y = log.scalar('loss')
             name = '' if label else 'as logged'
             series.append(Series(x, y, name, colour=colour, faint=True))
-        # a mean over an epoch belongs to its middle
+        # the mean of an epoch is drawn at its middle
         series.append(
             Series([e - 0.5 for e in epochs],
                    losses,
@@ -92,10 +91,10 @@ def loss_chart(logs: Sequence[RunLog]) -> Chart:
 
 
 def knn_chart(logs: Sequence[RunLog]) -> Chart:
-    """The kNN accuracy, with that of the untrained network.
+    """Show the kNN accuracy, with that of the untrained network.
 
     Args:
-        logs (Sequence[RunLog]): Runs; those without kNN are left out.
+        logs (Sequence[RunLog]): The runs. Those without kNN are left out.
 
     Returns:
         Chart: The chart.
@@ -127,7 +126,7 @@ def knn_chart(logs: Sequence[RunLog]) -> Chart:
 
 
 def _names(logs: Sequence[RunLog]) -> Dict[str, None]:
-    """All numbers that are logged, in order."""
+    """Names of all logged numbers, in order."""
     return {
         name: None
         for log in logs
@@ -146,7 +145,7 @@ def _group_chart(logs: Sequence[RunLog], title: str, unit: str,
             if not x:
                 continue
             what = READABLE.get(name, name) if len(names) > 1 else ''
-            # the colour tells the run, in all charts, whatever others lack
+            # a run has the same colour in all charts
             series.append(
                 Series(
                     x,
@@ -154,23 +153,23 @@ def _group_chart(logs: Sequence[RunLog], title: str, unit: str,
                     ' '.join(filter(None, (label, what))),
                     colour=PALETTE[(i if label else n) % len(PALETTE)],
                     dashed=bool(label) and n % 2 == 1))
-    # curves that would hide each other; one of them that falls to nearly
-    # zero, as a rate does, is read on a linear axis
+    # a logarithmic axis where one curve would hide another at the bottom,
+    # not where a single curve falls to nearly zero as a learning rate does
     tops = [max(one.y) for one in series]
-    log = min(y for one in series for y in one.y) > 0 and \
+    wide = min(y for one in series for y in one.y) > 0 and \
         max(tops) > 30 * min(tops)
-    return Chart(title, EPOCHS, unit, series, log)
+    return Chart(title, EPOCHS, unit, series, wide)
 
 
 def scalar_charts(logs: Sequence[RunLog]) -> List[Chart]:
-    """Everything that was logged over the training.
+    """Show everything that was logged over the training.
 
     Args:
         logs (Sequence[RunLog]): One run, or several to compare.
 
     Returns:
-        list[Chart]: Loss and, where it was measured, kNN accuracy, then a
-        chart for each group of numbers and for each number of no group.
+        list[Chart]: The loss, the kNN accuracy where it was measured, a chart
+        for each group of numbers, and one for each other number.
     """
     charts = [loss_chart(logs)]
     if any(log.knn for log in logs):

@@ -1,6 +1,6 @@
-"""Features in two dimensions."""
+"""Maps of features in two dimensions: PCA, t-SNE and UMAP."""
 import importlib.util
-from typing import List, Optional, Sequence
+from typing import List, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -17,7 +17,7 @@ NAMES = dict(
 
 
 def check_method(method: str) -> None:
-    """Check the name of a method, and that it can be had.
+    """Check that a method exists and that its package is installed.
 
     Args:
         method (str): The name.
@@ -35,13 +35,13 @@ def check_method(method: str) -> None:
 
 
 def embed(features: Tensor, method: str = 'tsne', seed: int = 0) -> np.ndarray:
-    """Bring features to two dimensions.
+    """Reduce features to two dimensions.
 
     Args:
         features (Tensor): (N, C).
         method (str): 'pca', 'tsne' or 'umap' (needs umap-learn).
             Defaults to 'tsne'.
-        seed (int): Of the random numbers. Defaults to 0.
+        seed (int): Seed of the random numbers. Defaults to 0.
 
     Returns:
         np.ndarray: (N, 2), float32.
@@ -62,7 +62,7 @@ def embed(features: Tensor, method: str = 'tsne', seed: int = 0) -> np.ndarray:
         return PCA(2, random_state=seed).fit_transform(x).astype(np.float32)
     from sklearn.manifold import TSNE
 
-    # fifty directions carry what neighbours are, at a fraction of the time
+    # fifty directions keep the neighbours, at a fraction of the time
     few = PCA(min(50, *x.shape), random_state=seed).fit_transform(x)
     perplexity = min(30., (len(x) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init='pca', random_state=seed)
@@ -72,28 +72,14 @@ def embed(features: Tensor, method: str = 'tsne', seed: int = 0) -> np.ndarray:
 def _umap(x: np.ndarray, seed: int) -> np.ndarray:
     from umap import UMAP
 
-    # of the normalised features the Euclidean order is that of the cosine
+    # for unit vectors the Euclidean order is that of the cosine
     umap = UMAP(n_neighbors=min(15, len(x) - 1), random_state=seed, n_jobs=1)
     return umap.fit_transform(x).astype(np.float32)
 
 
-def class_series(points: np.ndarray,
-                 labels: np.ndarray,
-                 names: Sequence[str],
-                 known: Optional[Sequence[str]] = None) -> List[Series]:
-    """Points of each class.
-
-    Args:
-        points (np.ndarray): (N, 2).
-        labels (np.ndarray): (N, ).
-        names (Sequence[str]): Class names of the N pictures.
-        known (Sequence[str], optional): What the pointer shows of each, in
-            place of the class. Defaults to None.
-
-    Returns:
-        list[Series]: One for each class, in order, with the numbers of the
-        points' thumbnails.
-    """
+def _class_series(points: np.ndarray, labels: np.ndarray,
+                  names: Sequence[str]) -> List[Series]:
+    """The points (N, 2) of each class, with the index of each thumbnail."""
     series = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -103,7 +89,7 @@ def class_series(points: np.ndarray,
                 points[members, 1].tolist(),
                 names[members[0]],
                 'points',
-                labels=[(known or names)[i] for i in members],
+                labels=[names[i] for i in members],
                 thumbs=members.tolist()))
     return series
 
@@ -111,12 +97,12 @@ def class_series(points: np.ndarray,
 def embedding_chart(features: RunFeatures,
                     method: str = 'tsne',
                     seed: int = 0) -> Chart:
-    """The validation set in two dimensions, with its pictures.
+    """Show the test set in two dimensions, with its pictures.
 
     Args:
-        features (RunFeatures): Of a run.
+        features (RunFeatures): Features of a run.
         method (str): See :func:`embed`. Defaults to 'tsne'.
-        seed (int): Of the random numbers. Defaults to 0.
+        seed (int): Seed of the random numbers. Defaults to 0.
 
     Returns:
         Chart: A series for each class.
@@ -128,7 +114,7 @@ def embedding_chart(features: RunFeatures,
         f'{len(points)} pictures of the test set',
         '',
         '',
-        class_series(points, test.labels, names),
+        _class_series(points, test.labels, names),
         wide=True,
         note=f'Features of the backbone; {NAMES[method]}.',
         hint='The pointer shows the picture; a click on a class in the '

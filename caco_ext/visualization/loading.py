@@ -1,4 +1,4 @@
-"""From a config and a checkpoint to a model and its data sets."""
+"""Build what a config and a checkpoint describe."""
 from typing import Any, Dict, Optional
 
 import torch
@@ -9,7 +9,7 @@ from torch import nn
 from caco_ext.converters.files import meta_of
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import find_knn_options
-from caco_ext.utils import checkpoints
+from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.config_text import check_config_text
 from caco_ext.utils.weights import check_weights
 
@@ -27,26 +27,10 @@ def build_knn_hook(cfg: Config) -> KNNHook:
         ValueError: The config has none.
     """
     options = find_knn_options(cfg)
-    if options is not None:
-        return HOOKS.build(options)
-    raise ValueError('the config of this run has no KNNHook, whose data sets '
-                     'the pictures are taken from')
-
-
-def read_checkpoint(path: str) -> Dict[str, Any]:
-    """Open a checkpoint; tensors are read when they are used.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        dict[str, Any]: What it holds.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        CheckpointError: It is damaged, or no checkpoint.
-    """
-    return checkpoints.read_checkpoint(path, mmap=True)
+    if options is None:
+        raise ValueError('the config of this run has no KNNHook, whose data '
+                         'sets the pictures are taken from')
+    return HOOKS.build(options)
 
 
 def load_model(cfg: Config,
@@ -57,20 +41,21 @@ def load_model(cfg: Config,
     Args:
         cfg (Config): Config of a run.
         checkpoint (str): A checkpoint of it, whole or backbone only.
-        content (dict, optional): What it holds, where it is open already.
+        content (dict, optional): Its content, where it is read already.
             Defaults to None.
 
     Returns:
-        nn.Module: The model in evaluation mode, on the GPU where there is
-        one. What the checkpoint has beside the backbone is loaded as far as
-        it is there.
+        nn.Module: The model in evaluation mode, on the GPU if there is one.
+        The backbone is complete. Of the rest, only what the checkpoint has is
+        loaded.
 
     Raises:
         ValueError: The checkpoint does not hold exactly this backbone, or
             cannot be read.
     """
     init_default_scope(cfg.get('default_scope') or 'mmengine')
-    content = read_checkpoint(checkpoint) if content is None else content
+    if content is None:
+        content = read_checkpoint(checkpoint, mmap=True)
     state = content.get('state_dict', content)
     check_weights(state, checkpoint)
     prefix = 'backbone.'
@@ -90,23 +75,24 @@ def load_model(cfg: Config,
 
 
 def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
-    """The config that belongs to a checkpoint.
+    """Read the config that belongs to a checkpoint.
 
     Args:
         checkpoint (str): A checkpoint of a run.
-        path (str, optional): The config's file, where it is known.
-            Defaults to None: the one that the checkpoint holds.
+        path (str, optional): A config file to use instead. Defaults to None:
+            the config that the checkpoint holds.
 
     Returns:
         Config: The config.
 
     Raises:
-        ValueError: The checkpoint holds none, or one that is more than
+        ValueError: The checkpoint holds no config, or one with more than
             plain data.
     """
     if path is not None:
         return Config.fromfile(path)
-    text = meta_of(read_checkpoint(checkpoint), checkpoint).get('cfg')
+    text = meta_of(read_checkpoint(checkpoint, mmap=True),
+                   checkpoint).get('cfg')
     if not text or not isinstance(text, str):
         raise ValueError(f'{checkpoint} holds no config, as a checkpoint of a '
                          'run does; name it with --config')

@@ -15,9 +15,10 @@ class Neighbourhood:
 
     Attributes:
         pictures (list[np.ndarray]): (H, W, 3) uint8 RGB; the query first.
-        names (list[str]): Class names of these.
-        cosines (list[float]): Similarities of the neighbours to the query.
-        right (list[bool]): Whether a neighbour has the query's class.
+        names (list[str]): Their class names.
+        cosines (list[float]): Cosine similarity of each neighbour to the
+            query.
+        right (list[bool]): Whether each neighbour has the query's class.
     """
     pictures: List[np.ndarray]
     names: List[str]
@@ -31,8 +32,8 @@ def find_neighbours(features: RunFeatures,
     """Find the nearest training pictures of some test pictures.
 
     Args:
-        features (RunFeatures): Of a run with a KNNHook, whose data sets and
-            training share are used.
+        features (RunFeatures): Features of a run with a KNNHook, whose data
+            sets are used.
         queries (int): Number of test pictures, chosen at random. Defaults
             to 8.
         neighbours (int): Training pictures per query. Defaults to 5.
@@ -55,7 +56,7 @@ def find_neighbours(features: RunFeatures,
 
 
 def neighbours_gallery(rows: List[Neighbourhood], title: str = '') -> Gallery:
-    """Queries in the first column, their neighbours beside them.
+    """Show each query in a row with its neighbours.
 
     Args:
         rows (list[Neighbourhood]): From :func:`find_neighbours`.
@@ -64,8 +65,7 @@ def neighbours_gallery(rows: List[Neighbourhood], title: str = '') -> Gallery:
     Returns:
         Gallery: The pictures.
     """
-    right = sum(sum(row.right) for row in rows)
-    total = sum(len(row.right) for row in rows)
+    right = [one for row in rows for one in row.right]
     lines = []
     for row in rows:
         colours = [DARK] + [GREEN if r else RED for r in row.right]
@@ -77,4 +77,4 @@ def neighbours_gallery(rows: List[Neighbourhood], title: str = '') -> Gallery:
         ])
     return Gallery(
         title, lines, 'green: same class as the query, red: another class; '
-        f'below: cosine similarity ({right} of {total} right)')
+        f'below: cosine similarity ({sum(right)} of {len(right)} right)')

@@ -1,9 +1,9 @@
-"""What a report is made of, said without a drawing library.
+"""What a report shows, as data without a drawing library.
 
-A panel is data. :mod:`.page` draws it for a browser, :mod:`.static` as PNG, so
-that both show the same.
+:mod:`.page` draws a panel for a browser and :mod:`.static` as a PNG file, so
+both show the same.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 from typing import List, Optional, Sequence, Tuple, Union
 
@@ -19,20 +19,20 @@ PALETTE = (BLUE, '#d9742b', GREEN, '#8b53a6', RED, '#1aa3a3', '#b8860b',
 
 @dataclass
 class Series:
-    """Numbers that belong together in a chart.
+    """One curve, cloud of points or set of bars in a chart.
 
     Attributes:
-        x (Sequence[float]): Positions; not used by 'level'.
-        y (Sequence[float]): Values, as many; of a 'level' one.
-        name (str): For the legend; '' keeps it out of there.
-        kind (str): 'line', 'points', 'bars' or 'level' (a dashed horizontal).
-        colour (str): '' takes the next of the palette.
-        faint (bool): Drawn light and thin, behind the others.
-        dashed (bool): A dashed line, such as a second number of a run whose
-            colour is taken.
-        labels (Sequence[str]): What the pointer shows of each point.
-        thumbs (Sequence[int]): Numbers of the points' pictures in the
-            chart's ``thumbs``.
+        x (Sequence[float]): Positions, (N, ). A 'level' needs none.
+        y (Sequence[float]): Values, (N, ). A 'level' has one.
+        name (str): For the legend; '' leaves it out.
+        kind (str): 'line', 'points', 'bars' or 'level' (a dashed horizontal
+            line).
+        colour (str): '#rrggbb'; '' takes the next of the palette.
+        faint (bool): Draw it light and thin.
+        dashed (bool): Draw a dashed line.
+        labels (Sequence[str]): What the pointer shows at each point, (N, ).
+        thumbs (Sequence[int]): Index of each point's picture in the chart's
+            ``thumbs``, (N, ).
     """
     x: Sequence[float]
     y: Sequence[float]
@@ -53,18 +53,19 @@ class Chart:
         title (str): Above it.
         xlabel (str): Below it.
         ylabel (str): Beside it.
-        series (list[Series]): What is drawn.
-        log (bool): Logarithmic values.
-        wide (bool): Takes the whole width of a page.
-        note (str): A sentence below it.
-        hint (str): What one can do with it on a page; a PNG file has none.
+        series (Sequence[Series]): What is drawn.
+        log (bool): Whether the vertical axis is logarithmic.
+        wide (bool): Whether it takes the whole width of a page.
+        note (str): A sentence about it.
+        hint (str): What a reader can do with it on a page. PNG files leave
+            it out.
         thumbs (np.ndarray, optional): Pictures that appear under the pointer,
             (N, H, W, 3) uint8 RGB.
     """
     title: str
     xlabel: str
     ylabel: str
-    series: List[Series]
+    series: Sequence[Series]
     log: bool = False
     wide: bool = False
     note: str = ''
@@ -92,11 +93,12 @@ class Gallery:
 
     Attributes:
         title (str): Above it.
-        rows (list[list[Tile]]): The rows, the first tile set apart.
+        rows (Sequence[Sequence[Tile]]): The rows. The first tile of each is
+            set apart.
         note (str): A sentence above the pictures.
     """
     title: str
-    rows: List[List[Tile]]
+    rows: Sequence[Sequence[Tile]]
     note: str = ''
 
 
@@ -107,21 +109,21 @@ class Table:
     Attributes:
         title (str): Above it.
         header (Sequence[str]): Names of the columns.
-        rows (list[Sequence[str]]): Cells.
+        rows (Sequence[Sequence[str]]): Cells.
         note (str): A sentence above it.
     """
     title: str
     header: Sequence[str]
-    rows: List[Sequence[str]]
+    rows: Sequence[Sequence[str]]
     note: str = ''
 
 
 @dataclass
 class Code:
-    """Text as it is, folded away until it is asked for.
+    """Text as it is, which a reader folds out.
 
     Attributes:
-        title (str): What stays visible.
+        title (str): What is visible before.
         text (str): The text.
     """
     title: str
@@ -130,7 +132,7 @@ class Code:
 
 @dataclass
 class Note:
-    """A sentence in the place of a panel, such as why there is none.
+    """A sentence, such as why a panel is missing.
 
     Attributes:
         text (str): The sentence.
@@ -147,26 +149,25 @@ class Section:
 
     Attributes:
         title (str): The heading.
-        panels (list[Panel]): What stands there.
-        chapter (bool): Whether further sections belong below this heading.
+        panels (Sequence[Panel]): What stands there.
+        chapter (bool): Whether the sections that follow belong to it.
     """
     title: str
-    panels: List[Panel] = field(default_factory=list)
+    panels: Sequence[Panel] = ()
     chapter: bool = False
 
 
 def flat_range(chart: Chart) -> Optional[Tuple[float, float]]:
-    """The range of values that are all one.
+    """Choose the range of a vertical axis whose values are all equal.
 
-    What draws would choose its own, and 0.99 between 0 and 1.5 reads as
-    something near one.
+    A plotting library would show 0.99 between 0 and 1.5, as if it were one.
 
     Args:
         chart (Chart): The chart.
 
     Returns:
-        tuple[float, float] | None: Least and largest value to show; None
-        where values differ or are bars, which begin at zero.
+        tuple[float, float] | None: Lowest and highest value to show. None
+        where the values differ, or are bars, which begin at zero.
     """
     values = [y for one in chart.series for y in one.y if isfinite(y)]
     if not values or any(one.kind == 'bars' for one in chart.series):
@@ -179,7 +180,7 @@ def flat_range(chart: Chart) -> Optional[Tuple[float, float]]:
 
 
 def colours(series: Sequence[Series]) -> List[str]:
-    """Colours of series, those without one taken from the palette.
+    """Give each series its own colour, or the next of the palette.
 
     Args:
         series (Sequence[Series]): The series of a chart.

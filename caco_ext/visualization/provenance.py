@@ -1,4 +1,4 @@
-"""Where a run comes from: config, its base, versions, commit, machine."""
+"""Where a run comes from: its config, versions, commit and machine."""
 import os.path as osp
 from glob import glob
 from typing import Any, Dict, List, Optional, Tuple
@@ -10,23 +10,16 @@ from caco_ext.transfer.results import FILE, read_results
 from .panels import Code, Note, Panel, Table
 from .run_logs import RunLog
 
-# What a runner reads; the rest are names of a config's own.
+# Settings that a runner reads. All others are variables of a config file.
 _READ = ('model', 'auto_scale_lr', 'randomness', 'custom_imports',
          'param_scheduler', 'visualizer')
 _READ_ENDS = ('_cfg', '_dataloader', '_wrapper', '_hooks', '_evaluator')
 _ABSENT = '(absent)'
+NO_CONFIG = 'The run left no config.py beside its scalars.'
 
 
-def flatten(value: Any, name: str = '') -> Dict[str, Any]:
-    """Settings by dotted name.
-
-    Args:
-        value (Any): A config or a part of one.
-        name (str): Its own name. Defaults to ''.
-
-    Returns:
-        dict[str, Any]: Leaves; positions in lists are numbers.
-    """
+def _flatten(value: Any, name: str = '') -> Dict[str, Any]:
+    """Settings by dotted name; positions in lists are numbers."""
     if isinstance(value, dict):
         items = list(value.items())
     elif isinstance(value, (list, tuple)) and any(
@@ -39,32 +32,24 @@ def flatten(value: Any, name: str = '') -> Dict[str, Any]:
     return {
         key: leaf
         for part, inner in items
-        for key, leaf in flatten(
+        for key, leaf in _flatten(
             inner, f'{name}.{part}' if name else str(part)).items()
     }
 
 
-def differences(cfg: Config, base: Config) -> List[Tuple[str, str, str]]:
-    """What one config sets otherwise than another.
+def _differences(cfg: Config, base: Config) -> List[Tuple[str, str, str]]:
+    """Name, base value and value here of settings that differ.
 
-    Only settings of the run count: names that a file defines for its own
-    use (``crop``, ``lr``, ...) are left out where neither runner nor tools
-    read them.
-
-    Args:
-        cfg (Config): Config of the run.
-        base (Config): What it is compared with.
-
-    Returns:
-        list[tuple[str, str, str]]: Name, value in the base, value here.
+    Variables that a config file defines for its own use (``crop``, ``lr``,
+    ...) are left out.
     """
     here, there = (
-        flatten({
+        _flatten({
             name: value
             for name, value in one.to_dict().items()
             if name in _READ or name.endswith(_READ_ENDS)
         }) for one in (cfg, base))
-    # mmengine writes scopes into what it has built
+    # mmengine adds scopes to the config of what it has built
     names = [
         name for name in dict.fromkeys([*there, *here])
         if not name.endswith('_scope_')
@@ -80,14 +65,17 @@ def _text(settings: Dict[str, Any], name: str) -> str:
 def find_base(log: RunLog, cfg: Config) -> Optional[str]:
     """Find the config that a run comes from.
 
+    A config of the package comes first: the one that the run noted, or whose
+    copy is in the work directory, else the one of the same method that
+    differs least.
+
     Args:
         log (RunLog): The run.
         cfg (Config): Its config.
 
     Returns:
-        str | None: That of the package which the run noted or left a copy
-        of under its name; else the nearest of the package's of the same
-        method; else what the run was started with; None where that is gone.
+        str | None: Path of that config; else of the file that the run was
+        started with; None where that is gone.
     """
     noted = log.record.get('config') or ''
     try:
@@ -101,13 +89,13 @@ def find_base(log: RunLog, cfg: Config) -> Optional[str]:
                 osp.join(log.work_dir, name)):
             return path
     kind = _kind(cfg)
-    # to read all of them takes seconds, and most methods name their files
+    # reading all takes seconds, and most files begin with their method
     named = [
         path for path in found
         if osp.basename(path).lower().startswith(kind.lower())
     ]
     bases = [(Config.fromfile(path), path) for path in named or found]
-    counts = [(len(differences(cfg, base)), path) for base, path in bases
+    counts = [(len(_differences(cfg, base)), path) for base, path in bases
               if _kind(base) == kind]
     if counts:
         return min(counts)[1]
@@ -115,7 +103,7 @@ def find_base(log: RunLog, cfg: Config) -> Optional[str]:
 
 
 def _kind(cfg: Config) -> str:
-    """The method of a config, without the scope that it is found in."""
+    """The method of a config, without its scope."""
     return str((cfg.get('model') or {}).get('type', '')).split('.')[-1]
 
 
@@ -132,7 +120,7 @@ def config_panels(log: RunLog, base: Optional[str] = None) -> List[Panel]:
     """
     cfg = log.cfg
     if cfg is None:
-        return [Note('The run left no config.py beside its scalars.')]
+        return [Note(NO_CONFIG)]
     base = base or find_base(log, cfg)
     panels: List[Panel] = []
     if base is None:
@@ -141,7 +129,7 @@ def config_panels(log: RunLog, base: Optional[str] = None) -> List[Panel]:
                  'there is none to compare with; name one with '
                  '--base.'))
     else:
-        rows = differences(cfg, Config.fromfile(base))
+        rows = _differences(cfg, Config.fromfile(base))
         name = osp.basename(base)
         panels.append(
             Table(f'What differs from {name}', ('setting', 'base', 'this run'),
@@ -172,32 +160,23 @@ def record_panels(log: RunLog) -> List[Panel]:
     return [Table('Versions, commit and machine', ('', ''), rows)]
 
 
-def find_results(folders: List[str]) -> List[str]:
-    """Results of benchmarks in and below folders.
-
-    Args:
-        folders (list[str]): Where to look.
-
-    Returns:
-        list[str]: Paths of results.json.
-    """
-    found = set()
-    for folder in folders:
-        found |= set(glob(osp.join(folder, '**', FILE), recursive=True))
-    return sorted(found)
-
-
 def results_panel(folders: List[str]) -> Panel:
-    """What was measured downstream.
+    """Make a table of the results of benchmarks.
 
     Args:
-        folders (list[str]): Where to look for results.json.
+        folders (list[str]): Where to look for results.json, also in their
+            subfolders.
 
     Returns:
         Table | Note: A note where there is none.
     """
     rows = []
-    for path in find_results(folders):
+    found = {
+        path
+        for folder in folders
+        for path in glob(osp.join(folder, '**', FILE), recursive=True)
+    }
+    for path in sorted(found):
         content = read_results(path)
         best = content.get('best', {})
         for name, value in content['metrics'].items():

@@ -1,7 +1,7 @@
-"""A report of one run or several, from what they left behind."""
+"""The report of one or several runs, from the files that they left."""
 import os
 import os.path as osp
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from .embedding import embedding_chart
 from .markdown import write_markdown
 from .neighbours import find_neighbours, neighbours_gallery
 from .panels import Note, Panel, Section, Table
-from .provenance import config_panels, record_panels, results_panel
+from .provenance import NO_CONFIG, config_panels, record_panels, results_panel
 from .run_features import RunFeatures, choose_queries
 from .run_logs import RunLog
 from .views import make_views, views_gallery
@@ -21,15 +21,8 @@ FORMATS = ('html', 'md')
 PICTURES = 8
 
 
-def progress(log: RunLog) -> str:
-    """How far a run has come.
-
-    Args:
-        log (RunLog): The run.
-
-    Returns:
-        str: As '15 of 15 epochs' or '3.4 of 15 epochs, unfinished'.
-    """
+def _progress(log: RunLog) -> str:
+    """As '15 of 15 epochs' or '3.4 of 15 epochs, unfinished'."""
     # the last iterations of an epoch are not always logged
     done = max(log.train[-1]['iter'] / log.epoch_length,
                *log.knn_by_epoch()[0], *log.checkpoints(), 0)
@@ -41,16 +34,8 @@ def progress(log: RunLog) -> str:
     return text if done >= total else text + ', unfinished'
 
 
-def made_from(log: RunLog, features: RunFeatures) -> str:
-    """Say which checkpoint is shown, and how far it was trained.
-
-    Args:
-        log (RunLog): The run.
-        features (RunFeatures): Of the checkpoint.
-
-    Returns:
-        str: As 'epoch_6.pth, after 6 epochs'; '' without one.
-    """
+def _made_from(log: RunLog, features: RunFeatures) -> str:
+    """As 'epoch_6.pth, after 6 epochs'; '' without a checkpoint."""
     if features.checkpoint is None:
         return ''
     text = osp.basename(features.checkpoint)
@@ -64,22 +49,10 @@ def made_from(log: RunLog, features: RunFeatures) -> str:
     return f'{text}, after {epochs:g} epoch{"" if epochs == 1 else "s"}'
 
 
-def overview(logs: Sequence[RunLog],
-             features: Sequence[RunFeatures],
-             names: Optional[Sequence[str]] = None) -> Table:
-    """The numbers that one asks for first.
-
-    Args:
-        logs (Sequence[RunLog]): The runs.
-        features (Sequence[RunFeatures]): Of the checkpoints that are shown.
-        names (Sequence[str], optional): What the runs are called. Defaults
-            to None: as their folders.
-
-    Returns:
-        Table: A row for each run.
-    """
+def _overview(logs: Sequence[RunLog], features: Sequence[RunFeatures],
+              names: Sequence[str]) -> Table:
+    """The most important numbers, in a row for each run."""
     rows = []
-    names = names or [log.name for log in logs]
     for log, shown, name in zip(logs, features, names):
         _, losses = log.loss_by_epoch()
         epochs, accuracies = log.knn_by_epoch()
@@ -95,42 +68,27 @@ def overview(logs: Sequence[RunLog],
             knn[0] = f'{log.untrained_knn:.2f} %'
         speed = f'{sorted(speeds)[len(speeds) // 2]:.1f}' if speeds else ''
         rows.append(
-            (name, progress(log), f'{losses[0]:.3f} to {losses[-1]:.3f}', *knn,
-             speed, made_from(log, shown) or 'none'))
+            (name, _progress(log), f'{losses[0]:.3f} to {losses[-1]:.3f}',
+             *knn, speed, _made_from(log, shown) or 'none'))
     return Table('', ('run', 'progress', 'loss', 'kNN untrained', 'kNN last',
                       'kNN best', 'images/s (median)', 'checkpoint shown'),
                  rows)
 
 
-def _or_note(make: Callable[[], List[Panel]]) -> List[Panel]:
-    """Panels, or why they cannot be: a report shows what there is."""
+def _or_note(make: Callable[[], Sequence[Panel]]) -> List[Panel]:
+    """Make panels. Where they cannot be made, a note says why."""
     try:
-        return make()
+        return [*make()]
     except (ValueError, FileNotFoundError, ImportError) as error:
         return [Note(f'Not shown: {error}')]
-    except Exception as error:  # one panel must not cost the others
+    except Exception as error:  # the other panels must not be lost
         return [Note(f'Not shown: {type(error).__name__}: {error}')]
 
 
-def run_sections(log: RunLog,
-                 features: RunFeatures,
-                 method: str = 'pca',
-                 base: Optional[str] = None,
-                 results: Optional[Sequence[str]] = None) -> List[Section]:
-    """What is known of one run.
-
-    Args:
-        log (RunLog): The run.
-        features (RunFeatures): Of the checkpoint to show.
-        method (str): Of the embeddings: 'pca', 'tsne' or 'umap'. Defaults to
-            'pca', the fastest.
-        base (str, optional): Config to compare with. Defaults to None.
-        results (Sequence[str]): Further folders with results of benchmarks.
-            Defaults to None.
-
-    Returns:
-        list[Section]: In order.
-    """
+def _run_sections(log: RunLog, features: RunFeatures, method: str,
+                  base: Optional[str],
+                  results: Sequence[str]) -> List[Section]:
+    """All sections about one run but its curves."""
 
     def pictures() -> List[Panel]:
         test = features.test
@@ -141,7 +99,7 @@ def run_sections(log: RunLog,
         seed = (features.cfg.get('randomness') or {}).get('seed') or 0
         return [views_gallery(make_views(features.cfg, PICTURES, seed))]
 
-    parts = [
+    parts: List[Tuple[str, Callable[[], Sequence[Panel]]]] = [
         ('Neighbours',
          lambda: [neighbours_gallery(find_neighbours(features, PICTURES))]),
         ('Embedding', lambda: [embedding_chart(features, method)]),
@@ -152,29 +110,31 @@ def run_sections(log: RunLog,
     sections = []
     for title, make in parts:
         if features.cfg is None:
-            panels = [Note('The run left no config.py beside its scalars.')]
-        elif features.checkpoint is None and title != 'Views':
+            panels: List[Panel] = [Note(NO_CONFIG)]
+        elif title == 'Views':
+            panels = _or_note(make)
+        elif features.checkpoint is None:
             panels = [Note('The run has saved no checkpoint yet.')]
         else:
-            panels = _or_note(make)
-            if title != 'Views':
-                note = f'Made from {made_from(log, features)}.'
-                panels = [Note(note), *panels]
+            note = Note(f'Made from {_made_from(log, features)}.')
+            panels = [note, *_or_note(make)]
         sections.append(Section(title, panels))
-    folders = [log.work_dir, *(results or ())]
-    sections.append(
-        Section('Downstream', _or_note(lambda: [results_panel(folders)])))
-    sections.append(
-        Section('Config', _or_note(lambda: config_panels(log, base))))
-    sections.append(Section('Versions and machine', record_panels(log)))
-    return sections
+    folders = [log.work_dir, *results]
+    return [
+        *sections,
+        Section('Downstream', _or_note(lambda: [results_panel(folders)])),
+        Section('Config', _or_note(lambda: config_panels(log, base))),
+        Section('Versions and machine', record_panels(log))
+    ]
 
 
 def write_report(logs: Sequence[RunLog],
                  features: Sequence[RunFeatures],
                  path: str,
                  form: str = 'html',
-                 **options) -> str:
+                 method: str = 'pca',
+                 base: Optional[str] = None,
+                 results: Optional[Sequence[str]] = None) -> str:
     """Write the report of one run or several.
 
     Args:
@@ -183,7 +143,12 @@ def write_report(logs: Sequence[RunLog],
         path (str): The file to write.
         form (str): 'html' for one file that needs no network, or 'md' for
             Markdown and a folder of PNG files. Defaults to 'html'.
-        **options: Of :func:`run_sections`.
+        method (str): How features come to two dimensions: 'pca', 'tsne' or
+            'umap'. Defaults to 'pca', the fastest.
+        base (str, optional): Config to compare with. Defaults to None: see
+            :func:`.provenance.find_base`.
+        results (Sequence[str], optional): More folders with results of
+            benchmarks. Defaults to None.
 
     Returns:
         str: ``path``.
@@ -199,15 +164,15 @@ def write_report(logs: Sequence[RunLog],
         from .page import write_page
     names = [label or log.name for log, label in zip(logs, labels(logs))]
     sections = [
-        Section('Overview', [overview(logs, features, names)]),
+        Section('Overview', [_overview(logs, features, names)]),
         Section('Curves', scalar_charts(logs))
     ]
     for log, extracted, label in zip(logs, features, labels(logs)):
         if label:
-            row = overview([log], [extracted], [label])
+            row = _overview([log], [extracted], [label])
             sections.append(Section(label, [row], chapter=True))
-        sections += run_sections(log, extracted, **options)
-    if len(logs) == 1:  # seed_0 alone would name no run
+        sections += _run_sections(log, extracted, method, base, results or ())
+    if len(logs) == 1:  # the last folder may be just 'seed_0'
         folders = osp.abspath(logs[0].work_dir).split(os.sep)
         title = f'Report of {"/".join(folders[-2:])}'
     else:

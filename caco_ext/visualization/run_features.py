@@ -1,11 +1,11 @@
-"""What the network of a checkpoint makes of the pictures of its run."""
+"""Features of the labelled pictures of a run, by one of its checkpoints."""
 import hashlib
 import io
 import os
 import os.path as osp
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -17,23 +17,25 @@ from torch.nn import functional as F
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
                                  extract_features)
+from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import printable
-from .loading import build_knn_hook, load_model, read_checkpoint
+from .loading import build_knn_hook, load_model
 from .run_logs import RunLog, find_last_checkpoint
 from .tiles import thumbnails
 
-# A report of an ImageNet run is to take minutes: so many pictures of each
-# set, of all classes alike, stand for it.
+# At most so many pictures of each set, evenly from all classes, so that the
+# report of an ImageNet run takes minutes.
 MOST_TRAIN, MOST_TEST = 10000, 2000
 
 
 def rgb_picture(item: dict, view: int = 0) -> np.ndarray:
-    """What the network sees of a picture.
+    """Take one view of a picture as the network gets it.
 
     Args:
-        item (dict): Of a data set: ``inputs``, uint8 tensors (3, H, W) BGR.
-        view (int): Which of the views. Defaults to 0.
+        item (dict): Item of a data set; its ``inputs`` are uint8 tensors
+            (3, H, W), BGR.
+        view (int): Index of the view. Defaults to 0.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
@@ -47,19 +49,20 @@ class Extracted:
     """Features of one of the two data sets.
 
     Attributes:
-        dataset (Dataset): Where the pictures are.
-        rows (np.ndarray): Numbers of its readable pictures, (N, ).
-        labels (np.ndarray): Their labels, in the training set's numbers.
+        dataset (Dataset): The data set.
+        rows (np.ndarray): Indices of its readable pictures, (N, ).
+        labels (np.ndarray): Their labels, as the training set numbers the
+            classes, (N, ).
         pooled (Tensor): Averaged features of the backbone, (N, C), float32.
     """
-    dataset: object
+    dataset: Any
     rows: np.ndarray
     labels: np.ndarray
     pooled: Tensor
 
     @property
     def unit(self) -> Tensor:
-        """Tensor: The features as unit vectors, (N, C)."""
+        """Tensor: The features, normalised to unit length, (N, C)."""
         return F.normalize(self.pooled, dim=1)
 
     def picture(self, i: int) -> np.ndarray:
@@ -68,19 +71,21 @@ class Extracted:
 
 
 class RunFeatures:
-    """Model and features of a checkpoint, each made once, when asked for.
+    """Model and features of a checkpoint; each is computed on first use.
 
     Args:
-        cfg (Config): Config of the run.
-        checkpoint (str): Checkpoint of the run.
-        model (nn.Module, optional): The model, where it is there already.
+        cfg (Config, optional): Config of the run. Not needed beside ``model``
+            and ``hook``.
+        checkpoint (str, optional): Checkpoint of the run. Not needed beside
+            ``model`` and ``hook``.
+        model (nn.Module, optional): The model, where it is built already.
             Defaults to None.
-        hook (KNNHook, optional): The hook whose data sets are used, where it
-            is there already. Defaults to None: the config's.
+        hook (KNNHook, optional): The hook whose data sets are used. Defaults
+            to None: the one of the config.
         cache (str, optional): Folder that keeps features between calls.
             Defaults to None: nothing is kept.
-        most (tuple[int, int]): Pictures of the training and of the test set
-            that are used, at most. Defaults to (10000, 2000).
+        most (tuple[int, int]): Largest number of training and of test
+            pictures to use. Defaults to (10000, 2000).
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class RunFeatures:
         cache: Optional[str] = None,
         most: Tuple[int, int] = (MOST_TRAIN, MOST_TEST)
     ) -> None:
-        self.cfg = cfg
+        self.cfg: Any = cfg
         self.checkpoint = checkpoint
         self.cache = cache
         self.most = most
@@ -103,19 +108,22 @@ class RunFeatures:
 
     @cached_property
     def content(self) -> Dict[str, Any]:
-        """dict: The open checkpoint. A training that goes on may remove the
-        file; what was opened can be read all the same."""
-        self.file  # noted now: later it may be gone
-        return read_checkpoint(self.checkpoint)
+        """dict: The open checkpoint. It can still be read after the training
+        has removed the file."""
+        assert self.checkpoint is not None
+        self.file  # while the file is there
+        return read_checkpoint(self.checkpoint, mmap=True)
 
     @cached_property
     def file(self) -> os.stat_result:
-        """os.stat_result: Of the checkpoint when it was opened."""
+        """os.stat_result: Status of the checkpoint when it was opened."""
+        assert self.checkpoint is not None
         return os.stat(self.checkpoint)
 
     @cached_property
     def model(self) -> nn.Module:
         """nn.Module: See :func:`load_model`."""
+        assert self.checkpoint is not None
         return load_model(self.cfg, self.checkpoint, self.content)
 
     @cached_property
@@ -133,47 +141,47 @@ class RunFeatures:
         path = self._cached(which, indices)
         if self.of_run is not None:
             rows, pooled = self.of_run[which]
-            kept = np.flatnonzero(np.isin(indices, rows))
+            kept = np.flatnonzero(np.isin(indices, rows))  # readable ones
             pooled = pooled[np.isin(rows, indices)]
         elif path and osp.isfile(path):
             with np.load(path) as file:
                 kept, pooled = file['kept'], torch.from_numpy(file['pooled'])
         else:
-            # unreadable pictures drop out; the numbers say which ones stayed
-            loader = build_feature_loader(dataset, indices,
-                                          np.arange(len(indices)),
+            # the places as labels say which pictures could be read
+            loader = build_feature_loader(dataset, indices.tolist(),
+                                          range(len(indices)),
                                           self.hook.batch_size,
                                           self.hook.num_workers)
-            pooled, kept = extract_features(
+            pooled, places = extract_features(
                 self.model, loader, normalize=False)
-            kept = kept.numpy()
+            kept = places.numpy()
             if path:
-                os.makedirs(self.cache, exist_ok=True)
                 content = io.BytesIO()
                 np.savez(content, kept=kept, pooled=pooled.numpy())
                 write_whole(path, content.getbuffer())
         return Extracted(dataset, indices[kept], labels[kept], pooled)
 
     @cached_property
-    def of_run(self) -> Optional[tuple]:
-        """tuple | None: What the run kept of this very network: places and
-        features of both data sets."""
+    def of_run(self) -> Optional[Tuple[Tuple[np.ndarray, Tensor], ...]]:
+        """tuple | None: Indices and features of both data sets, where the run
+        kept them for this very checkpoint."""
         if self.checkpoint is None:
             return None
         iteration = self.content.get('meta', {}).get('iter')
         found = KNNFeatures.load(osp.dirname(self.checkpoint), iteration)
-        return found and ((found.train_index.numpy(), found.train),
-                          (found.test_index.numpy(), found.test))
+        if found is None:
+            return None
+        return ((found.train_index.numpy(), found.train),
+                (found.test_index.numpy(), found.test))
 
     def _cached(self, which: int, indices: np.ndarray) -> Optional[str]:
-        """Where features are kept: another checkpoint, other pictures or
-        another preprocessing have another name."""
-        if self.cache is None:
+        """Path of the kept features. Its name depends on the checkpoint, the
+        pictures and the preprocessing."""
+        if self.cache is None or self.checkpoint is None:
             return None
-        file = self.file
         data = [*self.hook.data.configs.values()][which]
-        what = (file.st_size, file.st_mtime_ns, indices.tolist(), str(data),
-                str(self.cfg.model))
+        what = (self.file.st_size, self.file.st_mtime_ns, indices.tolist(),
+                str(data), str(self.cfg.model))
         key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
         name = osp.splitext(osp.basename(self.checkpoint))[0]
         return osp.join(self.cache, f'{name}_{("train", "test")[which]}_'
@@ -181,7 +189,7 @@ class RunFeatures:
 
     @cached_property
     def train(self) -> Extracted:
-        """Extracted: The share of the training set that kNN searches."""
+        """Extracted: The training pictures that kNN searches."""
         return self._extract(0)
 
     @cached_property
@@ -191,18 +199,18 @@ class RunFeatures:
 
     @cached_property
     def thumbs(self) -> np.ndarray:
-        """np.ndarray: The test set's pictures, small: (N, 56, 56, 3)."""
+        """np.ndarray: Thumbnails of the test set, (N, 56, 56, 3) uint8."""
         return thumbnails(
             [self.test.picture(i) for i in range(len(self.test.rows))])
 
-    def class_names(self, labels: Sequence[int]) -> List[str]:
-        """Names of classes.
+    def class_names(self, labels: Iterable[int]) -> List[str]:
+        """Look up the names of classes.
 
         Args:
-            labels (Sequence[int]): In the training set's numbers.
+            labels (Iterable[int]): Labels, as the training set numbers them.
 
         Returns:
-            list[str]: The names, or the numbers where there are none.
+            list[str]: The names, or the labels where there are none.
         """
         train = self.hook.data.parts[0].dataset
         names = getattr(train, 'metainfo', {}).get('classes')
@@ -210,10 +218,10 @@ class RunFeatures:
 
     @torch.no_grad()
     def projected(self, features: Tensor) -> Optional[Tensor]:
-        """Features behind the projector, where memories hold theirs.
+        """Send features through the projector, as for the memory.
 
         Args:
-            features (Tensor): ``pooled`` ones, (N, C).
+            features (Tensor): Averaged features, (N, C).
 
         Returns:
             Tensor | None: Unit vectors (N, D), on the CPU; None where the
@@ -223,19 +231,19 @@ class RunFeatures:
         if neck is None:
             return None
         device = next(neck.parameters()).device
-        # a map of one place is its own average
+        # a map of one place equals its average
         maps = features[:, :, None, None].to(device)
         out = neck((maps, ))[0]
         return F.normalize(out.float(), dim=1).cpu()
 
 
-def choose_queries(labels: np.ndarray, count: int, seed: int = 0) -> list:
+def choose_queries(labels: np.ndarray, count: int, seed: int = 0) -> List[int]:
     """Choose queries at random, of as many classes as possible.
 
     Args:
         labels (np.ndarray): Labels of the test set, shape (Q, ).
         count (int): How many.
-        seed (int): Of the choice. Defaults to 0.
+        seed (int): Seed of the choice. Defaults to 0.
 
     Returns:
         list[int]: Indices.
@@ -252,30 +260,28 @@ def choose_queries(labels: np.ndarray, count: int, seed: int = 0) -> list:
 
 
 def open_features(log: RunLog,
-                  checkpoint: Optional[str] = None,
-                  **options) -> RunFeatures:
+                  checkpoint: Optional[str] = None) -> RunFeatures:
     """Open the checkpoint of a run that may still be training.
 
     Args:
         log (RunLog): The run.
-        checkpoint (str, optional): Another checkpoint than its last.
-            Defaults to None.
-        **options: Of :class:`RunFeatures`.
+        checkpoint (str, optional): The checkpoint to open. Defaults to None:
+            the last one.
 
     Returns:
-        RunFeatures: With its checkpoint open. One that is damaged says so
+        RunFeatures: Its checkpoint is open. A damaged one raises an error
         when it is used.
     """
-    features = RunFeatures(log.cfg, checkpoint or log.checkpoint, **options)
+    features = RunFeatures(log.cfg, checkpoint or log.checkpoint)
     while features.checkpoint is not None:
         try:
             features.content
         except FileNotFoundError:
-            # the training has removed it since the folder was looked at
+            # the training has removed it meanwhile
             found = find_last_checkpoint(log.work_dir)
             if checkpoint or found == features.checkpoint:
                 raise
-            features = RunFeatures(log.cfg, found, **options)
+            features = RunFeatures(log.cfg, found)
             continue
         except ValueError:
             pass

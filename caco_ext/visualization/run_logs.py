@@ -1,4 +1,4 @@
-"""What a run leaves in its work dir: scalars, config, checkpoints."""
+"""Find and read what a run left in its work dir."""
 import difflib
 import glob
 import os
@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import find_knn_options
+from caco_ext.utils.files import resumable
 from .scalars import read_record, read_rows, warn_of
 
 RECORD = 'run.json'
@@ -31,12 +32,12 @@ class RunLog:
             ``iter`` and ``loss``.
         knn (dict[int, dict]): kNN results by epoch; 0 is the untrained
             network.
-        drift (dict[int, float]): Degrees that the bank's columns turned in
-            an epoch, by epoch; empty where that was not logged.
+        drift (dict[int, float]): Mean angle by which the bank's columns
+            turned, in degrees, by epoch. Empty where it was not logged.
         config (str, optional): The config file of the last part.
         checkpoint (str, optional): The last checkpoint.
-        record (dict): What :class:`RunRecordHook` noted of the last part;
-            empty where it was not there.
+        record (dict): What :class:`RunRecordHook` noted of the last part.
+            Empty without the hook.
     """
     work_dir: str
     train: List[dict] = field(default_factory=list)
@@ -48,7 +49,7 @@ class RunLog:
 
     @property
     def name(self) -> str:
-        """str: The last part of the folder's name."""
+        """str: Name of the folder."""
         return osp.basename(osp.abspath(self.work_dir))
 
     @cached_property
@@ -69,7 +70,7 @@ class RunLog:
 
     @property
     def epoch_length(self) -> float:
-        """float: Iterations of an epoch, as well as is known."""
+        """float: Iterations of an epoch; an estimate where none was noted."""
         if 'epoch_length' in self.record:
             return self.record['epoch_length']
         # iteration i of epoch e: (e - 1) length < i <= e length
@@ -79,7 +80,7 @@ class RunLog:
         return max(least, (least + int(min(most))) / 2) if most else least
 
     def scalar(self, name: str) -> Tuple[List[float], List[float]]:
-        """A logged number over the training.
+        """Look up a logged number over the training.
 
         Args:
             name (str): Its name in the scalars file.
@@ -104,7 +105,7 @@ class RunLog:
 
     @property
     def knn_k(self) -> Optional[int]:
-        """int | None: Neighbours that vote in it; None where not known."""
+        """int | None: Number of neighbours that vote; None if not known."""
         named = (self.knn_name or '').partition('_k')[2]
         if named:
             return int(named)
@@ -115,7 +116,7 @@ class RunLog:
         return k if isinstance(k, int) else k[0]
 
     def knn_by_epoch(self) -> Tuple[List[int], List[float]]:
-        """Top-1 accuracies after training, without the untrained network.
+        """List the top-1 accuracies, without the untrained network.
 
         Returns:
             tuple[list[int], list[float]]: Epochs and per cent.
@@ -130,7 +131,7 @@ class RunLog:
         return self.knn.get(0, {}).get(self.knn_name)
 
     def checkpoints(self) -> Dict[int, str]:
-        """Checkpoints of epochs that are still there.
+        """List the checkpoints of epochs that still exist.
 
         Returns:
             dict[int, str]: Paths by epoch, in order.
@@ -145,13 +146,13 @@ class RunLog:
 
 
 def _add_part(log: RunLog, rows: List[dict], record: Dict[str, Any]) -> bool:
-    """Append a part; what it does again replaces what came before.
+    """Append a resumed part. Iterations that it repeats are replaced.
 
-    A part that ended before it logged a loss is known by its record, or by
-    what it measured after an epoch.
+    A part that ended before it logged a loss still counts if it has a record
+    or a kNN result.
 
     Returns:
-        bool: Whether it is of a training; tests leave scalars too.
+        bool: Whether it belongs to a training; tests leave scalars too.
     """
     train = [r for r in rows if 'loss' in r and 'iter' in r and 'epoch' in r]
     knn = {
@@ -168,7 +169,7 @@ def _add_part(log: RunLog, rows: List[dict], record: Dict[str, Any]) -> bool:
     epochs = [row['epoch'] for row in train] or [e for e in knn if e]
     first_epoch = min(epochs, default=1)
     if begin is None:
-        # a part that begins with epoch 1 is a new run in an old folder
+        # a part that begins with epoch 1 is a new run in the same folder
         is_new = 0 in knn or (first_epoch == 1 and bool(train))
         begin = min(row['iter'] for row in train) - 1 if train else None
     else:
@@ -196,24 +197,16 @@ def find_last_checkpoint(work_dir: str) -> Optional[str]:
         work_dir (str): Folder of the run.
 
     Returns:
-        str | None: Its path, also when the folder was moved since; that of
-        the newest epoch where a training has just removed the noted one.
+        str | None: Its path, also after the folder was moved. The newest
+        checkpoint where the training has just removed the last one.
     """
-    note = osp.join(work_dir, 'last_checkpoint')
-    if not osp.isfile(note):
+    if not osp.isfile(osp.join(work_dir, 'last_checkpoint')):
         return None
-    with open(note, encoding='utf-8', errors='surrogateescape') as file:
-        path = file.read().strip(' \n\0')
-    moved = osp.join(work_dir, osp.basename(path))
-    # a copied folder's own, as a run that is resumed there would find it
-    newest = RunLog(work_dir).checkpoints().values()
-    return next(
-        (p for p in (moved, path, *reversed([*newest])) if osp.isfile(p)),
-        None)
+    return next(filter(osp.isfile, resumable(work_dir)), None)
 
 
 def _check_folder(work_dir: str) -> None:
-    """Say what is wrong with a folder that is none."""
+    """Refuse a folder that does not exist, with the nearest name."""
     if osp.isdir(work_dir):
         return
     kind = 'is a file' if osp.exists(work_dir) else 'does not exist'
@@ -233,8 +226,8 @@ def read_run(work_dir: str) -> RunLog:
         work_dir (str): The ``work_dir`` of the run.
 
     Returns:
-        RunLog: What was found; parts that never trained, as those of a test,
-        are left out.
+        RunLog: What was found. Parts without a training, such as a test, are
+        left out.
 
     Raises:
         FileNotFoundError: There are no scalars.

@@ -1,25 +1,18 @@
-"""All pictures of a run, in one call."""
+"""Draw all pictures of a run in one call."""
 import os.path as osp
-from typing import List, Optional, Tuple
+from typing import List, Optional
 
 from caco_ext.evaluation import find_knn_options
 from .curves import knn_chart, loss_chart
 from .neighbours import find_neighbours, neighbours_gallery
 from .report import write_report
-from .run_features import RunFeatures, open_features
+from .run_features import open_features
 from .run_logs import RunLog, read_run
 from .static import draw_charts, draw_gallery
 
 
-def summary(log: RunLog) -> List[str]:
-    """Loss and accuracy of a run, first and last.
-
-    Args:
-        log (RunLog): The run.
-
-    Returns:
-        list[str]: A line for each.
-    """
+def _summary(log: RunLog) -> List[str]:
+    """First and last loss and accuracy of a run, in lines."""
     epochs, losses = log.loss_by_epoch()
     lines = [
         f'loss: {losses[0]:.3f} in epoch {epochs[0]}, {losses[-1]:.3f} in '
@@ -47,14 +40,14 @@ def draw_run(work_dir: str,
 
     Args:
         work_dir (str): ``work_dir`` of the run.
-        checkpoint (str, optional): Whose neighbours. Defaults to None: the
-            last one of the run.
-        queries (int): Test pictures to show. Defaults to 8.
-        report (bool): Write ``report.html`` too, its maps by PCA, from the
-            same features. Defaults to False.
+        checkpoint (str, optional): Checkpoint to find neighbours with.
+            Defaults to None: the last one of the run.
+        queries (int): Number of test pictures to show. Defaults to 8.
+        report (bool): Whether to write ``report.html`` too, from the same
+            features and with maps by PCA. Defaults to False.
 
     Returns:
-        list[str]: What was found and where it is, in lines.
+        list[str]: Lines that say what was found and which files were written.
 
     Raises:
         FileNotFoundError: The run lacks scalars, config or checkpoint.
@@ -67,28 +60,24 @@ def draw_run(work_dir: str,
         raise FileNotFoundError(
             f'no checkpoint {checkpoint or "in " + work_dir}; name one with '
             f'--checkpoint ({curves} was drawn)')
-    if log.config is None:
+    if log.cfg is None:
         raise FileNotFoundError('no config.py beside the scalars of '
                                 f'{work_dir} ({curves} was drawn)')
     features = open_features(log, checkpoint)
-    lines = summary(log)
+    lines = _summary(log)
     neighbours = 'none, as the run has no KNNHook'
     if find_knn_options(log.cfg) is not None:
-        neighbours, text = _draw_neighbours(features, work_dir, queries)
-        lines.append(text)
+        rows = find_neighbours(features, queries)
+        shown = osp.basename(features.checkpoint or '')
+        gallery = neighbours_gallery(rows,
+                                     f'Nearest training pictures by {shown}')
+        neighbours = draw_gallery(gallery, osp.join(work_dir,
+                                                    'neighbours.png'))
+        right = [one for row in rows for one in row.right]
+        lines.append("neighbours of the query's class: "
+                     f'{sum(right)} of {len(right)}')
     lines += [f'curves: {curves}', f'neighbours: {neighbours}']
     if report:
         path = osp.join(work_dir, 'report.html')
         lines.append(f'report: {write_report([log], [features], path)}')
     return lines
-
-
-def _draw_neighbours(features: RunFeatures, work_dir: str,
-                     queries: int) -> Tuple[str, str]:
-    rows = find_neighbours(features, queries)
-    title = f'Nearest training pictures by {osp.basename(features.checkpoint)}'
-    neighbours = draw_gallery(
-        neighbours_gallery(rows, title), osp.join(work_dir, 'neighbours.png'))
-    right = sum(sum(row.right) for row in rows)
-    total = sum(len(row.right) for row in rows)
-    return neighbours, f"neighbours of the query's class: {right} of {total}"

@@ -1,19 +1,19 @@
-"""Files of numbers that a run leaves, damaged ones included."""
+"""Read the files of numbers that a run leaves; parts may be damaged."""
 import json
 import os.path as osp
 import warnings
 from typing import Any, Dict, List
 
-# Of one file.
+# Warnings about one file.
 MOST_WARNINGS = 3
 
 
 def warn_of(where: str, reason: object) -> None:
-    """Warn of what is left out, in a line.
+    """Warn in one line that something is left out.
 
     Args:
-        where (str): What and where it is.
-        reason (object): An error, or text.
+        where (str): What is left out.
+        reason (object): Why, as an error or text.
     """
     text = (str(reason) or type(reason).__name__).splitlines()[0]
     warnings.warn(f'{where} is left out: {text}', stacklevel=3)
@@ -22,14 +22,14 @@ def warn_of(where: str, reason: object) -> None:
 def read_rows(path: str) -> List[dict]:
     """Read a scalars file.
 
-    A killed run may leave half a line, a machine that failed zeros: such
-    lines are left out, with a warning that names them.
+    A killed run may leave half a line, and a failed machine zeros. Such lines
+    are left out, with a warning that names them.
 
     Args:
         path (str): The file.
 
     Returns:
-        list[dict]: Its sound rows in order.
+        list[dict]: The other rows, in order.
     """
     rows, bad = [], 0
     with open(path, 'rb') as file:
@@ -49,7 +49,7 @@ def read_rows(path: str) -> List[dict]:
 
 
 def _check_row(row: Any) -> dict:
-    """Refuse a row whose place in the run cannot be told.
+    """Refuse a row without a valid iteration, epoch or step.
 
     Raises:
         ValueError: Says what is wrong with it.
@@ -73,7 +73,7 @@ def _check_row(row: Any) -> dict:
 
 
 def _read_json(path: str) -> Dict[str, Any]:
-    """The content of a file, {} where there is none or a damaged one."""
+    """The content of a file; {} where it is absent or damaged."""
     if not osp.isfile(path):
         return {}
     try:
@@ -88,14 +88,14 @@ def _read_json(path: str) -> Dict[str, Any]:
 
 
 def read_record(path: str) -> Dict[str, Any]:
-    """Read what a run noted of itself.
+    """Read the record that RunRecordHook wrote.
 
     Args:
         path (str): The file.
 
     Returns:
-        dict[str, Any]: Its content; {} where it is absent or damaged, which
-        is warned of.
+        dict[str, Any]: Its content; {} where it is absent, or damaged, with a
+        warning.
     """
     record = _read_json(path)
     for name, least in (('begins_at_iteration', 0), ('epoch_length', 1)):

@@ -1,26 +1,27 @@
 """Panels as PNG files, drawn by matplotlib."""
-import os
-import os.path as osp
 import textwrap
+from functools import partial
 from typing import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import printable
 from .panels import DARK, Chart, Gallery, colours, flat_range
 
-# Points that still get a mark of their own on a line.
+# Longest line whose points are marked.
 MARKED = 50
 
 
 def _canvas(figure: Figure) -> FigureCanvasAgg:
-    """Make a canvas that looks for no display."""
+    """Make a canvas that needs no display."""
     for text in figure.findobj(Text):
-        # names of folders are neither formulas nor always characters
+        # a folder name may hold a $, or bytes that are no characters
         text.set_parse_math(False)
         if text.get_text() != printable(text.get_text()):
             text.set_text(printable(text.get_text()))
@@ -28,23 +29,22 @@ def _canvas(figure: Figure) -> FigureCanvasAgg:
 
 
 def save_figure(figure: Figure, path: str) -> None:
-    """Save a figure under a temporary name and rename it.
+    """Save a figure. The file appears whole or not at all.
 
     Args:
         figure (Figure): What to save, at 150 dots per inch.
         path (str): A ``.png`` file.
     """
-    part = f'{path}.{os.getpid()}.part'
-    try:
-        _canvas(figure).print_figure(
-            part, dpi=150, format='png', bbox_inches='tight')
-        os.replace(part, path)
-    finally:
-        if osp.exists(part):
-            os.unlink(part)
+    write_whole(
+        path,
+        partial(
+            _canvas(figure).print_figure,
+            dpi=150,
+            format='png',
+            bbox_inches='tight'))
 
 
-def _draw_chart(axes, chart: Chart) -> None:
+def _draw_chart(axes: Axes, chart: Chart) -> None:
     for one, colour in zip(chart.series, colours(chart.series)):
         name = one.name or None
         if one.kind == 'level':
@@ -88,7 +88,7 @@ def _draw_chart(axes, chart: Chart) -> None:
             loc='center left',
             bbox_to_anchor=(1, 0.5))
     elif named:
-        # below the axes, where no curve can be
+        # below the axes, where it hides no curve
         axes.legend(
             frameon=False,
             fontsize=8,
@@ -164,7 +164,7 @@ def _gallery_figure(gallery: Gallery) -> Figure:
 
 
 def draw_gallery(gallery: Gallery, path: str) -> str:
-    """Draw rows of pictures, the first of each row set apart.
+    """Draw rows of pictures, with a gap after the first of each row.
 
     Args:
         gallery (Gallery): The pictures.
@@ -178,7 +178,7 @@ def draw_gallery(gallery: Gallery, path: str) -> str:
 
 
 def gallery_picture(gallery: Gallery) -> np.ndarray:
-    """The same as a picture, for whoever shows pictures.
+    """Draw a gallery into an array.
 
     Args:
         gallery (Gallery): The pictures.

@@ -1,4 +1,4 @@
-"""Pictures made ready to be shown."""
+"""Scaling, arranging, colouring and encoding of pictures."""
 import base64
 import io
 from typing import Sequence, Tuple
@@ -12,11 +12,11 @@ COLUMNS = 40
 
 
 def fit(picture: np.ndarray, side: int) -> np.ndarray:
-    """Scale a picture so that its longer side has so many pixels.
+    """Scale a picture by its longer side.
 
     Args:
         picture (np.ndarray): (H, W, 3) uint8.
-        side (int): Pixels.
+        side (int): The longer side of the result in pixels.
 
     Returns:
         np.ndarray: (h, w, 3) uint8.
@@ -30,11 +30,11 @@ def fit(picture: np.ndarray, side: int) -> np.ndarray:
 
 def thumbnails(pictures: Sequence[np.ndarray],
                side: int = THUMB) -> np.ndarray:
-    """Pictures of one small size, on grey where they are not square.
+    """Scale pictures to small squares, with grey edges where needed.
 
     Args:
         pictures (Sequence[np.ndarray]): (H, W, 3) uint8 each.
-        side (int): Pixels. Defaults to 56.
+        side (int): Side of a square in pixels. Defaults to 56.
 
     Returns:
         np.ndarray: (N, side, side, 3) uint8.
@@ -48,7 +48,7 @@ def thumbnails(pictures: Sequence[np.ndarray],
 
 
 def sheet(thumbs: np.ndarray) -> np.ndarray:
-    """Lay small pictures out in one, 40 in a row.
+    """Arrange thumbnails in one picture, 40 in a row.
 
     Args:
         thumbs (np.ndarray): (N, side, side, 3) uint8.
@@ -65,11 +65,11 @@ def sheet(thumbs: np.ndarray) -> np.ndarray:
 
 
 def data_uri(picture: np.ndarray, quality: int = 88) -> str:
-    """A picture as an address that holds it.
+    """Encode a picture as a data URI, which a page holds in itself.
 
     Args:
         picture (np.ndarray): (H, W, 3) uint8 RGB.
-        quality (int): Of the JPEG. Defaults to 88.
+        quality (int): Quality of the JPEG, up to 100. Defaults to 88.
 
     Returns:
         str: ``data:image/jpeg;base64,...``.
@@ -81,11 +81,11 @@ def data_uri(picture: np.ndarray, quality: int = 88) -> str:
 
 
 def heat(values: np.ndarray) -> np.ndarray:
-    """Colours of numbers, dark for the least and yellow for the largest.
+    """Colour numbers, from dark for the lowest to yellow for the highest.
 
     Args:
-        values (np.ndarray): (h, w); dark where all are equal but for
-            rounding.
+        values (np.ndarray): (h, w). Where all are equal up to rounding, all
+            are dark.
 
     Returns:
         np.ndarray: (h, w, 3) uint8 RGB.
@@ -100,12 +100,12 @@ def heat(values: np.ndarray) -> np.ndarray:
 def overlay(picture: np.ndarray,
             values: np.ndarray,
             strength: float = 0.6) -> np.ndarray:
-    """Lay a map of numbers over a picture.
+    """Blend a map of numbers with a picture.
 
     Args:
         picture (np.ndarray): (H, W, 3) uint8 RGB.
-        values (np.ndarray): (h, w), scaled up smoothly.
-        strength (float): Share of the colours. Defaults to 0.6.
+        values (np.ndarray): (h, w), enlarged smoothly.
+        strength (float): Weight of the map, 0 to 1. Defaults to 0.6.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
@@ -118,17 +118,14 @@ def overlay(picture: np.ndarray,
     return mixed.round().astype(np.uint8)
 
 
-def mark(picture: np.ndarray,
-         box: Tuple[int, int, int, int],
-         colour: str,
-         width: int = 1) -> np.ndarray:
-    """Draw the outline of a box into a copy of a picture.
+def mark(picture: np.ndarray, box: Tuple[int, int, int, int],
+         colour: str) -> np.ndarray:
+    """Draw the outline of a box into a copy of a picture, two pixels wide.
 
     Args:
         picture (np.ndarray): (H, W, 3) uint8 RGB.
-        box (tuple[int, int, int, int]): Top, left, height, width.
+        box (tuple[int, int, int, int]): Top, left, height, width in pixels.
         colour (str): '#rrggbb'.
-        width (int): Of the line, in pixels. Defaults to 1.
 
     Returns:
         np.ndarray: The copy.
@@ -137,5 +134,5 @@ def mark(picture: np.ndarray,
     out = np.ascontiguousarray(picture).copy()
     rgb = tuple(int(colour[i:i + 2], 16) for i in (1, 3, 5))
     cv2.rectangle(out, (left, top), (left + wide - 1, top + height - 1), rgb,
-                  width)
+                  2)
     return out

@@ -1,4 +1,4 @@
-"""The views that a pipeline makes, with what was drawn for each."""
+"""The views that a pipeline makes, with the random choices for each."""
 from dataclasses import dataclass, field
 from typing import Any, Callable, List, Optional, Tuple
 
@@ -13,7 +13,7 @@ from .panels import PALETTE, Gallery, Tile
 from .run_features import rgb_picture
 from .tiles import fit, mark
 
-# Pixels of an original in a gallery: its boxes have to be seen.
+# Longer side of an original in a gallery in pixels: boxes must be visible.
 ORIGINAL = 160
 Box = Tuple[int, int, int, int]
 
@@ -25,10 +25,11 @@ class View:
     Attributes:
         picture (np.ndarray): (h, w, 3) uint8 RGB, before normalisation.
         box (tuple, optional): Top, left, height and width of its crop in
-            the original; None where no ViewRandomResizedCrop made it.
-        draws (list[str]): What was drawn for it, behind the crop.
+            the original, in pixels. None where no ViewRandomResizedCrop made
+            it.
+        draws (list[str]): The random steps after the crop, in words.
     """
-    picture: Optional[np.ndarray] = None
+    picture: np.ndarray = field(init=False)
     box: Optional[Box] = None
     draws: List[str] = field(default_factory=list)
 
@@ -38,22 +39,15 @@ class PictureViews:
     """A picture and its views.
 
     Attributes:
-        original (np.ndarray): (H, W, 3) uint8 RGB, as it was loaded.
-        views (list[View]): In the order in which the model gets them.
+        original (np.ndarray): The loaded picture, (H, W, 3) uint8 RGB.
+        views (list[View]): Its views, in the order of the model's input.
     """
     original: np.ndarray
     views: List[View]
 
 
-def describe(step: tuple) -> str:
-    """Say a drawn step in words.
-
-    Args:
-        step (tuple): Of ``RandomStep.plan`` or ``StrongAugment.plan``.
-
-    Returns:
-        str: As 'brightness 1.24', 'grey', 'Rotate -7'.
-    """
+def _describe(step: tuple) -> str:
+    """A random step in words: 'brightness 1.24', 'grey', 'Rotate -7'."""
     name, value = step[0], step[1]
     if len(step) == 3:  # an operation of StrongAugment and its direction
         return f'{name} {"-" if step[2] else ""}{value}'
@@ -61,19 +55,19 @@ def describe(step: tuple) -> str:
 
 
 class ViewRecorder:
-    """Stands in the place of a data set's pipeline and takes notes.
+    """Replaces the pipeline of a data set and records what it draws.
 
-    The pipeline itself is what runs, with the draws that it makes anyway, so
-    that the views are those of the training.
+    It calls the steps of the pipeline, so the views are those of the
+    training.
 
     Args:
         dataset (BaseDataset): Its ``pipeline`` is replaced.
 
     Raises:
-        ValueError: It has no pipeline.
+        ValueError: The data set has no pipeline.
     """
 
-    def __init__(self, dataset) -> None:
+    def __init__(self, dataset: Any) -> None:
         steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
         if not steps:
             raise ValueError(f'{type(dataset).__name__} of train_dataloader '
@@ -89,7 +83,7 @@ class ViewRecorder:
         dataset.pipeline = self
 
     def __call__(self, results: dict) -> Any:
-        """Run the pipeline; keep the picture that views are made of."""
+        """Run the pipeline and keep the picture before the views."""
         self.noted, self.original = [], None
         for step in self.steps:
             before = results.get('img') if isinstance(results, dict) else None
@@ -107,14 +101,14 @@ class ViewRecorder:
         for pipeline, left in zip(multi.pipelines, multi._left):
             for step in [*pipeline.transforms, *left]:
                 if isinstance(step, ViewRandomResizedCrop):
-                    step.draw_box = self._noting_box(step.draw_box)
+                    setattr(step, 'draw_box', self._noting_box(step.draw_box))
                 elif hasattr(step, 'plan'):
                     step.plan = self._noting_plan(step.plan)
         multi.pipelines = [self._begin(p) for p in multi.pipelines]
 
     def _begin(self, pipeline: Callable) -> Callable:
 
-        def run(results):
+        def run(results: dict) -> Any:
             self.noted.append(View())
             return pipeline(results)
 
@@ -122,7 +116,7 @@ class ViewRecorder:
 
     def _noting_box(self, draw_box: Callable) -> Callable:
 
-        def draw(height, width):
+        def draw(height: int, width: int) -> Box:
             box = draw_box(height, width)
             self.noted[-1].box = box
             return box
@@ -131,9 +125,9 @@ class ViewRecorder:
 
     def _noting_plan(self, plan: Callable) -> Callable:
 
-        def draw():
+        def draw() -> List[tuple]:
             steps = plan()
-            self.noted[-1].draws += map(describe, steps)
+            self.noted[-1].draws += map(_describe, steps)
             return steps
 
         return draw
@@ -142,7 +136,7 @@ class ViewRecorder:
         """Make the views of a picture.
 
         Args:
-            index (int): Its number in the data set.
+            index (int): Its index in the data set.
 
         Returns:
             PictureViews: The picture and its views.
@@ -155,6 +149,7 @@ class ViewRecorder:
                 for view, plan in zip(item['inputs'], plans)
             ]
         count = len(item['inputs'])
+        # only MultiCrop is recorded
         views = self.noted if len(
             self.noted) == count else [View() for _ in range(count)]
         for i, view in enumerate(views):
@@ -168,17 +163,17 @@ def make_views(cfg: Config,
                count: int = 8,
                seed: int = 0,
                epoch: int = 0) -> List[PictureViews]:
-    """Make the views of some training pictures of a config.
+    """Make the views of some training pictures, as a run makes them.
 
     Args:
         cfg (Config): Its ``train_dataloader.dataset`` is used.
-        count (int): Number of pictures, from the whole data set.
+        count (int): Number of pictures, evenly from the whole data set.
             Defaults to 8.
-        seed (int): Seed of the run, whose draws are made. Defaults to 0.
-        epoch (int): Epoch whose draws are made, from 0. Defaults to 0.
+        seed (int): Seed of the run. Defaults to 0.
+        epoch (int): Epoch of the run, from 0. Defaults to 0.
 
     Returns:
-        list[PictureViews]: One for each.
+        list[PictureViews]: One for each picture.
 
     Raises:
         ValueError: The config has no training data, or no pipeline.
@@ -198,10 +193,10 @@ def make_views(cfg: Config,
 
 
 def views_gallery(pictures: List[PictureViews], title: str = '') -> Gallery:
-    """Originals with the boxes of their crops, and the views.
+    """Show originals with the boxes of their crops, and the views.
 
     Args:
-        pictures (list[PictureViews]): Of :func:`make_views`.
+        pictures (list[PictureViews]): From :func:`make_views`.
         title (str): Printed above. Defaults to ''.
 
     Returns:
@@ -212,20 +207,19 @@ def views_gallery(pictures: List[PictureViews], title: str = '') -> Gallery:
         height = one.original.shape[0]
         large = fit(one.original, ORIGINAL)
         scale = large.shape[0] / height
-        row, tiles = [], []
+        tiles = []
         for i, view in enumerate(one.views):
             colour = PALETTE[i % len(PALETTE)] if view.box else ''
             caption = f'view {i + 1}'
             if view.box:
-                box = [round(edge * scale) for edge in view.box]
-                large = mark(large, box, colour, 2)
+                top, left, h, w = (round(edge * scale) for edge in view.box)
+                large = mark(large, (top, left, h, w), colour)
                 share = view.box[2] * view.box[3] / one.original[..., 0].size
                 caption += f', {share:.0%} of the area'
             caption += ''.join(f'\n{text}' for text in view.draws)
             tiles.append(Tile(view.picture, caption, colour))
         size = 'x'.join(map(str, one.original.shape[1::-1]))
-        row = [Tile(large, f'original, {size}'), *tiles]
-        rows.append(row)
+        rows.append([Tile(large, f'original, {size}'), *tiles])
     return Gallery(
         title, rows, 'boxes: what each view was cut from; below '
         'a view what was drawn for it, in the order of the steps')

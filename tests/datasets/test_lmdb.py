@@ -5,25 +5,34 @@ import os
 import pickle
 import resource
 from collections import Counter
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from caco_ext.datasets import BrokenPictureError, ImageFolder
+from caco_ext.datasets import BrokenPictureError, image_folder, lmdb_writer
 from caco_ext.datasets.containers import lmdb_format
 from caco_ext.datasets.containers import lmdb_source as source
-from caco_ext.datasets.containers import lmdb_writer
-from caco_ext.datasets.containers.lmdb_writer import LMDBWriter
+from caco_ext.datasets.lmdb_writer import LMDBWriter
+from caco_ext.datasets.packing import PackSource
 
 LOAD = [dict(type='LoadImage')]
-WHOLE = dict(
+# Packing the list of pictures collects garbage, which takes a while here.
+ImageFolder = partial(image_folder.ImageFolder, serialize_data=False)
+SOUND = dict(
     format=lmdb_format.FORMAT,
     version=lmdb_format.VERSION,
     length=30,
     classes=['ant', 'bee', 'cat'],
     written=30,
+    digest=None,
     complete=True)
+
+
+def convert(folder, target):
+    return LMDBWriter(PackSource(str(folder)), str(target)).write(quiet=True)
 
 
 def as_list(batch):
@@ -34,27 +43,31 @@ def as_list(batch):
 def converted(labelled, tmp_path):
     """LMDB file of the three classes."""
     target = tmp_path / 'set.lmdb'
-    assert LMDBWriter(str(labelled), str(target)).write(quiet=True) == 30
+    assert convert(labelled, target) == 30
     return target
 
 
-def edit_header(target, **changes):
+@contextmanager
+def opened(target):
     lmdb = lmdb_format.import_lmdb()
     with lmdb.open(str(target), subdir=False) as env:
         with env.begin(write=True) as txn:
-            header = json.loads(txn.get(lmdb_format.HEADER))
-            header.update(changes)
-            txn.put(lmdb_format.HEADER, json.dumps(header).encode())
+            yield txn
 
 
 def put(target, key, value):
-    lmdb = lmdb_format.import_lmdb()
-    with lmdb.open(str(target), subdir=False) as env:
-        with env.begin(write=True) as txn:
-            if value is None:
-                txn.delete(key)
-            else:
-                txn.put(key, value)
+    with opened(target) as txn:
+        if value is None:
+            txn.delete(key)
+        else:
+            txn.put(key, value)
+
+
+def edit_header(target, **changes):
+    with opened(target) as txn:
+        header = json.loads(txn.get(lmdb_format.HEADER))
+        header.update(changes)
+        txn.put(lmdb_format.HEADER, json.dumps(header).encode())
 
 
 def test_same_as_the_folder(labelled, converted):
@@ -115,7 +128,7 @@ def test_split_fraction_and_labels(labelled, converted):
 def test_parts_of_a_root(labelled, flat, tmp_path):
     root = tmp_path / 'root'
     for part, folder in (('train', labelled), ('val', flat)):
-        LMDBWriter(str(folder), str(root / f'{part}.lmdb')).write(quiet=True)
+        convert(folder, root / f'{part}.lmdb')
     assert len(ImageFolder(str(root), split='train')) == 30
     assert len(ImageFolder(str(root), split='val')) == 6
 
@@ -123,95 +136,75 @@ def test_parts_of_a_root(labelled, flat, tmp_path):
 def test_from_a_list(labelled, tmp_path):
     (labelled / 'list.txt').write_text('bee/03.png 1\nant/00.png 0\n')
     target = str(tmp_path / 'a.lmdb')
-    LMDBWriter(str(labelled / 'list.txt'), target).write(quiet=True)
+    convert(labelled / 'list.txt', target)
     data = ImageFolder(target, pipeline=LOAD)
     assert [data[i]['gt_label'] for i in range(2)] == [1, 0]
     assert data[0]['img_path'] == f'{target}/bee/03.png'
 
 
-def test_interrupted_and_resumed(labelled, tmp_path, monkeypatch):
+@pytest.fixture
+def interrupted(labelled, tmp_path, monkeypatch):
+    """An LMDB file whose conversion ended at the twentieth picture, and the
+    pictures that are read from now on."""
     monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
-    target = str(tmp_path / 'set.lmdb')
-    read, calls = LMDBWriter._read, []
+    read, calls = PackSource.read, []
 
     def stop_at_20(self, index):
-        calls.append(index)
-        if index == 20 and len(calls) <= 21:
+        if index == 20 and 20 not in calls:
+            calls.append(20)
             raise KeyboardInterrupt
+        calls.append(index)
         return read(self, index)
 
-    monkeypatch.setattr(LMDBWriter, '_read', stop_at_20)
+    monkeypatch.setattr(PackSource, 'read', stop_at_20)
     with pytest.raises(KeyboardInterrupt):
-        LMDBWriter(str(labelled), target).write(quiet=True)
+        convert(labelled, tmp_path / 'set.lmdb')
+    assert calls == list(range(21))
+    calls[:] = [20]
+    return str(tmp_path / 'set.lmdb'), calls
+
+
+def test_interrupted_and_resumed(labelled, interrupted):
+    target, calls = interrupted
     with pytest.raises(ValueError, match='did not end.*resume'):
         ImageFolder(target)
-    calls.clear()
-    calls.extend(range(21))
-    LMDBWriter(str(labelled), target).write(quiet=True)
+    convert(labelled, target)
     # two chunks of eight were committed before
-    assert calls[21:] == list(range(16, 30))
+    assert calls[1:] == list(range(16, 30))
     assert len(ImageFolder(target)) == 30
-    calls.clear()
-    assert LMDBWriter(str(labelled), target).write(quiet=True) == 30
-    assert calls == []
+    assert convert(labelled, target) == 30
+    assert len(calls) == 1 + 14
 
 
 def test_more_room_when_the_map_is_full(labelled, tmp_path, monkeypatch):
     monkeypatch.setattr(lmdb_writer, '_FIRST_MAP_SIZE', 1 << 15)
     target = str(tmp_path / 'set.lmdb')
-    assert LMDBWriter(str(labelled), target).write(quiet=True) == 30
+    assert convert(labelled, target) == 30
     assert os.path.getsize(target) > 1 << 15
 
 
 def test_source_that_changed(labelled, converted):
     os.remove(labelled / 'ant' / '03.png')
     with pytest.raises(ValueError, match='holds other pictures'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
 
 
-def replace_same_size(path):
+def replace(path, more=b'', later=1):
+    """Put another content in the place of a file's, after so many ns."""
     stat = path.stat()
-    path.write_bytes(path.read_bytes()[::-1])
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    path.write_bytes(path.read_bytes()[::-1] + more)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + later))
 
 
-def replace_same_date(path):
-    stat = path.stat()
-    path.write_bytes(path.read_bytes() + b'more')
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-
-def replace_same_size_and_date(path):
-    stat = path.stat()
-    path.write_bytes(path.read_bytes()[::-1])
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-
-@pytest.mark.parametrize(
-    'replace',
-    [replace_same_size, replace_same_date, replace_same_size_and_date])
-def test_picture_replaced_before_resuming(labelled, tmp_path, monkeypatch,
-                                          replace):
-    monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
-    target = str(tmp_path / 'set.lmdb')
-    with monkeypatch.context() as patch:
-        read = LMDBWriter._read
-
-        def stop_at_20(self, index):
-            if index == 20:
-                raise KeyboardInterrupt
-            return read(self, index)
-
-        patch.setattr(LMDBWriter, '_read', stop_at_20)
-        with pytest.raises(KeyboardInterrupt):
-            LMDBWriter(str(labelled), target).write(quiet=True)
+@pytest.mark.parametrize('how',
+                         [{}, dict(more=b'more', later=0),
+                          dict(later=0)])
+def test_picture_replaced_before_resuming(labelled, interrupted, said, how):
+    target, _ = interrupted
     changed = labelled / 'ant' / '03.png'
-    replace(changed)
-    messages = []
-    monkeypatch.setattr(lmdb_writer, 'print_log',
-                        lambda text, *args: messages.append(text))
-    LMDBWriter(str(labelled), target).write(quiet=True)
-    assert len(messages) == 1 and 'begins anew' in messages[0]
+    replace(changed, **how)
+    convert(labelled, target)
+    assert len(said) == 1 and 'begins anew' in said[0]
     stored = source.LMDBSource(target)
     assert stored.get(3, 'ant/03.png') == changed.read_bytes()
     assert len(stored.contents()[0]) == 30
@@ -219,9 +212,9 @@ def test_picture_replaced_before_resuming(labelled, tmp_path, monkeypatch,
 
 def test_picture_replaced_after_the_end(labelled, converted):
     before = converted.read_bytes()
-    replace_same_size(labelled / 'ant' / '03.png')
+    replace(labelled / 'ant' / '03.png')
     with pytest.raises(ValueError, match='have changed since.*remove it'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
     assert converted.read_bytes() == before
 
 
@@ -229,18 +222,18 @@ def test_file_without_stamps(labelled, converted):
     edit_header(converted, stamps=None)
     assert len(ImageFolder(str(converted))) == 30
     with pytest.raises(ValueError, match='is complete, but'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
 
 
 def test_picture_replaced_while_it_is_copied(labelled, tmp_path):
     target = str(tmp_path / 'set.lmdb')
-    writer = LMDBWriter(str(labelled), target)
-    replace_same_size_and_date(labelled / 'bee' / '00.png')
+    writer = LMDBWriter(PackSource(str(labelled)), target)
+    replace(labelled / 'bee' / '00.png', later=0)
     with pytest.raises(OSError, match='bee/00.png.*same command again'):
         writer.write(quiet=True)
     with pytest.raises(ValueError, match='did not end'):
         ImageFolder(target)
-    assert LMDBWriter(str(labelled), target).write(quiet=True) == 30
+    assert convert(labelled, target) == 30
 
 
 @pytest.mark.parametrize('room', [0, 4096, 8192, 20000])
@@ -251,20 +244,20 @@ def test_full_disk(labelled, converted, tmp_path, monkeypatch, room):
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
         with pytest.raises(OSError, match='make room.*it will resume'):
-            LMDBWriter(str(labelled), str(target)).write(quiet=True)
+            convert(labelled, target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert target.stat().st_size <= room
-    with pytest.raises(ValueError, match='did not end|folder2lmdb'):
+    with pytest.raises(ValueError, match='did not end|pack.py'):
         ImageFolder(str(target))
-    assert LMDBWriter(str(labelled), str(target)).write(quiet=True) == 30
+    assert convert(labelled, target) == 30
     assert source.LMDBSource(str(target)).get(29, '') == \
         source.LMDBSource(str(converted)).get(29, '')
 
 
 def test_one_writer_at_a_time(labelled, tmp_path):
     target = tmp_path / 'set.lmdb'
-    writer = LMDBWriter(str(labelled), str(target))
+    writer = LMDBWriter(PackSource(str(labelled)), str(target))
     with writer._alone():
         with pytest.raises(OSError, match='another process is writing'):
             writer.write(quiet=True)
@@ -275,22 +268,23 @@ def test_one_writer_at_a_time(labelled, tmp_path):
 def test_only_regular_files(labelled, tmp_path):
     os.mkfifo(tmp_path / 'a.lmdb')
     with pytest.raises(ValueError, match='a.lmdb.*no regular file'):
-        LMDBWriter(str(labelled), str(tmp_path / 'a.lmdb'))
+        LMDBWriter(PackSource(str(labelled)), str(tmp_path / 'a.lmdb'))
     with pytest.raises(FileNotFoundError, match='no LMDB file.*a.lmdb'):
         ImageFolder(str(tmp_path / 'a.lmdb'))
     os.mkfifo(labelled / 'ant' / 'fifo.jpg')
-    assert LMDBWriter(str(labelled),
+    assert LMDBWriter(PackSource(str(labelled)),
                       str(tmp_path / 'b.lmdb')).write(True) == 30
     (labelled / 'list.txt').write_text('to_fifo.jpg\n')
     os.symlink(labelled / 'ant' / 'fifo.jpg', labelled / 'to_fifo.jpg')
     with pytest.raises(OSError, match='to_fifo.jpg.*no regular file'):
-        LMDBWriter(str(labelled / 'list.txt'), str(tmp_path / 'c.lmdb'))
+        LMDBWriter(
+            PackSource(str(labelled / 'list.txt')), str(tmp_path / 'c.lmdb'))
 
 
 def test_picture_that_is_missing(labelled, tmp_path):
     (labelled / 'ant' / 'link.png').symlink_to(tmp_path / 'nowhere.png')
     with pytest.raises(FileNotFoundError, match='link.png'):
-        LMDBWriter(str(labelled), str(tmp_path / 'set.lmdb'))
+        LMDBWriter(PackSource(str(labelled)), str(tmp_path / 'set.lmdb'))
 
 
 @pytest.mark.parametrize('value', [
@@ -308,7 +302,7 @@ def test_picture_that_is_missing(labelled, tmp_path):
 def test_damaged_tables(labelled, converted, key, value):
     put(converted, key, value)
     with pytest.raises(ValueError, match=f'damaged: .*{key.decode()}'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
     with pytest.raises(ValueError, match='paths or labels.*damaged'):
         ImageFolder(str(converted))
 
@@ -337,46 +331,37 @@ def test_no_readahead_beyond_memory(converted, monkeypatch, fits):
 def test_damaged_record(labelled, converted):
     put(converted, b'5', b'\0\0\0\0not what was written')
     with pytest.raises(ValueError, match=r'ant/05\.png.*CRC-32'):
-        LMDBWriter(str(labelled), str(converted)).write(quiet=True)
+        convert(labelled, converted)
     data = ImageFolder(str(converted), pipeline=LOAD)
     assert not data[5]['img_path'].endswith('ant/05.png')
     assert data.num_broken == 1
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(version=2), 'format version 2.*version 1'),
-    (dict(format='other'), 'another program'),
-    (dict(complete=False), 'did not end'),
+@pytest.mark.parametrize('header, message', [
+    (dict(SOUND, version=2), 'format version 2.*version 1'),
+    (dict(SOUND, format='other'), 'another program'),
+    (dict(SOUND, complete=False), 'did not end'),
+    *((header, 'another program') for header in (None, b'', b'{}')),
+    *((header, 'header of .* is damaged; copy') for header in (
+        b'\xff',
+        b'[]',
+        b'{"format": ',
+        b'7',
+        *(dict(SOUND, **change) for change in
+          (dict(length='30'), dict(length=None), dict(classes=None),
+           dict(complete=None), dict(complete='yes'), dict(written=None),
+           dict(digest=7))),
+    )),
 ])
-def test_wrong_header(converted, changes, message):
-    edit_header(converted, **changes)
+def test_wrong_header(labelled, converted, header, message):
+    if isinstance(header, dict):
+        header = json.dumps(header).encode()
+    put(converted, lmdb_format.HEADER, header)
     with pytest.raises(ValueError, match=message):
         ImageFolder(str(converted))
-
-
-@pytest.mark.parametrize('header', [
-    b'\xff',
-    b'[]',
-    b'{"format": ',
-    b'7',
-    *(json.dumps(dict(WHOLE, **change)).encode()
-      for change in (dict(length='30'), dict(length=None), dict(classes=None),
-                     dict(complete=None), dict(complete='yes'),
-                     dict(written=None), dict(digest=7))),
-])
-def test_malformed_header(labelled, converted, header):
-    put(converted, lmdb_format.HEADER, header)
-    for read in (lambda: ImageFolder(str(converted)),
-                 LMDBWriter(str(labelled), str(converted)).write):
-        with pytest.raises(ValueError, match='header of .* is damaged; copy'):
-            read()
-
-
-@pytest.mark.parametrize('header', [None, b'', b'{}'])
-def test_no_header(converted, header):
-    put(converted, lmdb_format.HEADER, header)
-    with pytest.raises(ValueError, match='another program'):
-        ImageFolder(str(converted))
+    if 'damaged' in message:
+        with pytest.raises(ValueError, match=message):
+            convert(labelled, converted)
 
 
 def test_file_of_no_pictures(converted):
@@ -483,11 +468,11 @@ def test_no_lmdb_file(tmp_path, flat):
     with pytest.raises(ValueError, match='no LMDB file'):
         ImageFolder(str(tmp_path / 'text.lmdb'))
     with pytest.raises(ValueError, match='end in .lmdb'):
-        LMDBWriter(str(flat), str(tmp_path / 'set'))
+        LMDBWriter(PackSource(str(flat)), str(tmp_path / 'set'))
 
 
 def test_no_labels_to_demand(flat, tmp_path):
     target = str(tmp_path / 'a.lmdb')
-    LMDBWriter(str(flat), target).write(quiet=True)
+    convert(flat, target)
     with pytest.raises(ValueError, match='no labels'):
         ImageFolder(target, with_labels=True)

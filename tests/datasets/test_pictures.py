@@ -8,6 +8,7 @@ import socket
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -65,6 +66,9 @@ UNCERTAIN = {
                r'32-bit samples reach from 7 to 4\.29497e\+09'),
     'float': (written(np.array([[-.5, 1.5]], np.float32)),
               r'floating-point samples reach from -0\.5 to 1\.5'),
+    'float_of_pil':
+    (encode(Image.fromarray(smooth()[..., 0].astype(np.float32)),
+            'TIFF'), 'no defined range'),
     'pfm': (b'Pf\n2 1\n-1.0\n' + np.array([.2, .9], '<f4').tobytes(),
             r'floating-point samples reach from 0\.2 to 0\.9'),
     'half': (written(np.zeros((4, 4),
@@ -137,6 +141,13 @@ CERTAIN = {
     # the file itself says 12 bits: 0xABC and 0xDEF
     'twelve_bits': (tiff(2, 1, 12, b'\xab\xcd\xef'), grey(0xAB, 0xDE)),
     'pgm': (pgm(4095), grey(0, 128, 255)),
+    **{
+        f'grey_{kind}': (encode(Image.fromarray(DEEP[..., 0]), kind),
+                         np.repeat(smooth()[..., :1], 3, 2))
+        for kind in ('PNG', 'TIFF')
+    },
+    'colour_of_opencv': (cv2.imencode('.png',
+                                      DEEP[..., ::-1])[1].tobytes(), smooth()),
     'four_bands': (written(
         np.dstack([smooth(), smooth()[..., 0]]),
         photometric='rgb',
@@ -151,7 +162,7 @@ def test_certain_pictures_keep_their_levels(name):
     got = rgb_of(data)
     if name == 'png_colour':
         right[0, 0] = 255
-    assert got.shape == right.shape
+    assert got.dtype == np.uint8 and got.shape == right.shape
     assert np.array_equal(got, right)
 
 

@@ -15,7 +15,7 @@ PLATEAU = dict(
     rule='greater',
     factor=0.1,
     patience=1)
-UNSHARDED = dict(type='ResumableCheckpointHook', interval=100)
+WHOLE = dict(type='ResumableCheckpointHook', interval=100)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ class ToyValidation(BaseLoop):
 
 
 def run_with(folder, *hooks, epochs=8, **options):
-    options = dict(dict(default_hooks=dict(checkpoint=UNSHARDED)), **options)
+    options = dict(dict(default_hooks=dict(checkpoint=WHOLE)), **options)
     runner = make_runner(
         folder, custom_hooks=[make_hook(), *hooks], epochs=epochs, **options)
     runner.train()
@@ -111,7 +111,7 @@ def test_plateau_leaves_the_rate_while_it_rises(tmp_path, measured):
     ([],
      dict(param_scheduler=[dict(type='ReduceOnPlateauLR', monitor='loss')]),
      "monitor of ReduceOnPlateauLR='loss' is none"),
-    ([], dict(default_hooks=dict(checkpoint=dict(UNSHARDED, save_best='acc'))),
+    ([], dict(default_hooks=dict(checkpoint=dict(WHOLE, save_best='acc'))),
      "save_best='acc' is none of the results"),
 ])
 def test_a_result_that_never_comes_is_refused(tmp_path, hooks, options,
@@ -126,14 +126,14 @@ def test_without_a_knn_hook(tmp_path):
     check = dict(setup_check=dict(type='SetupCheckHook'))
     with pytest.raises(ValueError, match='which has no KNNHook'):
         make_runner(tmp_path, custom_hooks=[STOP], default_hooks=check).train()
-    hooks = dict(check, checkpoint=dict(UNSHARDED, save_best='knn/top1'))
+    hooks = dict(check, checkpoint=dict(WHOLE, save_best='knn/top1'))
     make_runner(tmp_path, epochs=1, default_hooks=hooks).train()
     assert [p.name for p in tmp_path.glob('*.pth')] == ['epoch_1.pth']
 
 
 def test_a_validation_has_results_of_its_own(tmp_path, measured):
     measured(30., 50., 40.)
-    hooks = dict(checkpoint=dict(UNSHARDED, save_best='acc', rule='less'))
+    hooks = dict(checkpoint=dict(WHOLE, save_best='acc', rule='less'))
     validation = dict(
         val_dataloader=dict(
             dataset=TEST,

@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from caco_ext.ops import (bank_gradient, bank_logsumexp, nearest_columns,
-                          pick_columns)
+                          pick_columns, plain_bank_gradient, plain_logsumexp,
+                          plain_softmax_mean, softmax_mean)
 
 
 @pytest.fixture
@@ -30,11 +31,11 @@ def test_logsumexp_and_its_gradient(bank, block, temperature):
     weights = torch.linspace(-1, 2, len(queries)).double()
     ours, other = bank_logsumexp(queries, columns, temperature, 0.3, block)
     grad, = torch.autograd.grad((ours * weights).sum(), queries)
-    logits = plain_cosines(queries, columns)
-    plain = (logits / temperature).logsumexp(1)
+    plain = plain_logsumexp(queries, columns, temperature)
     wanted, = torch.autograd.grad((plain * weights).sum(), queries)
     torch.testing.assert_close(ours, plain)
-    torch.testing.assert_close(other, (logits / 0.3).logsumexp(1).detach())
+    torch.testing.assert_close(other,
+                               plain_logsumexp(queries, columns, 0.3).detach())
     torch.testing.assert_close(grad, wanted)
     assert not other.requires_grad
 
@@ -91,37 +92,36 @@ def test_gradient_of_a_softmax_is_autograds(bank, block):
     """Without corrections: dL/dW of the mean log-sum-exp."""
     queries, columns = bank
     columns.requires_grad_()
-    lse = (plain_cosines(queries, columns) / 0.1).logsumexp(1)
+    lse = plain_logsumexp(queries, columns, 0.1)
     wanted, = torch.autograd.grad(lse.mean(), columns)
     normalisers = lse.detach() + torch.tensor(7.).log()
-    got = gradient(
-        columns, queries, normalisers, columns.detach(), 0.1, block=block)
+    args = queries, normalisers, columns.detach(), 0.1
+    got = gradient(columns, *args, block=block)
     torch.testing.assert_close(got, wanted)
+    torch.testing.assert_close(plain_bank_gradient(*args), wanted)
 
 
+# The temperature decides whether a maximum is subtracted.
+@pytest.mark.parametrize('temperature', [0.1, 0.01])
 @pytest.mark.parametrize('block', [1, 8, 100])
-def test_corrections_add_to_single_coefficients(bank, block):
+def test_corrections_add_to_single_coefficients(bank, block, temperature):
     """Two of them meet in one place, two in one column."""
     queries, columns = bank
     rows = torch.tensor([0, 3, 3, 6, 0])
     places = torch.tensor([52, 9, 9, 9, 0])
     amount = torch.tensor([.5, -1., 2., .25, 1.]).double()
-    cosines = plain_cosines(queries, columns)
-    coefficients = (cosines / 0.1 - 40).exp()
-    for row, place, value in zip(rows, places, amount):
-        coefficients[row, place] += value
-    columns.requires_grad_()
-    surrogate = (coefficients * plain_cosines(queries, columns) / 0.1).sum()
-    wanted, = torch.autograd.grad(surrogate, columns)
-    got = gradient(
-        columns,
-        queries,
-        torch.full((7, ), 40.).double(),
-        columns.detach(),
-        0.1,
-        corrections=(rows, places, amount),
-        block=block)
-    torch.testing.assert_close(got, wanted)
+    z = plain_logsumexp(queries, columns, temperature) + 2
+    args = queries, z, columns, temperature
+    corrections = rows, places, amount
+    got = gradient(columns, *args, corrections=corrections, block=block)
+    torch.testing.assert_close(got, plain_bank_gradient(*args, corrections))
+
+
+@pytest.mark.parametrize('temperature', [0.1, 0.01])
+def test_softmax_mean(bank, temperature):
+    lse, mean = softmax_mean(*bank, temperature, block=8)
+    torch.testing.assert_close(mean, plain_softmax_mean(*bank, temperature))
+    torch.testing.assert_close(lse, plain_logsumexp(*bank, temperature))
 
 
 def test_gradient_is_orthogonal_to_its_column(bank):

@@ -51,7 +51,7 @@ def step(temperature=0.1, cache_mib=64., change=None):
     return loss.detach(), grad, bank.columns, bank.velocity
 
 
-def test_lots_hold_every_column_once():
+def test_chunks_hold_every_column_once():
     chunks = chunks_of_blocks(torch.empty(DIM, COLUMNS), ROWS, 100)
     assert 1 < len(chunks) <= 16
     blocks = [block for chunk in chunks for block in chunk]
@@ -92,7 +92,7 @@ def test_a_forked_process_has_threads_of_its_own(threads):
     assert os.waitpid(child, 0)[1] == 0
 
 
-# Nothing, a part and all of the weights; below 1 / 60 nothing is cache.
+# Nothing, a part and all of the weights; below 1 / 60 nothing is kept.
 @pytest.mark.parametrize('temperature', [0.1, 0.01])
 @pytest.mark.parametrize('cache_mib', [0.02, 64])
 def test_kept_weights_are_those_made_again(temperature, cache_mib,

@@ -6,10 +6,11 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from caco_ext.visualization import attention_gallery, look
-from caco_ext.visualization.attention import (activation_map,
-                                              activation_rollout,
-                                              attention_weights, prepare,
-                                              square, stage_maps)
+from caco_ext.visualization.attention_gallery import (_activation_map,
+                                                      _activation_rollout,
+                                                      _attention_weights,
+                                                      _prepare, _square,
+                                                      _stage_maps)
 from caco_ext.visualization.tiles import heat
 from tests.evaluation.toys import ToyAlgorithm
 from tests.models.toys import build
@@ -38,7 +39,7 @@ def noise(count=2, size=(32, 32)):
 
 def test_activation_is_the_share_in_the_average():
     maps = torch.rand(2, 5, 3, 4)
-    active = activation_map(maps)
+    active = _activation_map(maps)
     for n in range(2):
         mean = maps[n].flatten(1).mean(1)
         for y in range(3):
@@ -52,18 +53,18 @@ def test_rollout_keeps_what_all_stages_have():
     fine, coarse = torch.full((1, 2, 4, 4), .1), torch.full((1, 3, 2, 2), .1)
     fine[0, :, 0, 0] = fine[0, :, 3, 3] = 1.  # two corners here,
     coarse[0, :, 1, 1] = 1.  # one of them there
-    rolled = activation_rollout([fine, coarse])[0]
+    rolled = _activation_rollout([fine, coarse])[0]
     assert rolled.shape == (4, 4)
     assert int(rolled.argmax()) == 15
     assert rolled[3, 3] > rolled[0, 0] > rolled[0, 3]
     # a single stage is its activation, up to its mean
-    one = activation_rollout([coarse])
-    torch.testing.assert_close(one, activation_map(coarse))
+    one = _activation_rollout([coarse])
+    torch.testing.assert_close(one, _activation_map(coarse))
 
 
 def test_pictures_are_normalised_as_in_training():
     picture, = noise(1)
-    images = prepare(model_of('CaCo'), [picture])
+    images = _prepare(model_of('CaCo'), [picture])
     expected = (picture.transpose(2, 0, 1) - np.reshape(MEAN, (3, 1, 1)))
     expected = expected / np.reshape(STD, (3, 1, 1))
     np.testing.assert_allclose(images[0].numpy(), expected, rtol=1e-5)
@@ -72,14 +73,14 @@ def test_pictures_are_normalised_as_in_training():
 def test_all_stages_of_a_backbone_that_gives_one():
     model = model_of('CaCo').eval()
     images = torch.rand(1, 3, 32, 32)
-    maps = stage_maps(model.backbone, images)
+    maps = _stage_maps(model.backbone, images)
     assert [m.shape[2] for m in maps] == [8, 4, 2, 1]
     with torch.no_grad():
         torch.testing.assert_close(maps[-1], model.backbone(images)[-1])
     hooked = [m for m in model.modules() if m._forward_hooks]
     assert not hooked
     with pytest.raises(ValueError, match='Flatten gives no feature maps'):
-        stage_maps(nn.Flatten(), images)
+        _stage_maps(nn.Flatten(), images)
 
 
 def test_attention_of_care_is_that_of_its_blocks():
@@ -90,13 +91,13 @@ def test_attention_of_care_is_that_of_its_blocks():
         blocks = model.attention.blocks
         first = blocks[0].attention.weights(blocks[0].relu(
             blocks[0].reduce(x)))
-    weights = attention_weights(model, images, 0)
+    weights = _attention_weights(model, images, 0)
     torch.testing.assert_close(weights, first)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 4))
-    assert attention_weights(model, images, -1).shape == (2, 2, 1, 1)
+    assert _attention_weights(model, images, -1).shape == (2, 2, 1, 1)
     with pytest.raises(ValueError, match='block 2 .* from 0 to 1'):
-        attention_weights(model, images, 2)
-    assert attention_weights(model_of('CaCo'), images, 0) is None
+        _attention_weights(model, images, 2)
+    assert _attention_weights(model_of('CaCo'), images, 0) is None
 
 
 def test_heads_of_care_at_a_place():
@@ -120,8 +121,8 @@ def test_heads_of_care_at_a_place():
 def test_activations_of_small_pictures_have_places(monkeypatch):
     shown = []
     monkeypatch.setattr(
-        attention_gallery, 'activation_map',
-        lambda last: shown.append(last) or activation_map(last))
+        attention_gallery, '_activation_rollout',
+        lambda maps: shown.append(maps[-1]) or _activation_rollout(maps))
     # the attention stack is built for 32 pixels, where the last map is 1 x 1
     look(model_of('CARE'), noise(1, (32, 32)))
     look(model_of('CARE'), noise(1, (32, 32)), size=32)
@@ -161,8 +162,8 @@ def test_any_algorithm_with_a_backbone():
 def test_square(size):
     picture = np.zeros((*size, 3), np.uint8)
     picture[size[0] // 2, size[1] // 2] = 255
-    out = square(picture, (20, 20))
+    out = _square(picture, (20, 20))
     assert out.shape == (20, 20, 3)
     peak = np.unravel_index(out.sum(2).argmax(), (20, 20))
     assert all(abs(p - 10) <= 2 for p in peak)
-    assert square(picture, (16, 24)).shape == (16, 24, 3)
+    assert _square(picture, (16, 24)).shape == (16, 24, 3)

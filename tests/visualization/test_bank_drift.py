@@ -90,7 +90,7 @@ def drift_of_ranks(shard):
     return held, written
 
 
-def test_drift_of_a_divided_and_of_a_whole_bank():
+def test_drift_of_a_sharded_and_of_a_whole_bank():
     for shard, mean in ((True, 4.), (False, 3.)):
         said = run_distributed(drift_of_ranks, 2, shard)
         # of a whole bank the main process tells

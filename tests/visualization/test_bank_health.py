@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.visualization import embed
-from caco_ext.visualization.bank_health import (among_features, memory_table,
-                                                norms_chart, positives_chart)
-from caco_ext.visualization.bank_reading import (drift_chart, read_memory,
-                                                 serves_positives)
-from caco_ext.visualization.embedding import check_method, class_series
-from caco_ext.visualization.loading import read_checkpoint
+from caco_ext.visualization.bank_health import (_among_features, _drift_chart,
+                                                _memory_table, _norms_chart,
+                                                _positives_chart, _read_memory,
+                                                _serves_positives)
+from caco_ext.visualization.embedding import _class_series, check_method
 from caco_ext.visualization.panels import Note
 from caco_ext.visualization.run_features import Extracted
 from caco_ext.visualization.run_logs import RunLog
@@ -29,23 +29,23 @@ def save(path, **memory):
 
 def test_only_the_memory_is_read(tmp_path):
     path = save(tmp_path / 'a.pth', columns=torch.eye(3))
-    memory = read_memory(read_checkpoint(path))
+    memory = _read_memory(read_checkpoint(path))
     assert list(memory) == ['columns']
     assert torch.equal(memory['columns'], torch.eye(3))
-    assert read_memory(dict(state_dict=dict(queue_ptr=torch.ones(1)))) == {}
+    assert _read_memory(dict(state_dict=dict(queue_ptr=torch.ones(1)))) == {}
 
 
 def test_queue_of_the_hosts_moco(tmp_path):
     state = dict(queue=torch.eye(3), queue_ptr=torch.zeros(1))
-    memory = read_memory(dict(state_dict=state))
+    memory = _read_memory(dict(state_dict=state))
     assert torch.equal(memory['columns'], torch.eye(3))
-    assert dict(memory_table(memory).rows)['columns'] == '3'
-    assert serves_positives(RunLog(str(tmp_path)), memory) is False
+    assert dict(_memory_table(memory).rows)['columns'] == '3'
+    assert _serves_positives(RunLog(str(tmp_path)), memory) is False
 
 
 def test_positives_come_the_busiest_first():
     counts = torch.tensor([0, 7, 1, 0, 2], dtype=torch.int32)
-    chart = positives_chart(dict(positives=counts))
+    chart = _positives_chart(dict(positives=counts))
     assert chart.series[0].y == [7, 2, 1, 0, 0]
     assert chart.series[1].y == [2.]
 
@@ -64,13 +64,13 @@ def test_why_no_positives_are_counted(tmp_path, kind, buffers, logged, wanted):
     log = RunLog(
         str(tmp_path), [dict(iter=1, epoch=1, **logged)],
         config=str(tmp_path / 'config.py'))
-    note = positives_chart(buffers, serves_positives(log, buffers))
+    note = _positives_chart(buffers, _serves_positives(log, buffers))
     assert re.fullmatch(f'No positives are counted: {wanted}.*', note.text)
 
 
 def test_numbers_of_the_memory():
     columns = torch.tensor([[3., 0.], [4., 1.]])
-    table = memory_table(
+    table = _memory_table(
         dict(
             columns=columns,
             filled=torch.tensor(2),
@@ -85,12 +85,12 @@ def test_numbers_of_the_memory():
 def test_norms_are_counted():
     columns = torch.zeros(4, 100)
     columns[0] = torch.linspace(1, 2, 100)
-    bars, = norms_chart(columns).series
+    bars, = _norms_chart(columns).series
     assert sum(bars.y) == 100
     assert min(bars.x) == pytest.approx(1.0125) and max(
         bars.x) == pytest.approx(1.9875)
     # those of a queue are all one
-    bars, = norms_chart(F.normalize(torch.randn(4, 30), dim=0)).series
+    bars, = _norms_chart(F.normalize(torch.randn(4, 30), dim=0)).series
     assert sum(bars.y) == 30
 
 
@@ -103,17 +103,17 @@ def test_drift_is_the_angle_of_an_epoch(tmp_path):
 
     for epoch in (5, 10, 12):
         save(tmp_path / f'epoch_{epoch}.pth', columns=turned(10. * epoch))
-    chart = drift_chart(RunLog(str(tmp_path)))
+    chart = _drift_chart(RunLog(str(tmp_path)))
     mean, most = chart.series
     assert mean.x == [7.5, 11.]
     assert mean.y == pytest.approx([5., 5.], abs=0.02)
     assert most.y == pytest.approx([9.5, 9.5], abs=0.02)
-    logged = drift_chart(RunLog(str(tmp_path), drift={3: .7, 4: .8}))
+    logged = _drift_chart(RunLog(str(tmp_path), drift={3: .7, 4: .8}))
     assert [s.x for s in logged.series] == [[2.5, 3.5]]
     assert logged.series[0].y == [.7, .8]
     (tmp_path / 'epoch_5.pth').unlink()
     (tmp_path / 'epoch_10.pth').unlink()
-    assert 'takes two checkpoints' in drift_chart(RunLog(str(tmp_path))).text
+    assert 'takes two checkpoints' in _drift_chart(RunLog(str(tmp_path))).text
 
 
 class Features:
@@ -142,7 +142,7 @@ def test_columns_among_features():
     columns = features.model.memory.columns
     positives = torch.zeros(columns.size(1), dtype=torch.int32)
     positives[:10] = 1
-    chart = among_features(features, columns, positives)
+    chart = _among_features(features, columns, positives)
     assert [len(s.x) for s in chart.series] == [21, 10, columns.size(1) - 10]
     # what PCA of the two together gives
     queries = features.projected(features.test.pooled)
@@ -153,8 +153,8 @@ def test_columns_among_features():
     wanted = (together @ plane.T)[:21].abs()
     drawn = torch.tensor([chart.series[0].x, chart.series[0].y]).t().abs()
     torch.testing.assert_close(drawn.double(), wanted, atol=1e-3, rtol=1e-3)
-    assert len(among_features(features, columns).series) == 2
-    note = among_features(features, torch.randn(5, 40))
+    assert len(_among_features(features, columns).series) == 2
+    note = _among_features(features, torch.randn(5, 40))
     assert isinstance(note, Note) and 'not in the space' in note.text
 
 
@@ -197,6 +197,6 @@ def test_methods_that_are_not_there(monkeypatch):
 
 def test_a_series_for_each_class():
     points = np.arange(8.).reshape(4, 2)
-    series = class_series(points, np.array([1, 0, 1, 1]), list('babb'))
+    series = _class_series(points, np.array([1, 0, 1, 1]), list('babb'))
     assert [s.name for s in series] == ['a', 'b']
     assert series[1].x == [0., 4., 6.] and series[1].thumbs == [0, 2, 3]

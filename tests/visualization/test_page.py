@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from caco_ext.visualization import (draw_charts, draw_gallery,
@@ -64,7 +65,7 @@ class Reader(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.tags, self.addresses, self.data = [], [], {}
+        self.tags, self.addresses, self.data, self.text = [], [], {}, []
         self.open = None
 
     def handle_starttag(self, tag, attrs):
@@ -76,6 +77,8 @@ class Reader(HTMLParser):
     def handle_data(self, data):
         if self.open:
             self.data[self.open] = self.data.get(self.open, '') + data
+        else:
+            self.text.append(data)
 
     def handle_endtag(self, tag):
         self.open = None
@@ -123,6 +126,39 @@ def test_text_cannot_break_out(tmp_path):
     assert json.loads(page.data['plot3-data'])['data'][0]['text'][1] == EVIL
 
 
+def test_names_are_text_wherever_they_stand(tmp_path):
+    """Of runs, classes, files and settings, in each kind of panel."""
+    run, name = 'run <i>&amp;', '<script>alert("1")</script> & <b>\'x\'</b>'
+    tile = Tile(FLAT[0], name, '#333333')
+    pages = [
+        Section(name, [
+            Chart(name, name, name, [Series([1], [1], name)], note=name),
+            Gallery(name, [[tile]], name),
+            Table(name, (name, ), [(name, )], name),
+            Note(name)
+        ]),
+        Section(name, [Code(name, name)], chapter=True)
+    ]
+    _, page = read(write_page(run, pages, str(tmp_path / 'page.html')))
+    path = write_markdown(run, pages, str(tmp_path / 'report.md'))
+    markdown = Reader()
+    with open(path, encoding='utf-8') as file:
+        html = MarkdownIt('commonmark', {'html': True}).enable('table')
+        markdown.feed(html.render(file.read()))
+    # a note of a gallery stands in its picture there
+    for reader, headings, count in ((page, 'h1', 16), (markdown, 'h2', 10)):
+        tags = [tag for tag, _ in reader.tags]
+        assert headings in tags and not {'i', 'b'} & set(tags)
+        scripts = [attrs for tag, attrs in reader.tags if tag == 'script']
+        assert len(scripts) == (3 if reader is page else 0)
+        assert ''.join(reader.text).count(name) == count
+        assert run in ''.join(reader.text)
+    alts = [attrs['alt'] for tag, attrs in page.tags if tag == 'img']
+    assert alts == [name]
+    layout = json.loads(page.data['plot1-data'])['layout']
+    assert layout['xaxis']['title']['text'] == name
+
+
 def test_thumbnails_are_where_the_page_looks(tmp_path):
     path = write_page('run', sections(), str(tmp_path / 'page.html'))
     text, page = read(path)
@@ -151,7 +187,7 @@ def test_markdown(tmp_path):
     for link in links:
         with Image.open(tmp_path / link) as picture:
             assert min(picture.size) > 100
-    assert '| 1 | </script><b>"&\\| |' in text
+    assert '| 1 | \\</script>\\<b>"&\\| |' in text
     assert '# A run\n\n## First & last' in text and '\n# Others\n' in text
     # pictures of an earlier, longer report go, other files stay
     (tmp_path / 'report_files' / 'mine.txt').touch()

@@ -8,8 +8,8 @@ from mmengine.config import Config
 from caco_ext.converters.options import config_path
 from caco_ext.transfer.results import write_results
 from caco_ext.visualization.panels import Code, Note, Table
-from caco_ext.visualization.provenance import (config_panels, differences,
-                                               find_base, flatten,
+from caco_ext.visualization.provenance import (_differences, _flatten,
+                                               config_panels, find_base,
                                                record_panels, results_panel)
 from caco_ext.visualization.run_logs import RunLog
 
@@ -32,7 +32,7 @@ def run(tmp_path):
 
 def test_flatten():
     nested = dict(a=dict(b=(1, 2), c=[dict(d=3)], e={}), f=None)
-    assert flatten(nested) == {
+    assert _flatten(nested) == {
         'a.b': [1, 2],
         'a.c.0.d': 3,
         'a.e': {},
@@ -53,7 +53,7 @@ def test_what_differs_from_the_base(run):
 
 def test_a_run_that_changes_nothing(run):
     base = Config.fromfile(config_path(QUICK))
-    assert differences(base, base) == []
+    assert _differences(base, base) == []
     with open(run.config, 'w') as file:
         file.write(base.pretty_text)
     note, _ = config_panels(run)
@@ -74,7 +74,7 @@ def test_a_named_base_and_none(run, tmp_path):
 
 
 @pytest.mark.parametrize('name', [
-    'hosts/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'baselines/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
     'clsa/clsa-byol_resnet50_16xb256-single-coslr-200e_in1k.py'
 ])
 def test_the_config_that_the_run_noted(tmp_path, name):

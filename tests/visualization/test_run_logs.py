@@ -9,7 +9,7 @@ from PIL import Image
 from caco_ext.visualization import (draw_charts, knn_chart, loss_chart,
                                     open_features, read_run, scalar_charts)
 from caco_ext.visualization.curves import labels
-from caco_ext.visualization.report import made_from, progress
+from caco_ext.visualization.report import _made_from, _progress
 
 
 def write_part(work_dir,
@@ -92,7 +92,7 @@ def test_part_shorter_than_the_log_interval(tmp_path, begin):
     log = read_run(str(tmp_path))
     assert log.loss_by_epoch() == ([1, 2, 3], [6., 6., 6.])
     assert log.knn_by_epoch() == ([1, 2, 3, 4], [51., 52., 53., 65.])
-    assert progress(log) == '4 of 4 epochs'
+    assert _progress(log) == '4 of 4 epochs'
     assert log.config == str(folder / 'config.py')
 
 
@@ -103,7 +103,7 @@ def test_short_part_takes_back_what_was_lost(tmp_path):
     (folder / 'scalars.json').write_text('')
     log = read_run(str(tmp_path))
     assert log.knn_by_epoch() == ([1, 2], [51., 52.])
-    assert progress(log) == '2 of 4 epochs, unfinished'
+    assert _progress(log) == '2 of 4 epochs, unfinished'
 
 
 def test_new_short_run_in_an_old_folder(tmp_path):
@@ -220,9 +220,9 @@ def test_places_of_logged_numbers(tmp_path):
 def test_progress(tmp_path):
     train = 'train_cfg = dict(by_epoch=True, max_epochs={})'
     write_part(tmp_path, 'a', [1, 2], 4., 50., config=train.format(2))
-    assert progress(read_run(str(tmp_path))) == '2 of 2 epochs'
+    assert _progress(read_run(str(tmp_path))) == '2 of 2 epochs'
     write_part(tmp_path, 'b', [3], 4., 50., config=train.format(7))
-    assert progress(read_run(str(tmp_path))) == '3 of 7 epochs, unfinished'
+    assert _progress(read_run(str(tmp_path))) == '3 of 7 epochs, unfinished'
 
 
 def test_every_logged_number_has_a_chart(tmp_path):
@@ -304,7 +304,7 @@ def test_checkpoint_that_training_has_just_replaced(tmp_path):
     (tmp_path / 'epoch_1.pth').unlink()
     features = open_features(log)
     assert features.checkpoint == str(tmp_path / 'epoch_2.pth')
-    assert made_from(log, features) == 'epoch_2.pth, after 2 epochs'
+    assert _made_from(log, features) == 'epoch_2.pth, after 2 epochs'
     (tmp_path / 'epoch_2.pth').unlink()
     assert features.content['meta']['iter'] == 60  # open all the same
     assert open_features(log).checkpoint is None

@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 
 from caco_ext.datasets.transforms import fast_ops
 from caco_ext.visualization import make_views, views_gallery
-from caco_ext.visualization.views import describe
+from caco_ext.visualization.views import _describe
 
 JITTER = dict(
     type='ViewColorJitter',
@@ -102,10 +102,10 @@ def test_strong_augmentation_is_said(labelled):
     strong = [dict(type='StrongAugment', num_ops=3, prob=1.)]
     row, = make_views(config(labelled, steps=strong, views=(1, )), 1)
     assert len(row.views[0].draws) == 3
-    assert describe(('Rotate', 7, True)) == 'Rotate -7'
-    assert describe(('Posterize', 4, False)) == 'Posterize 4'
-    assert describe(('brightness', 1.23456)) == 'brightness 1.23'
-    assert describe(('flip', 1.)) == 'flip'
+    assert _describe(('Rotate', 7, True)) == 'Rotate -7'
+    assert _describe(('Posterize', 4, False)) == 'Posterize 4'
+    assert _describe(('brightness', 1.23456)) == 'brightness 1.23'
+    assert _describe(('flip', 1.)) == 'flip'
     assert 'flip' in vars(fast_ops).get('OPS', {'flip': 0})
 
 

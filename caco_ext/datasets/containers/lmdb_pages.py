@@ -1,4 +1,4 @@
-"""The pages of an LMDB file, which LMDB itself believes whatever they say."""
+"""Check the pages of an LMDB file, which LMDB itself does not do."""
 import struct
 
 import numpy as np
@@ -34,7 +34,7 @@ def check_pages(path: str) -> None:
         if left < 0 or not _add_children(file, size, number, waiting):
             raise ValueError(
                 f'{path!r} is damaged (page {number}); copy it again, or '
-                'remove it and run folder2lmdb.py again')
+                'remove it and run pack.py again')
 
 
 def _add_children(file: np.ndarray, size: int, number: int,

@@ -1,4 +1,4 @@
-"""Reading the LMDB files that ``folder2lmdb.py`` writes."""
+"""Reading the LMDB files that ``pack.py`` writes."""
 import os
 import os.path as osp
 from typing import Any, Dict, List
@@ -45,14 +45,14 @@ def open_for_reading(path: str, readahead: bool = True) -> Any:
             path, subdir=False, readonly=True, lock=False, readahead=readahead)
     except lmdb.Error as error:
         raise ValueError(f'{path!r} is no LMDB file ({error}); make one with '
-                         'tools/dataset_converters/folder2lmdb.py') from error
+                         'tools/dataset_converters/pack.py') from error
     needed = (env.info()['last_pgno'] + 1) * env.stat()['psize']
     if os.path.getsize(path) < needed:
         env.close()
         # reading past the end of a memory map would kill the process
         raise ValueError(
             f'{path!r} is truncated ({os.path.getsize(path)} of {needed} '
-            'bytes); copy it again or run folder2lmdb.py on it again')
+            'bytes); copy it again or run pack.py on it again')
     return env
 
 
@@ -109,7 +109,7 @@ class LMDBSource(Container):
             if not header or not header['complete']:
                 raise ValueError(
                     f'the conversion to {self.path!r} did not end; run '
-                    'folder2lmdb.py with the same arguments again to resume')
+                    'pack.py with the same arguments again to resume')
             labels, paths = read_tables(txn, header, self.path)
         paths = [osp.join(self.path, path) for path in paths]
         return Contents(paths, labels, header['classes'])

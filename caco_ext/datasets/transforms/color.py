@@ -1,9 +1,9 @@
-"""Colour steps of the views, by the law of torchvision on PIL pictures.
+"""Colour steps of the views, as torchvision makes them on PIL pictures.
 
-The hosts' transforms of like names grey with equal weights, take twice the
-time or more, and are named differently in each host. The originals were
-trained with torchvision on PIL, so that is the law; ``backend='pillow'`` is
-that itself, the default does the same on OpenCV.
+The originals were trained with torchvision on PIL. ``backend='pillow'`` calls
+it; the default does the same with OpenCV. The hosts' transforms of like names
+weigh the channels equally for grey, take twice the time or more, and are
+named differently in each host.
 """
 import random
 from typing import List, Tuple
@@ -18,7 +18,7 @@ from .random_step import RandomStep
 class ViewColorJitter(RandomStep):
     """Change brightness, contrast, saturation and hue in random order.
 
-    The law is that of torchvision's ``ColorJitter`` on PIL pictures.
+    As torchvision's ``ColorJitter`` on PIL pictures.
 
     Args:
         brightness (float): Factor from [max(0, 1 - b), 1 + b]. Defaults to
@@ -78,7 +78,7 @@ class ViewRandomGrayscale(RandomStep):
         super().__init__(prob, backend)
 
     def draw(self) -> List[Step]:
-        """Nothing is left to chance; see :class:`RandomStep`."""
+        """The only way; see :class:`RandomStep`."""
         return [('grey', 1.)]
 
 
@@ -128,5 +128,5 @@ class ViewSolarize(RandomStep):
         self.threshold = threshold
 
     def draw(self) -> List[Step]:
-        """Nothing is left to chance; see :class:`RandomStep`."""
+        """The only way; see :class:`RandomStep`."""
         return [('solarize', self.threshold)]

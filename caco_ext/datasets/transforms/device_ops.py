@@ -44,7 +44,7 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _cut(images: Tensor) -> Tensor:
-    # PIL cuts fractions off; the least bit more than a whole level is one
+    # PIL cuts fractions off; rounding errors must not cost a whole level
     return images.add_(1e-3).clamp_(0, 255).byte()
 
 

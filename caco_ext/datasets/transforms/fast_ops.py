@@ -61,12 +61,7 @@ class _Blend:
         self.idle = True
 
     def add(self, name: str, factor: float) -> None:
-        """Take up a step.
-
-        Args:
-            name (str): 'brightness', 'contrast' or 'saturation'.
-            factor (float): 0 gives the uniform picture, 1 the same.
-        """
+        """Take up a step; factor 0 gives the uniform picture, 1 the same."""
         if name == 'contrast':
             level = self._mean_grey()
         # The weights of grey add up to 1: the grey of scale * x + mix *

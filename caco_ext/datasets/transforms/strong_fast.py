@@ -76,15 +76,10 @@ def _sharpness(img: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _warp(img: np.ndarray, matrix: Matrix) -> np.ndarray:
-    """Take each pixel from where the matrix says.
+    """Take each pixel from where the matrix says, black where nothing is.
 
-    Args:
-        img (np.ndarray): (H, W, 3) uint8.
-        matrix (Matrix): 2 x 3; maps a pixel's middle (x + 0.5,
-            y + 0.5) to a place in the picture, as PIL's does.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8, black where nothing is.
+    It is 2 x 3 and maps a pixel's middle (x + 0.5, y + 0.5) to a place in the
+    picture, as PIL's does.
     """
     way = np.array(matrix)
     # OpenCV counts from the middle of the first pixel

@@ -18,38 +18,17 @@ DEGREES_LIMIT = 30
 
 
 def enhance_factor(magnitude: int) -> float:
-    """Factor of the enhancers: always darker, greyer, flatter or blurrier.
-
-    Args:
-        magnitude (int): 0 to 10.
-
-    Returns:
-        float: 0.05 to 0.95.
-    """
+    """Factor of the enhancers, 0.05 to 0.95: darker, greyer or flatter."""
     return magnitude * 0.9 / MAX_MAGNITUDE + 0.05
 
 
 def posterize_bits(magnitude: int) -> int:
-    """Bits that Posterize keeps.
-
-    Args:
-        magnitude (int): 0 to 10.
-
-    Returns:
-        int: 4 to 8.
-    """
+    """Bits that Posterize keeps, 4 to 8."""
     return magnitude * 4 // MAX_MAGNITUDE + 4
 
 
 def solarize_threshold(magnitude: int) -> int:
-    """Lowest level that Solarize inverts.
-
-    Args:
-        magnitude (int): 0 to 10.
-
-    Returns:
-        int: 256 to 0.
-    """
+    """Lowest level that Solarize inverts, 256 to 0."""
     return 256 - magnitude * 256 // MAX_MAGNITUDE
 
 

@@ -22,10 +22,9 @@ def _resize_pillow(part: np.ndarray, size: int) -> np.ndarray:
 
 
 def _resize_fast(part: np.ndarray, size: int) -> np.ndarray:
-    # Torch has PIL's filter with vector instructions. A batch of one whose
-    # strides say that channels come last is resized as it lies and comes out
-    # like that; all else is copied to and fro. So is what must not be written
-    # to, as a mapped file, of which torch would warn.
+    # Torch has PIL's filter with vector instructions. It resizes a batch of
+    # one without a copy where its strides say channels last. A read-only
+    # array, such as a mapped file, is copied: torch would warn of it.
     batch = torch.from_numpy(np.require(part, requirements=['C', 'W']))[None]
     resized = F.interpolate(
         batch.permute(0, 3, 1, 2), (size, size),
@@ -41,10 +40,10 @@ _RESIZE = dict(fast=_resize_fast, pillow=_resize_pillow)
 class ViewRandomResizedCrop(BaseTransform):
     """Cut out a random part and bring it to one size.
 
-    The law is that of torchvision's ``RandomResizedCrop`` on PIL pictures:
-    area and logarithm of the aspect ratio are uniform, after ten misses the
-    largest central crop is taken, and PIL's bilinear filter (which averages
-    when it shrinks, unlike OpenCV's) resizes the part.
+    As torchvision's ``RandomResizedCrop`` on PIL pictures: area and logarithm
+    of the aspect ratio are uniform, after ten misses the largest central crop
+    is taken, and PIL's bilinear filter (which averages when it shrinks, unlike
+    OpenCV's) resizes the part.
 
     Required and modified key: img, (H, W, 3) uint8. Modified: img_shape.
 
@@ -54,7 +53,7 @@ class ViewRandomResizedCrop(BaseTransform):
             Defaults to (0.2, 1.0).
         ratio (tuple[float, float]): Range of width / height. Defaults to
             (3/4, 4/3).
-        backend (str): 'fast' (torch) or 'pillow', which is the law itself.
+        backend (str): 'fast' (torch) or 'pillow', the reference.
             Defaults to 'fast'.
 
     Raises:
@@ -130,15 +129,15 @@ class ViewFlip(RandomStep):
         super().__init__(prob, backend)
 
     def draw(self) -> List[Step]:
-        """Nothing is left to chance; see :class:`RandomStep`."""
+        """The only way; see :class:`RandomStep`."""
         return [('flip', 1.)]
 
 
 def by_planes(img: np.ndarray) -> np.ndarray:
     """Lay a picture out in planes of one channel, as networks want it.
 
-    Whoever packs the views turns them into (3, h, w); numpy takes eight
-    times as long for that as OpenCV, and has nothing to do behind this.
+    The packing step turns views into (3, h, w). OpenCV does that eight times
+    as fast as numpy, which then finds it done.
 
     Args:
         img (np.ndarray): (h, w, 3).
@@ -222,17 +221,7 @@ class MultiCrop(BaseTransform):
 
     @staticmethod
     def _split_off(pipeline: Compose) -> List[RandomStep]:
-        """Take the random steps off the end of a pipeline.
-
-        Args:
-            pipeline (Compose): Changed in place.
-
-        Returns:
-            list[RandomStep]: The steps taken off.
-
-        Raises:
-            ValueError: If a step of another kind stands behind one.
-        """
+        """Take the random steps off the end of a pipeline."""
         steps = pipeline.transforms
         first = next(
             (i for i, step in enumerate(steps) if hasattr(step, 'plan')),

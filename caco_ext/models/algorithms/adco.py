@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 from mmengine.registry import MODELS
 
@@ -9,10 +9,11 @@ from .bank_contrast import BankContrast
 
 @MODELS.register_module()
 class AdCo(BankContrast):
-    """`AdCo <https://arxiv.org/abs/2011.08435>`_: negatives that learn to be
-    hard.
+    """`AdCo <https://arxiv.org/abs/2011.08435>`_: the negatives are a bank of
+    vectors that learn to be hard.
 
-    The views decide the mode:
+    Its loss is :class:`AdCoHead`, its bank :class:`LearnableBank`; schedules
+    of both stand in ``configs/selfsup/adco``. The views decide the mode:
 
     ================== ============ =========
     mode               query_views  key_views
@@ -34,13 +35,12 @@ class AdCo(BankContrast):
     """
 
     def __init__(self,
-                 *args,
+                 *,
                  query_views: Sequence[int] = (0, ),
                  key_views: Sequence[int] = (1, ),
                  shuffle_bn: bool = True,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(
-            *args,
             query_views=query_views,
             key_views=key_views,
             shuffle_bn=shuffle_bn,

@@ -1,24 +1,24 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
 
 from caco_ext.ops import concat_all_gather
 from ..heads import BankFillHead
+from ..memories import LearnableBank
 from ..utils import Schedule
 from .base import BaseMomentumMethod
 
 
 class BankContrast(BaseMomentumMethod):
-    """Methods with a learnable bank: AdCo and CaCo.
+    """Base of the methods with a learnable bank, AdCo and CaCo.
 
     Before the first epoch the bank is filled: the query encoder is trained
     for a few steps to tell its own key from the columns, and the keys replace
-    the columns, until all are keys. :class:`BankFillHook` runs it.
+    the columns one batch after the other. :class:`BankFillHook` runs this.
 
     Args:
-        *args: Of :class:`BaseMomentumMethod`.
         fill_temperature (float, optional): Of the softmax while filling.
             Defaults to the head's.
         fill_momentum (float | dict, optional): Of the key encoder while
@@ -30,14 +30,16 @@ class BankContrast(BaseMomentumMethod):
         **kwargs: Of :class:`BaseMomentumMethod`.
     """
 
+    memory: LearnableBank
+
     def __init__(self,
-                 *args,
+                 *,
                  fill_temperature: Optional[float] = None,
                  fill_momentum: Union[float, dict, None] = None,
                  fill_views: Optional[Sequence[int]] = None,
                  fill_reset: bool = True,
-                 **kwargs) -> None:
-        super().__init__(*args, **kwargs)
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         first = self.pairs[0]
         self.fill_views = tuple(fill_views) if fill_views else (
             self.query_views[first.query], self.key_views[first.key])
@@ -55,7 +57,9 @@ class BankContrast(BaseMomentumMethod):
         self._fill_head = BankFillHead(fill_temperature)
         self._filled: Optional[bool] = None
 
-    def loss(self, inputs: List[Tensor], data_samples=None) -> dict:
+    def loss(self,
+             inputs: List[Tensor],
+             data_samples: Optional[list] = None) -> dict:
         """See :meth:`BaseMomentumMethod.loss`.
 
         Raises:
@@ -72,7 +76,9 @@ class BankContrast(BaseMomentumMethod):
             self._filled = True
         return super().loss(inputs, data_samples)
 
-    def forward_fill(self, inputs: List[Tensor], data_samples=None) -> dict:
+    def forward_fill(self,
+                     inputs: List[Tensor],
+                     data_samples: Optional[list] = None) -> dict:
         """One step of the fill; writes the keys of all ranks to the bank.
 
         Args:
@@ -94,6 +100,6 @@ class BankContrast(BaseMomentumMethod):
         return losses
 
     def end_fill(self) -> None:
-        """Start training: both encoders equal, if ``fill_reset``."""
+        """Copy the query encoder to the key encoder, if ``fill_reset``."""
         if self.fill_reset:
             self.key_encoder.copy_from(self)

@@ -1,10 +1,10 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from caco_ext.ops import batch_shuffle, batch_unshuffle, concat_all_gather
@@ -12,14 +12,19 @@ from caco_ext.ops.spread import effective_rank, feature_std
 from ..utils import MomentumEncoder, Pair, Schedule, check_memory_width
 from .memory_mixin import MemoryMixin
 
+# Has modules of the names in `momentum_modules`: the algorithm itself or its
+# key encoder. nn.Module would type these as Tensor | Module.
+Encoder = Any
+
 
 class BaseMomentumMethod(MemoryMixin, BaseModel):
-    """The idea that the four methods vary.
+    """Base of the four methods: query encoder, key encoder, head, memory.
 
-    Some views of a picture pass a query encoder, some a key encoder that is
-    its moving average; a head compares each query with the keys of the other
-    views, and asks a memory for more to compare with. After each optimizer
-    step the memory moves and the key encoder becomes due.
+    The query encoder sees some views of a picture. The key encoder, its
+    moving average, sees some views too. The head compares each query with the
+    keys of the other views, and with the columns of a memory, if there is
+    one. After each optimizer step the memory is updated, and before the next
+    keys the key encoder.
 
     Args:
         backbone (dict): Config of the backbone; its last feature map is used.
@@ -34,7 +39,8 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
         key_views (Sequence[int]): Which the key encoder sees.
             Defaults to (0, 1).
         shuffle_bn (bool): Shuffle the key encoder's pictures between ranks,
-            so that batch statistics give nothing away. Defaults to False.
+            so that batch statistics do not reveal the positive (MoCo, arXiv
+            1911.05722, section 3.3). Defaults to False.
         fuse_views (bool): Send views of one size through an encoder as one
             batch. Faster on small pictures, but batch norms then see the
             views together, which the originals' never do: numbers change.
@@ -113,7 +119,8 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
                     'model.compile_backbones.mode=default')
             # In place: names of weights, hooks and wrappers stay.
             self.backbone.compile(**compile_backbones)
-            self.key_encoder.backbone.compile(**compile_backbones)
+            self.key_encoder.get_submodule('backbone').compile(
+                **compile_backbones)
         self.last_queries: Optional[Tensor] = None
         if update_after not in ('optimizer_step', 'backward'):
             raise ValueError(f"update_after={update_after!r} is unknown; use "
@@ -163,7 +170,7 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
             self.to(memory_format=torch.channels_last)
         self.key_encoder.copy_from(self)
 
-    def encode(self, images: Tensor, encoder: nn.Module) -> Tensor:
+    def encode(self, images: Tensor, encoder: Encoder) -> Any:
         """Unit vectors of images.
 
         Args:
@@ -172,7 +179,8 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
                 algorithm itself, or its key encoder.
 
         Returns:
-            Tensor: (N, C), float32.
+            Tensor: (N, C), float32; a method with several streams returns a
+            tuple of them.
         """
         features = encoder.neck(encoder.backbone(images)[-1:])[0]
         return F.normalize(features.float(), dim=1)
@@ -192,17 +200,17 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
     def _encode_views(self,
                       inputs: List[Tensor],
                       views: Sequence[int],
-                      encoder: nn.Module,
+                      encoder: Encoder,
                       mix: bool = False) -> list:
-        """Send views through an encoder, those of a size together or not."""
+        """Encode views, those of one size together if ``fuse_views``."""
         groups: Dict[tuple, List[int]] = {}
         for i, view in enumerate(views):
             size = tuple(inputs[view].shape) if self.fuse_views else (i, )
             groups.setdefault(size, []).append(i)
-        features = {}
+        features: Dict[int, Any] = {}
         for places in groups.values():
-            images = [inputs[views[i]] for i in places]
-            images = torch.cat(images) if len(images) > 1 else images[0]
+            batches = [inputs[views[i]] for i in places]
+            images = torch.cat(batches) if len(batches) > 1 else batches[0]
             if self.channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
             if mix:
@@ -217,15 +225,17 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
             features.update(zip(places, parts))
         return [features[i] for i in range(len(views))]
 
-    def loss(self, inputs: List[Tensor], data_samples=None) -> dict:
+    def loss(self,
+             inputs: List[Tensor],
+             data_samples: Optional[list] = None) -> dict:
         """Losses of a batch.
 
         Args:
             inputs (list[Tensor]): The views, (N, 3, H, W) each.
-            data_samples (list, optional): Not used: no label is.
+            data_samples (list, optional): Not used.
 
         Returns:
-            dict[str, Tensor]: What the head returns.
+            dict[str, Tensor]: The head's losses.
         """
         self.before_forward(inputs)
         queries = self.encode_queries(inputs, self.query_views)
@@ -236,8 +246,11 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
             return self.compute_losses(queries, keys)
 
     def _after_queries(self, query: Union[Tensor, Tuple[Tensor, ...]]) -> None:
-        """Keep a view's features for :meth:`metrics`, and look out for the
-        end of the backward pass where memory and key encoder move then."""
+        """Keep the first view's features for :meth:`metrics`.
+
+        With ``update_after='backward'`` also call :meth:`after_step` at the
+        end of the backward pass.
+        """
         features = query[0] if isinstance(query, tuple) else query
         self.last_queries = features.detach()
         if self.update_after == 'backward' and features.requires_grad:
@@ -247,7 +260,7 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
 
     def compute_losses(self, queries: List[Tensor],
                        keys: List[Tensor]) -> dict:
-        """The head's losses; a method with more views adds them here."""
+        """The head's losses. A method whose head takes more overrides it."""
         return self.head(queries, keys, self.pairs, self.memory)
 
     def forward(self,
@@ -278,7 +291,7 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
         return getattr(self, f'forward_{mode}')(inputs, data_samples)
 
     def after_step(self) -> None:
-        """Move the memory, let the key encoder move before its next pass."""
+        """Update the memory; the key encoder follows before its next pass."""
         super().after_step()
         self.key_encoder.needs_update = True
 

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
 
 from mmengine.registry import MODELS
 
@@ -9,28 +9,36 @@ from .bank_contrast import BankContrast
 
 @MODELS.register_module()
 class CaCo(BankContrast):
-    """`CaCo <https://arxiv.org/abs/2203.14370>`_: positives and negatives
-    that learn.
+    """`CaCo <https://arxiv.org/abs/2203.14370>`_: the bank's vectors are
+    negatives and positives, and learn as both.
 
-    With two views the loss is the sum of both directions. With more, the mean
-    over the pairs of the key views plus the mean over the pairs of the others
-    (the small crops), as in the original.
+    ============== ======================================================
+    loss           :class:`CaCoHead`, ``models/heads/caco_head.py``
+    bank's update  :meth:`LearnableBank.step`,
+                   ``models/memories/learnable_bank.py``
+    schedules      of the network in ``optim_wrapper`` and
+                   ``param_scheduler``, of the bank in ``model.memory.lr``;
+                   both in ``configs/selfsup/caco``
+    ============== ======================================================
+
+    With two views the loss is the sum of both directions. With more, it is
+    the mean over the pairs of the key views plus the mean over the pairs of
+    the small crops, as in the original.
 
     Args:
-        fill_temperature (float, optional): Defaults to 0.2, which the
-            original has in its code.
-        fill_momentum (float | dict, optional): Defaults to 0.999, for the
-            same reason.
+        fill_temperature (float, optional): Defaults to 0.2, as in the
+            original's code.
+        fill_momentum (float | dict, optional): Defaults to 0.999, as in the
+            original's code.
         **kwargs: Of :class:`BankContrast`.
     """
 
     def __init__(self,
-                 *args,
+                 *,
                  fill_temperature: Optional[float] = 0.2,
                  fill_momentum: Union[float, dict, None] = 0.999,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(
-            *args,
             fill_temperature=fill_temperature,
             fill_momentum=fill_momentum,
             **kwargs)

@@ -1,22 +1,23 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List, Tuple, Union
+from typing import Any, List, Tuple, Union
 
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..utils import output_width
-from .base import BaseMomentumMethod
+from .base import BaseMomentumMethod, Encoder
 
 
 @MODELS.register_module()
 class CARE(BaseMomentumMethod):
-    """`CARE <https://arxiv.org/abs/2110.05340>`_: an attention stream that
-    teaches a convolutional one.
+    """`CARE <https://arxiv.org/abs/2110.05340>`_: an attention stream guides
+    a convolutional one.
 
     Both streams share the backbone up to the last stage but one. The
-    convolutional stream goes through the last stage, the other through an
-    attention stack; each has a projector and, in the student, a predictor.
+    convolutional stream then goes through the last stage, the attention
+    stream through an :class:`AttentionStack`. Each has a projector and, in
+    the student, a predictor. The loss is :class:`CAREHead`.
 
     Args:
         attention (dict): Config of the attention stack; takes the backbone's
@@ -32,16 +33,15 @@ class CARE(BaseMomentumMethod):
     momentum_modules = ('backbone', 'neck', 'attention', 'attention_neck')
 
     def __init__(self,
-                 *args,
+                 *,
                  attention: dict,
                  attention_neck: dict,
                  predictor: dict,
                  attention_predictor: dict,
                  momentum: Union[float, dict] = dict(
                      start=0.99, end=1.0, by_epoch=False),
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(
-            *args,
             momentum=momentum,
             attention=attention,
             attention_neck=attention_neck,
@@ -50,8 +50,7 @@ class CARE(BaseMomentumMethod):
             **kwargs)
 
     def check_widths(self) -> None:
-        """Refuse streams that cannot be compared: the loss takes products of
-        student and teacher, and the difference of the student's streams.
+        """Refuse streams of different widths: the loss compares them.
 
         Raises:
             ValueError: With the option and the widths.
@@ -66,7 +65,7 @@ class CARE(BaseMomentumMethod):
                     f'teacher are compared; set {name}.out_channels={wanted}')
 
     def encode(self, images: Tensor,
-               encoder: nn.Module) -> Tuple[Tensor, Tensor]:
+               encoder: Encoder) -> Tuple[Tensor, Tensor]:
         """Unit vectors of both streams, (N, C) each, float32.
 
         Args:
@@ -84,9 +83,10 @@ class CARE(BaseMomentumMethod):
                 self.predictor(streams[0]),
                 self.attention_predictor(streams[1])
             ]
-        return tuple(
+        cnn, attention = (
             F.normalize(stream[0].float(), dim=1) for stream in streams)
+        return cnn, attention
 
-    def compute_losses(self, queries: List[Tuple], keys: List[Tuple]) -> dict:
+    def compute_losses(self, queries: List[Any], keys: List[Any]) -> dict:
         """The head takes no memory."""
         return self.head(queries, keys, self.pairs)

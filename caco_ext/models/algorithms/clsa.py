@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 from mmengine.registry import MODELS
 from torch import Tensor
@@ -9,10 +9,11 @@ from .base import BaseMomentumMethod
 
 @MODELS.register_module()
 class CLSA(BaseMomentumMethod):
-    """`CLSA <https://arxiv.org/abs/2104.07713>`_: strong views supervised by
-    the distribution of weak ones over a queue.
+    """`CLSA <https://arxiv.org/abs/2104.07713>`_: strongly augmented views
+    are supervised by the distribution of weak ones over a queue.
 
-    Views come in the order key, weak ones, strong ones. The symmetric mode
+    Its loss is :class:`CLSAHead`, its memory :class:`FeatureQueue`. Views come
+    in the order key, weak ones, strong ones. The symmetric mode
     adds the key's picture to the queries and the first weak one to the keys:
     ``query_views=(1, .., n, 0), key_views=(0, 1)``. The keys of the first of
     ``key_views`` enter the queue.
@@ -26,14 +27,13 @@ class CLSA(BaseMomentumMethod):
     """
 
     def __init__(self,
-                 *args,
+                 *,
                  query_views: Sequence[int] = (1, ),
                  key_views: Sequence[int] = (0, ),
                  strong_views: Sequence[int] = (2, ),
                  shuffle_bn: bool = True,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(
-            *args,
             query_views=query_views,
             key_views=key_views,
             shuffle_bn=shuffle_bn,
@@ -47,12 +47,12 @@ class CLSA(BaseMomentumMethod):
 
     def encode_queries(self, inputs: List[Tensor],
                        views: Sequence[int]) -> List[Tensor]:
-        """Weak and strong features: all pass before the key encoder moves."""
+        """Features of weak and of strong views, in this order."""
         return super().encode_queries(inputs, (*views, *self.strong_views))
 
     def compute_losses(self, queries: List[Tensor],
                        keys: List[Tensor]) -> dict:
-        """The head takes strong views by themselves."""
+        """The head takes weak and strong queries as two lists."""
         weak = len(self.query_views)
         return self.head(queries[:weak], keys, self.pairs, self.memory,
                          queries[weak:])

@@ -1,33 +1,39 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List
+from abc import abstractmethod
+from typing import List, Optional, Union
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..memories import FeatureQueue, LearnableBank
 from ..utils import call_after_step, check_view_count, gradients_wait
 
 
-class MemoryMixin:
-    """Algorithms whose memory moves once per optimizer step.
+class MemoryMixin(nn.Module):
+    """Algorithms whose memory is updated once per optimizer step."""
 
-    The algorithm has ``memory``, a bank, a queue or None, and ``num_views``.
-    """
-
+    # Set by the algorithm.
+    memory: Optional[Union[LearnableBank, FeatureQueue]]
     # See `update_after` of BaseMomentumMethod.
     update_after = 'optimizer_step'
     _memory_synced = False
 
-    def before_forward(self, inputs: List[Tensor]) -> None:
-        """What goes before every training pass.
+    @property
+    @abstractmethod
+    def num_views(self) -> int:
+        """Views that the pipeline has to make of each picture."""
 
-        The first one gives all ranks the memory of rank 0: without it the
-        seed of each would decide, as DDP leaves buffers alone when
-        ``broadcast_buffers`` is off, mmengine's default.
+    def before_forward(self, inputs: List[Tensor]) -> None:
+        """Prepare a training pass.
+
+        The first pass gives all ranks the memory of rank 0. Otherwise each
+        would keep its own random columns, as mmengine's DDP does not
+        broadcast buffers.
 
         Args:
             inputs (list[Tensor]): The views, (N, 3, H, W) each.
 
         Raises:
-            ValueError: If they are not as many as the model uses.
+            ValueError: If the model uses another number of views.
         """
         check_view_count(len(inputs), self.num_views)
         if self.update_after == 'optimizer_step':
@@ -41,6 +47,6 @@ class MemoryMixin:
             self._memory_synced = True
 
     def after_step(self) -> None:
-        """Move the memory: the optimizer has moved the model."""
+        """Update the memory: the optimizer has changed the model."""
         if self.memory is not None:
             self.memory.step()

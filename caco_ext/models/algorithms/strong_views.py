@@ -1,7 +1,7 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from functools import lru_cache
 from operator import attrgetter
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.registry import MODELS
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caco_ext.ops import concat_all_gather
+from ..memories import FeatureQueue
 from ..utils import check_memory_width
 from .memory_mixin import MemoryMixin
 
@@ -21,6 +22,10 @@ class StrongViewsMixin(MemoryMixin):
     arguments.
     """
 
+    memory: FeatureQueue
+    backbone: nn.Module
+    neck: nn.Module
+
     def __init__(self,
                  *,
                  memory: dict,
@@ -28,7 +33,7 @@ class StrongViewsMixin(MemoryMixin):
                  key_encoder: Optional[str] = None,
                  alpha: float = 1.0,
                  matching: dict = dict(type='DistributionMatchingHead'),
-                 **options) -> None:
+                 **options: Any) -> None:
         super().__init__(**options)
         self.memory = MODELS.build(memory)
         self.matching = MODELS.build(matching)
@@ -64,12 +69,12 @@ class StrongViewsMixin(MemoryMixin):
 
     def loss(self,
              inputs: List[Tensor],
-             data_samples=None,
-             **kwargs) -> Dict[str, Tensor]:
+             data_samples: Optional[list] = None,
+             **kwargs: Any) -> Dict[str, Tensor]:
         """The algorithm's losses of the first views and the matching."""
         self.before_forward(inputs)
-        losses = super().loss(inputs[:min(self.strong_views)], data_samples,
-                              **kwargs)
+        losses = super().loss(  # type: ignore[misc]
+            inputs[:min(self.strong_views)], data_samples, **kwargs)
 
         def encode(view: int, encoder: Callable) -> Tensor:
             return F.normalize(encoder(inputs[view])[0].float(), dim=1)
@@ -90,7 +95,7 @@ class StrongViewsMixin(MemoryMixin):
             self.memory.enqueue(keys)
         return losses
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
+    def __reduce_ex__(self, protocol: Any) -> tuple:
         """Copy and pickle by the base's class: no module holds this one."""
         return _empty, (type(self).__bases__[1], ), self.__dict__
 
@@ -106,14 +111,14 @@ def with_strong_views(algorithm: type) -> type:
     Returns:
         type: The subclass; the same one for the same algorithm.
     """
-    return type(f'StrongViews{algorithm.__name__}',
-                (StrongViewsMixin, algorithm), {})
+    bases: Tuple[type, ...] = StrongViewsMixin, algorithm
+    return type(f'StrongViews{algorithm.__name__}', bases, {})
 
 
 def _empty(algorithm: type) -> nn.Module:
     """An instance without content, which unpickling fills."""
     cls = with_strong_views(algorithm)
-    return cls.__new__(cls)
+    return object.__new__(cls)
 
 
 @MODELS.register_module()
@@ -142,7 +147,7 @@ class StrongViews:
         ValueError: If views, widths or ``key_encoder`` do not fit.
     """
 
-    def __new__(cls, base: str, **options) -> nn.Module:
+    def __new__(cls, base: str, **options: Any) -> Any:
         algorithm = MODELS.get(base)
         if algorithm is None:
             raise KeyError(

@@ -4,9 +4,10 @@ from typing import List, Optional
 
 import torch
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from caco_ext.ops import concat_all_gather, local_labels
+from ..memories import LearnableBank
 from ..utils import Pair
 from .bank_head import BankHead
 
@@ -41,7 +42,7 @@ class AdCoHead(BankHead):
         self.in_batch_negatives = in_batch_negatives
 
     def log_probabilities(self, queries: List[Tensor], keys: List[Tensor],
-                          pairs: List[Pair], memory: nn.Module) -> Tensor:
+                          pairs: List[Pair], memory: LearnableBank) -> Tensor:
         """See :meth:`BankHead.log_probabilities`."""
         joined, ours, banks = self._bank(queries, memory)
         if self.in_batch_negatives:

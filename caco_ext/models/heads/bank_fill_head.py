@@ -3,16 +3,17 @@ from typing import Dict
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..memories import LearnableBank
 from ..utils import check_temperature
 
 
 class BankFillHead(BaseModule):
-    r"""Loss while keys replace the noise of a learnable bank.
+    r"""Loss while a learnable bank is filled with keys.
 
     The positive of query n is its own key, the columns are the negatives.
-    Keys of other pictures are none, and the bank does not learn:
+    Keys of other pictures do not count, and the bank does not learn:
 
     .. math::
         L = \frac{1}{N} \sum_n -\log \frac{e^{q_n \cdot k_n / \tau}}
@@ -32,13 +33,13 @@ class BankFillHead(BaseModule):
                                              'fill_temperature')
 
     def forward(self, query: Tensor, key: Tensor,
-                memory: nn.Module) -> Dict[str, Tensor]:
+                memory: LearnableBank) -> Dict[str, Tensor]:
         """The loss of one view.
 
         Args:
             query (Tensor): Unit vectors of the query encoder, (N, C).
             key (Tensor): Unit vectors of the key encoder, (N, C).
-            memory (nn.Module): A :class:`LearnableBank`.
+            memory (LearnableBank): The bank.
 
         Returns:
             dict[str, Tensor]: 'loss' with gradient, and

@@ -4,13 +4,16 @@ from typing import Dict, List, Optional, Tuple
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..memories import LearnableBank
 from ..utils import Pair, check_temperature
+
+Views = Tuple[Tensor, ...]
 
 
 class BankHead(BaseModule):
-    """Contrast of queries with a learnable bank: what AdCo and CaCo share.
+    """Base of AdCo's and CaCo's loss: queries against a learnable bank.
 
     Args:
         temperature (float): Of the encoder's softmax; ``moco_t`` of the
@@ -30,8 +33,10 @@ class BankHead(BaseModule):
                                              'AdCo uses 0.12, CaCo 0.08')
 
     def forward(self, queries: List[Tensor], keys: List[Tensor],
-                pairs: List[Pair], memory: nn.Module) -> Dict[str, Tensor]:
-        """Weighted sum of the pairs' cross-entropies; stages the bank's step.
+                pairs: List[Pair], memory: LearnableBank) -> Dict[str, Tensor]:
+        """Weighted sum of the pairs' cross-entropies.
+
+        Also hands the bank what its next step needs.
 
         Args:
             queries (list[Tensor]): Unit vectors of the query encoder, one
@@ -39,7 +44,7 @@ class BankHead(BaseModule):
             keys (list[Tensor]): Unit vectors of the key encoder, one (N, C)
                 a view.
             pairs (list[Pair]): Which query meets which key.
-            memory (nn.Module): A :class:`LearnableBank`.
+            memory (LearnableBank): The bank.
 
         Returns:
             dict[str, Tensor]: 'loss' with gradient, and
@@ -47,23 +52,29 @@ class BankHead(BaseModule):
         """
         log_prob = self.log_probabilities(queries, keys, pairs, memory)
         means = log_prob.mean(dim=1).unbind()  # weights stay on the host
+        terms = (pair.weight * mean for pair, mean in zip(pairs, means))
         return dict(
-            loss=-sum(pair.weight * mean for pair, mean in zip(pairs, means)),
+            loss=-sum(terms, log_prob.new_zeros(())),
             positive_probability=log_prob.detach().exp().mean())
 
     @abstractmethod
     def log_probabilities(self, queries: List[Tensor], keys: List[Tensor],
-                          pairs: List[Pair], memory: nn.Module) -> Tensor:
+                          pairs: List[Pair], memory: LearnableBank) -> Tensor:
         """Log-probability of each pair's positive, (pairs, N).
 
-        Stages the bank's step when gradients are enabled. Arguments as in
-        :meth:`forward`.
+        Where gradients are enabled, calls ``memory.accumulate``. Arguments as
+        in :meth:`forward`.
         """
 
     def _bank(self, queries: List[Tensor],
-              memory: nn.Module) -> Tuple[Tensor, List[Tensor], List[Tensor]]:
-        """All views in one product: the queries, (views * N, C), which
-        ``memory.accumulate`` takes too, and their log-sum-exp view by view."""
+              memory: LearnableBank) -> Tuple[Tensor, Views, Views]:
+        """Log-sum-exp of all views in one product.
+
+        Returns:
+            tuple: The joined queries (views * N, C) for ``memory.accumulate``,
+            and of each view the log-sum-exp at the head's and at the bank's
+            temperature, (N, ).
+        """
         joined = torch.cat(queries)
         ours, banks = memory.logsumexp(joined, self.temperature)
         sizes = [query.size(0) for query in queries]

@@ -4,8 +4,9 @@ from typing import List, Optional
 
 import torch
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..memories import LearnableBank
 from ..utils import Pair
 from .bank_head import BankHead
 
@@ -38,14 +39,14 @@ class CaCoHead(BankHead):
         super().__init__(temperature, init_cfg)
 
     def log_probabilities(self, queries: List[Tensor], keys: List[Tensor],
-                          pairs: List[Pair], memory: nn.Module) -> Tensor:
+                          pairs: List[Pair], memory: LearnableBank) -> Tensor:
         """See :meth:`BankHead.log_probabilities`."""
         joined, ours, banks = self._bank(queries, memory)
-        labels = memory.nearest(torch.cat(keys))
-        positives = memory.pick(labels).chunk(len(keys))
-        labels = labels.chunk(len(keys))
-        rows = torch.arange(sum(map(len, queries)), device=queries[0].device)
-        rows = rows.split([len(query) for query in queries])
+        nearest = memory.nearest(torch.cat(keys))
+        positives = memory.pick(nearest).chunk(len(keys))
+        labels = nearest.chunk(len(keys))
+        rows = torch.arange(
+            len(joined), device=joined.device).split(list(map(len, queries)))
         log_prob, corrections = [], []
         weights = [0.] * len(queries)
         for query, key, weight in pairs:
@@ -66,5 +67,7 @@ class CaCoHead(BankHead):
             ]
             memory.accumulate(
                 joined, torch.cat(normalisers),
-                tuple(torch.cat(value) for value in zip(*corrections)))
+                (torch.cat([rows for rows, _, _ in corrections]),
+                 torch.cat([labels for _, labels, _ in corrections]),
+                 torch.cat([amount for _, _, amount in corrections])))
         return torch.stack(log_prob)

@@ -13,8 +13,8 @@ from ..utils import Pair, check_weight
 class CAREHead(BaseModule):
     r"""Loss of `CARE <https://arxiv.org/abs/2110.05340>`_.
 
-    BYOL's loss in the convolutional (q, k) and in the attention stream
-    (a, b), and a term that draws the first to the second, which is stopped:
+    BYOL's loss in the convolutional stream (q, k) and in the attention stream
+    (a, b), and a term that pulls q towards a; no gradient reaches a there:
 
     .. math::
         L = \sum_{(i, j)} (2 - 2 q_i \cdot k_j) + (2 - 2 a_i \cdot b_j)
@@ -57,16 +57,19 @@ class CAREHead(BaseModule):
             'loss_consistency', and 'teacher_consistency' without gradient.
         """
 
+        zero = queries[0][0].new_zeros(())
+
         def regression(stream: int) -> Tensor:
-            return sum(weight *
-                       (2 - 2 *
-                        (queries[query][stream] * keys[key][stream]).sum(dim=1)
-                        ).mean() for query, key, weight in pairs)
+            terms = (weight *
+                     (2 - 2 *
+                      (queries[query][stream] * keys[key][stream]).sum(dim=1)
+                      ).mean() for query, key, weight in pairs)
+            return sum(terms, zero)
 
         def consistency(views: List[Tuple[Tensor, Tensor]]) -> Tensor:
-            return self.consistency_weight * sum(
-                F.mse_loss(cnn, attention.detach())
-                for cnn, attention in views)
+            terms = (F.mse_loss(cnn, attention.detach())
+                     for cnn, attention in views)
+            return self.consistency_weight * sum(terms, zero)
 
         return dict(
             loss_cnn=regression(0),

@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from caco_ext.ops import concat_all_gather, local_labels
+from ..memories import FeatureQueue
 from ..utils import Pair, check_temperature, check_weight
 
 Attended = Tuple[Tensor, Tensor]
@@ -46,15 +47,15 @@ class CLSAHead(BaseModule):
         self.alpha = check_weight(alpha, 'the head', 'CLSA uses 1', 'alpha')
 
     def forward(self, queries: List[Tensor], keys: List[Tensor],
-                pairs: List[Pair], memory: nn.Module,
+                pairs: List[Pair], memory: FeatureQueue,
                 strong: List[Tensor]) -> Dict[str, Tensor]:
-        """Both losses; stages the keys of the first key view for the queue.
+        """Both losses; enqueues the keys of the first key view.
 
         Args:
             queries (list[Tensor]): Unit vectors of weak views, (N, C) each.
             keys (list[Tensor]): Unit vectors of the key encoder, (N, C) each.
             pairs (list[Pair]): Which weak query meets which key.
-            memory (nn.Module): A :class:`FeatureQueue`.
+            memory (FeatureQueue): The queue.
             strong (list[Tensor]): Unit vectors of strong views, (N, C) each.
 
         Returns:
@@ -64,7 +65,8 @@ class CLSAHead(BaseModule):
         label = local_labels(keys[0].size(0), keys[0].device)
         gathered = [concat_all_gather(key) for key in keys]
         contrasted, weak, matched = self._attend(queries, strong, memory)
-        contrast, matching, probability = 0., 0., []
+        contrast = matching = queries[0].new_zeros(())
+        probability = []
         for key, candidates in enumerate(gathered):
             own = [pair for pair in pairs if pair.key == key]
             for pair in own:
@@ -86,10 +88,15 @@ class CLSAHead(BaseModule):
             positive_probability=torch.stack(probability).mean())
 
     def _attend(
-        self, queries: List[Tensor], strong: List[Tensor], memory: nn.Module
-    ) -> Tuple[List[Tensor], List[Attended], List[Attended]]:
-        """What the queue gives: for the contrast log-sum-exps of the weak,
-        for the matching both results of the weak and of the strong."""
+        self, queries: List[Tensor], strong: List[Tensor], memory: FeatureQueue
+    ) -> Tuple[Tuple[Tensor, ...], List[Attended], List[Attended]]:
+        """What the queue gives for all queries in one pass.
+
+        Returns:
+            tuple: The weak queries' log-sum-exps for the contrast, and
+            log-sum-exp and mean of the weak and of the strong queries for the
+            matching.
+        """
         same = self.matching.temperature == self.temperature
         weak = torch.cat(queries)
         rows, size = weak.size(0), queries[0].size(0)

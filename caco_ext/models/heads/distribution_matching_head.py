@@ -66,17 +66,18 @@ class DistributionMatchingHead(BaseModule):
             Tensor: Sum over all combinations, a scalar.
         """
 
-        def join(query, lse):  # (N, B) and (N, )
+        def join(query: Tensor, lse: Tensor) -> Tuple[Tensor, Tensor]:
+            # (N, B) and (N, )
             cosines = query @ keys.t() / self.temperature
             return cosines, torch.logaddexp(lse, cosines.logsumexp(dim=1))
 
         with torch.no_grad():
-            target = 0.
+            target = torch.zeros_like(strong[0])
             for query, (lse, mean) in zip(weak, weak_queue):
                 cosines, total = join(query, lse)
                 target = target + (lse - total).exp()[:, None] * mean
                 target = target + (cosines - total[:, None]).exp() @ keys
-        loss = 0.
+        loss = target.new_zeros(())
         for query, (lse, _) in zip(strong, strong_queue):
             _, total = join(query, lse)
             dots = (query * target).sum(dim=1) / self.temperature

@@ -1,7 +1,8 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 import math
 from itertools import accumulate
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Tuple,
+                    Union)
 
 import torch
 from mmengine.dist import get_world_size
@@ -13,21 +14,25 @@ from caco_ext.ops import (SoftmaxCache, bank_gradient, bank_logsumexp,
 from ..utils import Schedule, check_temperature
 from .memory import Memory
 
+# Rows, numbers of columns, amounts; (M, ) each.
+Corrections = Tuple[Tensor, Tensor, Tensor]
+
 
 class _Pending(NamedTuple):
-    """What one forward pass leaves for the bank's step."""
+    """What one forward pass leaves for the next step of the bank."""
     queries: Tensor
     log_normalisers: Tensor
-    corrections: Optional[Tuple[Tensor, Tensor, Tensor]]
+    corrections: Optional[Corrections]
 
 
 @MODELS.register_module()
 class LearnableBank(Memory):
     r"""Bank of columns that learn by gradient, of AdCo and CaCo.
 
-    Heads compare queries with the normalised columns and leave what moves
-    them; :meth:`step` then makes one momentum step, with the mean gradient
-    over ranks and over the forward passes since the last one:
+    Heads compare queries with the normalised columns and call
+    :meth:`accumulate`. After the optimizer's step :meth:`step` makes one
+    momentum step with the mean gradient over ranks and over the forward
+    passes since the last one:
 
     .. math::
         v \leftarrow \mu v - G + \lambda W, \qquad W \leftarrow W - \eta v
@@ -52,8 +57,8 @@ class LearnableBank(Memory):
             Defaults to 'fill'.
         shard (bool): Keep K / ranks columns on each rank. Features then pass
             between ranks instead of the bank's gradient. Defaults to False.
-        cache_mib (float): Room for softmax weights between the loss and the
-            step, which would be made again for columns that find none in it.
+        cache_mib (float): Room, in MiB, that keeps softmax weights from the
+            loss to the step. For columns beyond it they are computed again.
             Defaults to 64: 256 queries and 65536 columns.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
@@ -139,17 +144,15 @@ class LearnableBank(Memory):
         """Columns of these numbers (N, ), normalised: (N, C)."""
         return pick_columns(numbers, self.columns, self.sharding)
 
-    def accumulate(
-            self,
-            queries: Tensor,
-            log_normalisers: Tensor,
-            corrections: Optional[Tuple[Tensor, Tensor,
-                                        Tensor]] = None) -> None:
+    def accumulate(self,
+                   queries: Tensor,
+                   log_normalisers: Tensor,
+                   corrections: Optional[Corrections] = None) -> None:
         """Keep what the next step needs; see :func:`ops.bank_gradient`.
 
         Args:
-            queries (Tensor): Unit vectors, (N, C). The very tensor that
-                :meth:`logsumexp` had saves a product.
+            queries (Tensor): Unit vectors, (N, C). If this is the tensor that
+                :meth:`logsumexp` had, its softmax weights are used again.
             log_normalisers (Tensor): (N, ), at the bank's temperature.
             corrections (tuple, optional): ``(rows, columns, amount)``, each
                 (M, ); the columns are this pass' positives.
@@ -159,47 +162,49 @@ class LearnableBank(Memory):
             _Pending(queries.detach(), log_normalisers.detach(), corrections))
 
     def clear_pending(self) -> None:
-        """Forget what is pending."""
+        """Forget what is pending, as its optimizer step was skipped."""
         self._pending = []
 
     @torch.no_grad()
     def step(self) -> None:
-        """One momentum step with everything pending; nothing if none is."""
+        """One momentum step with everything pending, if anything is."""
         pending, self._pending = self._pending, []
         if not pending:
             return
         self._steps += 1
         lr, ranks = self.lr(), get_world_size()
 
-        def move(part: slice, gradient: Tensor) -> None:
+        def update(part: slice, gradient: Tensor) -> None:
             velocity = self.velocity[:, part]
             torch.add(gradient, velocity, alpha=self.momentum, out=velocity)
             self.columns[:, part].sub_(velocity, alpha=lr)
 
         if ranks == self.sharding.num_shards:
-            self._gradient(pending, move, self.weight_decay)
+            self._gradient(pending, update, self.weight_decay)
             return
-        # Every rank has all columns and some rows: one sum for all terms.
+        # Every rank has all columns and its own queries: one sum is exchanged.
         total = torch.empty_like(self.columns)
         self._gradient(pending, lambda part, one: total[:, part].copy_(one),
                        self.weight_decay / ranks)
-        move(slice(None), self.sharding.reduce_everywhere(total))
+        update(slice(None), self.sharding.reduce_everywhere(total))
 
     def _gradient(self, pending: List[_Pending],
-                  use: Callable[[slice, Tensor], None], decay: float) -> None:
-        """Minus the mean over passes and ranks, and the weight decay."""
+                  use: Callable[[slice, Tensor], Any], decay: float) -> None:
+        """Minus the mean gradient over passes and ranks, plus the decay."""
         rows = sum(len(one.queries) for one in pending)
         share = len(pending) * get_world_size()
         corrections = None
         if pending[0].corrections is not None:
             corrections = self._corrections(pending, rows, share)
-        cache = self._cache
-        if len(pending) > 1 or not cache.fits(pending[0].queries,
-                                              self.columns):
-            cache = None
+        cache: Optional[SoftmaxCache] = None
+        if len(pending) == 1 and self._cache.fits(pending[0].queries,
+                                                  self.columns):
+            cache = self._cache
+        queries = self.sharding.gather(
+            torch.cat([one.queries for one in pending
+                       ])) if cache is None else cache.all_queries
         bank_gradient(
-            self.sharding.gather(torch.cat([one.queries for one in pending]))
-            if cache is None else cache.all_queries,
+            queries,
             self.sharding.gather(
                 torch.cat([one.log_normalisers
                            for one in pending])) + math.log(share),
@@ -211,14 +216,15 @@ class LearnableBank(Memory):
             decay=decay,
             cache=cache)
 
-    def _corrections(self, pending: List[_Pending], rows: int, share: int):
+    def _corrections(self, pending: List[_Pending], rows: int,
+                     share: int) -> Corrections:
         """Those of all passes on this rank's columns; counts positives."""
-        starts = [0, *accumulate(len(one.queries) for one in pending)]
-        index = torch.cat([
-            one.corrections[0] + start for one, start in zip(pending, starts)
-        ])
-        numbers, amount = (
-            torch.cat([one.corrections[i] for one in pending]) for i in (1, 2))
+        starts = accumulate((len(one.queries) for one in pending), initial=0)
+        corrections = [one.corrections for one in pending if one.corrections]
+        index = torch.cat(
+            [rows + start for (rows, _, _), start in zip(corrections, starts)])
+        numbers = torch.cat([numbers for _, numbers, _ in corrections])
+        amount = torch.cat([amount for _, _, amount in corrections])
         all_queries = self.sharding.gather_everywhere(numbers)
         places, here = self.sharding.to_local(all_queries)
         self.positives.index_put_((places, ),

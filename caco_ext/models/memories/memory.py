@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.dist import all_gather, broadcast, is_main_process
@@ -13,12 +13,12 @@ PIECE = 2**26
 
 
 class Memory(BaseModule):
-    """Columns that persist between steps, whole or sharded over ranks.
+    """Base of bank and queue: columns on every rank, or sharded over ranks.
 
-    A sharded memory looks like a whole one from outside: its ``state_dict``
-    has all columns, so a checkpoint fits any number of ranks. Making that is
-    a collective operation; :class:`ShardedMemoryHook` lets all ranks take part
-    when the runner saves a checkpoint.
+    The ``state_dict`` of a sharded memory has all columns, so a checkpoint
+    fits any number of ranks. Making it is a collective operation;
+    :class:`ShardedMemoryHook` lets all ranks take part when the runner saves
+    a checkpoint.
 
     Args:
         num_columns (int): K, of all ranks together.
@@ -63,7 +63,7 @@ class Memory(BaseModule):
         return torch.randn(size, generator=generator)
 
     def sync_from_rank0(self) -> None:
-        """Give all ranks what rank 0 has, but for columns of their own."""
+        """Give all ranks the buffers of rank 0, except their own shards."""
         for name, buffer in self.named_buffers():
             local = name in self.sharded_buffers and self.sharding.enabled
             if not local:
@@ -87,7 +87,7 @@ class Memory(BaseModule):
     def collect(self) -> None:
         """Gather the columns for one ``state_dict`` of the main process.
 
-        All ranks must call this; :meth:`release` gives the room back.
+        All ranks must call this; :meth:`release` frees the memory again.
         """
         if self.sharding.num_shards > 1:
             self._collected = self._gather(keep=is_main_process())
@@ -113,14 +113,16 @@ class Memory(BaseModule):
                 whole[name] = torch.cat(out).view(*mine.shape[:-1], -1)
         return whole
 
-    def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
+    def _save_to_state_dict(self, destination: Dict[str, Tensor], prefix: str,
+                            keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if self.sharding.num_shards > 1:
             whole = self._collected or self._gather(keep=True)
             for name, value in whole.items():
                 destination[prefix + name] = value
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str,
+                              *args: Any) -> None:
         if self.sharding.num_shards > 1:
             state_dict = dict(state_dict)
             for name in self.sharded_buffers:

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import List, Optional, Tuple, Union
+from typing import Any, List, Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseModule
@@ -12,11 +12,22 @@ from .attention import MapAttention
 class _ConvNorm(nn.Sequential):
     """A convolution without bias and its batch norm."""
 
-    def __init__(self, norm_cfg: dict, *args, **kwargs) -> None:
-        conv = nn.Conv2d(*args, bias=False, **kwargs)
+    def __init__(self,
+                 norm_cfg: dict,
+                 in_channels: int,
+                 out_channels: int,
+                 kernel_size: int,
+                 stride: int = 1,
+                 padding: int = 0) -> None:
         super().__init__()
-        self.conv = conv
-        self.bn = _norm(norm_cfg, conv.out_channels)
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            bias=False)
+        self.bn = _norm(norm_cfg, out_channels)
 
 
 def _norm(norm_cfg: dict, channels: int) -> nn.Module:
@@ -43,7 +54,7 @@ class AttentionBlock(BaseModule):
 
     def __init__(self, in_channels: int, out_channels: int, size: Tuple[int,
                                                                         int],
-                 downsample: bool, norm_cfg: dict, **attention) -> None:
+                 downsample: bool, norm_cfg: dict, **attention: Any) -> None:
         super().__init__()
         inner = out_channels // 4
         self.shortcut = None
@@ -120,12 +131,13 @@ class AttentionStack(BaseModule):
         self.img_size = tuple(img_size)
         self.stride = stride
         self.zero_init_residual = zero_init_residual
-        size = tuple(-(-side // stride) for side in self.img_size)
+        height, width = self.img_size
+        size = -(-height // stride), -(-width // stride)
         self.size = size
-        blocks = []
+        self.blocks = nn.ModuleList()
         for number in range(num_blocks):
             first = number == 0
-            blocks.append(
+            self.blocks.append(
                 AttentionBlock(
                     in_channels if first else out_channels,
                     out_channels,
@@ -136,15 +148,14 @@ class AttentionStack(BaseModule):
                     head_channels=head_channels,
                     position=position))
             if first:
-                size = tuple(-(-side // 2) for side in size)
-        self.blocks = nn.ModuleList(blocks)
+                size = -(-size[0] // 2), -(-size[1] // 2)
 
     def init_weights(self) -> None:
         """Initialise; the last norms at zero if so configured."""
         super().init_weights()
         if self.zero_init_residual:
             for block in self.blocks:
-                nn.init.zeros_(block.expand.bn.weight)
+                nn.init.zeros_(block.get_parameter('expand.bn.weight'))
 
     def _check(self, x: Tensor) -> None:
         if tuple(x.shape[2:]) != self.size:
@@ -184,6 +195,8 @@ class AttentionStack(BaseModule):
         self._check(x)
         maps = []
         for block in self.blocks:
-            maps.append(block.attention.weights(block.relu(block.reduce(x))))
+            assert isinstance(block, AttentionBlock)
+            reduced = block.relu(block.reduce(x))
+            maps.append(block.attention.weights(reduced))
             x = block(x)
         return maps

@@ -1,4 +1,6 @@
-"""The second half of the views, on the model's device."""
+"""The random steps after the crop, on the model's device."""
+from typing import Any
+
 from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 
@@ -9,8 +11,9 @@ from caco_ext.datasets.transforms import device_ops
 class AugmentDataPreprocessor(BaseDataPreprocessor):
     """Carry out what ``MultiCrop(on_device=True)`` drew, then normalise.
 
-    The draws come with the batch: they are those of the other back ends, and
-    as reproducible. Batches without them (kNN, evaluation) pass unchanged.
+    The pipeline crops the views and draws the random numbers of all further
+    steps; this module applies them. Batches without such plans (kNN,
+    evaluation) are only normalised.
 
     Args:
         base (str): Type of the host's preprocessor, which normalises.
@@ -24,11 +27,13 @@ class AugmentDataPreprocessor(BaseDataPreprocessor):
         ...     data_preprocessor=dict(type='AugmentDataPreprocessor'))
     """
 
-    def __init__(self, base='mmselfsup.SelfSupDataPreprocessor', **kwargs):
+    def __init__(self,
+                 base: str = 'mmselfsup.SelfSupDataPreprocessor',
+                 **kwargs: Any) -> None:
         super().__init__()
         self.base = MODELS.build(dict(type=base, **kwargs))
 
-    def forward(self, data, training=False):
+    def forward(self, data: dict, training: bool = False) -> Any:
         """Change the views and normalise them.
 
         Args:

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Questions that several algorithms and heads ask of their options."""
+"""Checks of options that several algorithms and heads have."""
 import math
 
 from torch import nn
@@ -30,7 +30,7 @@ def check_temperature(value: float,
 
 
 def check_weight(value: float, owner: str, usual: str, name: str) -> float:
-    """Refuse a weight of a loss that would turn it round.
+    """Refuse a weight that would change the sign of a loss.
 
     Args:
         value (float): The weight.
@@ -94,11 +94,11 @@ def check_memory_width(memory: nn.Module, neck: nn.Module) -> None:
 def gradients_wait(module: nn.Module) -> bool:
     """Whether gradients of earlier passes have not been used yet.
 
-    They do while gradients accumulate. Where none waits, what a memory still
-    has pending belongs to a step that a loss scaler skipped.
+    This is so while gradients accumulate. Otherwise, what a memory still has
+    pending belongs to a step that a loss scaler skipped.
 
     Args:
-        module (nn.Module): What the optimizer moves.
+        module (nn.Module): The model that is trained.
 
     Returns:
         bool: Whether the first trained parameter has a gradient that is not

@@ -1,6 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 from copy import deepcopy
-from typing import List
+from typing import List, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,8 @@ class MomentumEncoder(nn.Module):
         super().__init__()
         for name, module in modules.items():
             self.add_module(name, deepcopy(module).requires_grad_(False))
-        # Whether the source has moved since the last update. On the host, as
-        # reading it from the device would stop the stream each iteration.
+        # Whether the source has changed since the last update. A Python bool:
+        # reading a tensor from a GPU would wait for it in each iteration.
         self.needs_update = False
 
     def get_extra_state(self) -> Tensor:
@@ -38,8 +38,9 @@ class MomentumEncoder(nn.Module):
         """Counterpart of :meth:`get_extra_state`."""
         self.needs_update = bool(state)
 
-    def _pairs(self, source: nn.Module) -> List[List[Tensor]]:
-        mine, theirs = [], []
+    def _pairs(self, source: nn.Module) -> Tuple[List[Tensor], List[Tensor]]:
+        mine: List[Tensor] = []
+        theirs: List[Tensor] = []
         for name, module in self.named_children():
             mine += module.parameters()
             theirs += getattr(source, name).parameters()
@@ -47,7 +48,9 @@ class MomentumEncoder(nn.Module):
 
     @torch.no_grad()
     def update(self, source: nn.Module, momentum: float) -> None:
-        """``own <- momentum * own + (1 - momentum) * source``, if due.
+        """``own <- momentum * own + (1 - momentum) * source``.
+
+        Does nothing where the source has not changed since the last update.
 
         Args:
             source (nn.Module): The model that holds the averaged modules.
@@ -65,5 +68,6 @@ class MomentumEncoder(nn.Module):
         Args:
             source (nn.Module): The model that holds the averaged modules.
         """
-        torch._foreach_copy_(*self._pairs(source))
+        mine, theirs = self._pairs(source)
+        torch._foreach_copy_(mine, theirs)
         self.needs_update = False

@@ -1,6 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 import math
-from typing import Union
+from typing import Optional, Union
 
 from mmengine.logging import MessageHub
 
@@ -28,7 +28,7 @@ class Schedule:
 
     def __init__(self,
                  start: float,
-                 end: float = None,
+                 end: Optional[float] = None,
                  warmup: int = 0,
                  by_epoch: bool = True) -> None:
         if warmup < 0:
@@ -49,9 +49,9 @@ class Schedule:
         Returns:
             Schedule: Ready to call.
         """
-        if isinstance(value, cls):
-            return value
-        return cls(**value) if isinstance(value, dict) else cls(value)
+        if isinstance(value, dict):
+            return cls(**value)
+        return value if isinstance(value, Schedule) else cls(value)
 
     def at(self, step: int, total: int) -> float:
         """Value at one point of the run.

@@ -1,6 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """A convolution that is fast on maps of a few places."""
-from typing import Sequence, Tuple
+from typing import Any, Iterator, Sequence, Tuple
 
 import torch
 from mmengine.registry import MODELS
@@ -24,6 +24,9 @@ class SmallMapConv2d(nn.Conv2d):
     For ``backbone=dict(conv_cfg=dict(type='SmallMapConv2d'))``. Arguments are
     those of ``nn.Conv2d``.
     """
+
+    # nn.Conv2d allows a word here; _is_plain excludes it.
+    padding: Tuple[int, int]
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve.
@@ -91,7 +94,9 @@ class _TapsOfPlaces(torch.autograd.Function):
     """
 
     @staticmethod
-    def windows(size: Tuple[int, int], padding: Tuple[int, int]):
+    def windows(
+        size: Tuple[int, int], padding: Tuple[int, int]
+    ) -> Iterator[Tuple[int, int, Tuple[slice, slice, slice]]]:
         """Yield each place and the taps by which the others reach it."""
         for i in range(size[0]):
             for j in range(size[1]):
@@ -100,7 +105,7 @@ class _TapsOfPlaces(torch.autograd.Function):
                              slice(left, left + size[1]))
 
     @staticmethod
-    def forward(ctx, weight: Tensor, size: Tuple[int, int],
+    def forward(ctx: Any, weight: Tensor, size: Tuple[int, int],
                 padding: Tuple[int, int]) -> Tensor:
         """(C', C, k, k) to (H W C', H W C)."""
         ctx.shape, ctx.size, ctx.padding = weight.shape, size, padding
@@ -112,7 +117,7 @@ class _TapsOfPlaces(torch.autograd.Function):
         return torch.cat(rows).flatten(1)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple:
         """Sum over the places."""
         out_channels, channels, *kernel = ctx.shape
         grad = grad.view(*ctx.size, out_channels, *ctx.size, channels)

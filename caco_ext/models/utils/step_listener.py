@@ -1,29 +1,40 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 import weakref
 from functools import lru_cache
-from typing import Any
+from typing import Any, Iterator, Protocol
 
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-_MODELS: 'weakref.WeakSet[nn.Module]' = weakref.WeakSet()
+
+class Listener(Protocol):
+    """A model that wants to know of its optimizer's steps."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """As ``nn.Module.parameters``."""
+
+    def after_step(self) -> None:
+        """Called after each step that has changed one of these."""
 
 
-def call_after_step(model: nn.Module) -> None:
-    """Call ``model.after_step()`` whenever an optimizer has moved the model.
+_MODELS: 'weakref.WeakSet[Listener]' = weakref.WeakSet()
 
-    Bank, queue and moving average belong to optimizer steps, not to forward
-    passes: with gradient accumulation they wait, and when a loss scaler skips
-    a step they do too. torch tells of steps itself, so this holds in every
-    training loop, and no entry in a config can be forgotten.
 
-    A model calls this in each training pass and not when it is made: a copy
-    of a model, or one that was unpickled, was never made.
+def call_after_step(model: Listener) -> None:
+    """Call ``model.after_step()`` after each optimizer step of the model.
+
+    Bank, queue and moving average are updated once per optimizer step. With
+    gradient accumulation they wait, and where a loss scaler skips a step they
+    skip it too. torch itself reports the steps, so this works in every
+    training loop and needs no entry in a config.
+
+    A model calls this in each training pass, not in its constructor: a copied
+    or unpickled model has not run its constructor.
 
     Args:
-        model (nn.Module): Has a method ``after_step``. Only a weak reference
-            is kept. A second call changes nothing.
+        model (Listener): The model. Only a weak reference is kept. A second
+            call changes nothing.
     """
     _listen()
     _MODELS.add(model)
@@ -31,12 +42,12 @@ def call_after_step(model: nn.Module) -> None:
 
 @lru_cache(maxsize=None)
 def _listen() -> None:
-    """Ask torch to tell of steps, once in a process."""
+    """Ask torch to report optimizer steps; once in a process."""
     register_optimizer_step_post_hook(_after_step)
 
 
 def _after_step(optimizer: Optimizer, *_: Any) -> None:
-    """Tell the models whose parameters an optimizer has moved."""
+    """Tell the models whose parameters this optimizer has changed."""
     # Fused optimizers are called although the scaler skips the step.
     skipped = getattr(optimizer, 'found_inf', None)
     if skipped is not None and bool(skipped):

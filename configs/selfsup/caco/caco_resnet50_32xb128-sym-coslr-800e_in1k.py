@@ -4,5 +4,5 @@ _base_ = [
 ]
 
 # The authors give a result of this length and no command.
-param_scheduler = _base_.schedule_800e
+param_scheduler = [_base_.warmup, _base_.cosine_800e]
 train_cfg = dict(max_epochs=800)

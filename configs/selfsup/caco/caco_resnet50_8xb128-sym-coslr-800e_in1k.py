@@ -3,5 +3,5 @@ _base_ = [
     '../_base_/schedules/caco_800e.py'
 ]
 
-param_scheduler = _base_.schedule_800e
+param_scheduler = [_base_.warmup, _base_.cosine_800e]
 train_cfg = dict(max_epochs=800)

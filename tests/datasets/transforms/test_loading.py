@@ -2,7 +2,6 @@
 import io
 import pickle
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,12 +10,15 @@ from caco_ext.datasets import BrokenPictureError, LoadImage, decode_picture
 from ..picture_files import encode, smooth
 
 RGB = Image.fromarray(smooth())
+TURNED = Image.Exif()
+TURNED[0x0112] = 6  # to be shown turned by 90 degrees
 CASES = {
     'jpeg': encode(RGB, 'JPEG', quality=90),
     'jpeg_444': encode(RGB, 'JPEG', subsampling=0),
     'jpeg_progressive': encode(RGB, 'JPEG', progressive=True),
     'jpeg_grey': encode(RGB.convert('L'), 'JPEG'),
     'jpeg_cmyk': encode(RGB.convert('CMYK'), 'JPEG'),
+    'jpeg_turned': encode(RGB, 'JPEG', exif=TURNED),
     'jpeg_trailing': encode(RGB, 'JPEG') + b'\0\0garbage',
     'png': encode(RGB, 'PNG'),
     'png_grey': encode(RGB.convert('L'), 'PNG'),
@@ -42,32 +44,6 @@ def test_equals_pil(name):
     assert np.array_equal(img[..., ::-1], expected)
 
 
-@pytest.mark.parametrize('kind', ['PNG', 'TIFF'])
-def test_16_bit_grey_is_scaled_not_clipped(kind):
-    deep = (smooth()[..., 0].astype(np.uint16) << 8) + 99
-    img = decode_picture(encode(Image.fromarray(deep), kind))
-    assert np.array_equal(img, np.repeat(smooth()[..., :1], 3, 2))
-
-
-def test_16_bit_colour_is_scaled():
-    deep = (smooth().astype(np.uint16) << 8) + 99
-    _, data = cv2.imencode('.png', deep[..., ::-1])
-    assert np.array_equal(decode_picture(data.tobytes())[..., ::-1], smooth())
-
-
-def test_float_samples_are_refused():
-    picture = Image.fromarray(smooth()[..., 0].astype(np.float32))
-    with pytest.raises(BrokenPictureError, match='no defined range'):
-        decode_picture(encode(picture, 'TIFF'))
-
-
-def test_exif_orientation_is_ignored():
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees
-    img = decode_picture(encode(RGB, 'JPEG', exif=exif))
-    assert img.shape == (37, 53, 3)
-
-
 @pytest.mark.parametrize('kind, options', [
     ('JPEG', {}),
     ('JPEG', dict(progressive=True)),
@@ -83,32 +59,22 @@ def test_truncated_files_are_broken(kind, options, share):
         decode_picture(data[:int(len(data) * share)], 'some/where')
 
 
-def test_damaged_png_is_broken():
-    data = bytearray(encode(Image.fromarray(smooth(200, 300)), 'PNG'))
-    data[len(data) // 2] ^= 0xFF
-    with pytest.raises(BrokenPictureError):
-        decode_picture(bytes(data))
-
-
 @pytest.mark.parametrize('data, reason', [
     (b'', 'empty'),
     (b'just some text', 'cannot identify'),
     (b'\xff\xd8\xff\xd9', 'picture'),
+    (None, 'No such file'),
 ])
 def test_files_that_are_no_pictures(tmp_path, data, reason):
     path = tmp_path / 'picture.jpg'
-    path.write_bytes(data)
+    if data is not None:
+        path.write_bytes(data)
     with pytest.raises(BrokenPictureError, match=reason) as caught:
         LoadImage()(dict(img_path=str(path)))
     assert caught.value.path == str(path)
     clone = pickle.loads(pickle.dumps(caught.value))
     assert str(clone) == str(caught.value)
     assert 'BytesIO' not in str(clone)
-
-
-def test_missing_file_is_broken(tmp_path):
-    with pytest.raises(BrokenPictureError, match='No such file'):
-        LoadImage()(dict(img_path=str(tmp_path / 'none.jpg')))
 
 
 def test_keys_and_bytes_from_the_data_set():

@@ -1,30 +1,35 @@
-"""The fast colour steps against torchvision on PIL, which defines them."""
+"""Steps on OpenCV and on batches of tensors against torchvision on PIL, which
+defines them."""
 import random
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torchvision.transforms import functional as tv
 
 from caco_ext.datasets import ViewColorJitter, photo_patches
-from caco_ext.datasets.transforms import fast_ops, pillow_ops
+from caco_ext.datasets.transforms import (device_ops, fast_ops, pillow_ops,
+                                          strong_ops)
 from caco_ext.datasets.transforms.pil_bridge import to_bgr
 
 PHOTOS = [
     to_bgr(picture.resize((120, 100), Image.BILINEAR))
     for _, picture in photo_patches.photographs()
 ]
+BATCH = torch.from_numpy(np.stack(PHOTOS)).permute(0, 3, 1, 2)
 FACTORS = (0., .6, .9, 1., 1.4)
-# levels of 255: the mean over all photographs, the largest at any pixel
+# levels of 255: the mean over all photographs with OpenCV, the largest at any
+# pixel; the mean with tensors
 CASES = {
-    'brightness': (FACTORS, .01, 1),
-    'contrast': (FACTORS, .02, 1),
-    'saturation': (FACTORS, .6, 1),
-    'hue': ((-.5, -.1, -.03, 0., .05, .1, .25, .5), .5, 12),
-    'grey': ((1., ), .01, 1),
-    'blur': ((.1, .3, .6, 1., 1.5, 2.), .7, 28),
-    'solarize': ((0, 77, 128, 256), 0, 0),
-    'flip': ((1., ), 0, 0),
+    'brightness': (FACTORS, .01, 1, .01),
+    'contrast': (FACTORS, .02, 1, .02),
+    'saturation': (FACTORS, .6, 1, .01),
+    'hue': ((-.5, -.1, -.03, 0., .05, .1, .25, .5), .5, 12, .5),
+    'grey': ((1., ), .01, 1, .01),
+    'blur': ((.1, .3, .6, 1., 1.5, 2.), .7, 28, .7),
+    'solarize': ((0, 77, 128, 256), 0, 0, 0),
+    'flip': ((1., ), 0, 0, 0),
 }
 
 
@@ -37,15 +42,54 @@ def both(img, plan):
     return fast_ops.run(img, plan), pillow_ops.run(img, plan)
 
 
+def means(plans, reference=pillow_ops.run):
+    """Mean difference of each photograph of the batch, in levels."""
+    out = device_ops.run(BATCH, plans).permute(0, 2, 3, 1).numpy()
+    return np.array([
+        gaps(own, reference(img, plan)).mean()
+        for own, img, plan in zip(out, PHOTOS, plans)
+    ])
+
+
 @pytest.mark.parametrize('name', CASES)
 def test_step_equals_the_reference(name):
-    values, mean, most = CASES[name]
+    values, mean, most, mean_of_tensors = CASES[name]
     for value in values:
         found = [gaps(*both(img, [(name, value)])) for img in PHOTOS]
         assert np.mean(found) <= mean, value
         assert max(gap.max() for gap in found) <= most, value
         # no single photograph is off by a level
         assert max(gap.mean() for gap in found) <= 1, value
+        found = means([[(name, value)]] * len(PHOTOS))
+        assert found.mean() <= mean_of_tensors and found.max() <= 1, value
+    # each picture of a batch may have a value of its own
+    plans = [[(name, values[i % len(values)])] for i in range(len(PHOTOS))]
+    assert means(plans).mean() <= mean_of_tensors
+
+
+@pytest.mark.parametrize('name', strong_ops.OPS)
+def test_strong_operation_on_tensors_equals_the_reference(name):
+    for negative in {False, name in strong_ops.SIGNED_OPS}:
+        plans = [[(name, i % 11, negative)] for i in range(len(PHOTOS))]
+        found = means(plans, strong_ops.run)
+        assert found.mean() <= .1 and found.max() <= 1
+
+
+def test_all_steps_are_covered():
+    assert set(CASES) == set(pillow_ops.OPS)
+    assert set(CASES) == set(fast_ops.OPS) | fast_ops.BLENDS
+    assert set(device_ops.OPS) == set(pillow_ops.OPS) | set(strong_ops.OPS)
+
+
+def test_plans_of_different_length_and_order():
+    plans = [[], [('flip', 1.)], [('hue', .1), ('grey', 1.)],
+             [('grey', 1.), ('hue', .1), ('flip', 1.)]]
+    plans = [plans[i % 4] for i in range(len(PHOTOS))]
+    before = BATCH.clone()
+    assert means(plans).max() < 1
+    assert torch.equal(BATCH, before)
+    with pytest.raises(ValueError, match='2 plans do not fit 17'):
+        device_ops.run(BATCH, [[], []])
 
 
 @pytest.mark.parametrize('shift', [-.1, -.03, .05, .1, .5])
@@ -54,11 +98,6 @@ def test_hue_of_small_pictures(shift):
         small = np.ascontiguousarray(img[:90, :90])
         gap = gaps(*both(small, [('hue', shift)]))
         assert gap.max() <= 16 and gap.mean() < 1.5
-
-
-def test_all_steps_are_covered():
-    assert set(CASES) == set(pillow_ops.OPS)
-    assert set(CASES) == set(fast_ops.OPS) | fast_ops.BLENDS
 
 
 def test_steps_change_the_picture_by_more():
@@ -133,7 +172,7 @@ def test_hue_of_pure_colours():
 def test_inputs_are_not_written_into():
     img = PHOTOS[0].copy()
     img.flags.writeable = False
-    for name, (values, _, _) in CASES.items():
+    for name, (values, *_) in CASES.items():
         for value in values:
             fast_ops.run(img, [(name, value)])
     assert np.array_equal(img, PHOTOS[0])
