@@ -46,13 +46,13 @@ class BuildForMim(build_py):
         self.copy_startup(site)
 
     def copy_startup(self, folder: str) -> None:
-        """Put ``caco_ext/startup.py`` where Python runs it when it starts.
+        """Put the start-up module where Python runs it when it starts.
 
         Args:
             folder (str): What becomes ``site-packages``.
         """
         shutil.copyfile(
-            osp.join(ROOT, 'caco_ext', 'startup.py'),
+            osp.join(ROOT, 'caco_ext', 'utils', 'startup.py'),
             osp.join(folder, 'caco_ext_startup.py'))
         with open(osp.join(folder, 'caco_ext_startup.pth'), 'w') as f:
             f.write('import caco_ext_startup\n')

@@ -5,8 +5,10 @@ Importing the package mends what is broken in the installed hosts and
 registers everything in mmengine's root registries; nothing else happens.
 """
 import sys
+from typing import Any, List
 
 from . import compat
+from .utils.lazy import lazy_attribute
 from .version import __version__
 
 # Before anything of a host is used.
@@ -19,18 +21,16 @@ except ImportError:
     from .doctor import main
     sys.exit(main())
 
-from . import datasets, engine, evaluation, models, transfer  # noqa: E402,F401
+# The last one imports engine, evaluation and datasets.
+from . import models, transfer, visualization  # noqa: E402,F401
 
 __all__ = ['__version__', 'extract_features', 'get_model']
 
 
-def __getattr__(name: str):
-    # Lazily: training needs none of it.
-    if name in ('extract_features', 'get_model'):
-        from . import apis
-        return getattr(apis, name)
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+def __getattr__(name: str) -> Any:
+    # Training needs none of it.
+    return lazy_attribute(__name__, dict(apis=__all__[1:]), name)
 
 
-def __dir__():
+def __dir__() -> List[str]:
     return sorted({*globals(), *__all__})

@@ -11,14 +11,13 @@ import yaml
 from mmengine.utils import mkdir_or_exist
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .converters import CheckpointError
 from .converters.backbones import build, read_backbone
-from .converters.options import config_path
 from .datasets.picture_samples import rgb_samples
 from .datasets.pictures import read_picture
-from .evaluation import evaluation_mode
+from .evaluation import evaluation_mode, pool_features
+from .utils.config_files import config_path
 
 # Of RGB pictures in 0..255, as in all configs of this package.
 MEAN = (123.675, 116.28, 103.53)
@@ -84,18 +83,7 @@ def get_model(name_or_path: str,
 
 
 def _weights(name: str) -> str:
-    """Weights of a model of the zoo: a URL or a path.
-
-    Args:
-        name (str): The model's name.
-
-    Returns:
-        str: Where its weights are.
-
-    Raises:
-        FileNotFoundError: There is no such model.
-        CheckpointError: It has no weights.
-    """
+    """URL or path of the weights of a model of the zoo."""
     models = zoo()
     if name not in models:
         near = difflib.get_close_matches(name, models, 3, 0.5)
@@ -119,14 +107,7 @@ def _weights(name: str) -> str:
 
 
 def _download(url: str) -> str:
-    """Fetch a file once; a hash in its name is checked.
-
-    Args:
-        url (str): http, https or file.
-
-    Returns:
-        str: The copy in torch's cache.
-    """
+    """Fetch a file into torch's cache, once; a hash in its name is checked."""
     folder = osp.join(torch.hub.get_dir(), 'checkpoints')
     mkdir_or_exist(folder)
     path = osp.join(folder, osp.basename(url.split('?')[0]))
@@ -175,18 +156,15 @@ def extract_features(model: nn.Module,
             f'images is a {images.dtype} tensor {tuple(images.shape)}; give '
             'normalised floats (N, 3, H, W), or a list of RGB arrays')
     device = next(model.parameters()).device
-    features = []
     with evaluation_mode(model):
-        for batch in _batches(images, batch_size):
-            out = model(batch.to(device))
-            out = out[-1] if isinstance(out, (tuple, list)) else out
-            out = out.float().mean((2, 3)) if out.ndim == 4 else out.float()
-            features.append(out.cpu())
-    features = torch.cat(features)
-    return F.normalize(features, dim=1) if normalize else features
+        return torch.cat([
+            pool_features(model(batch.to(device)), normalize).cpu()
+            for batch in _batches(images, batch_size)
+        ])
 
 
-def _batches(images, size: int) -> Iterator[Tensor]:
+def _batches(images: Union[Tensor, Sequence[Picture]],
+             size: int) -> Iterator[Tensor]:
     """Batches of normalised pictures."""
     for start in range(0, len(images), size):
         part = images[start:start + size]

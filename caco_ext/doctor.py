@@ -8,9 +8,10 @@ import sys
 from typing import Callable, Iterator, List, NamedTuple, Optional
 
 from .compat import check_versions, remedies
-from .compat.versions import PACKAGES, installed_version, missing_packages
-from .startup import SWITCH
-from .version import __version__
+from .utils.environment import (gpus, installed_version, missing_packages,
+                                versions)
+from .utils.extras import HOST_FIX
+from .utils.startup import SWITCH
 
 ROOT = osp.dirname(osp.abspath(__file__))
 # What training does without: extras of the package, and what they are for.
@@ -48,8 +49,6 @@ def _hosts() -> Finding:
         version = installed_version(host)
         if version is not None:
             return Finding('ok', f'host: {host} {version}')
-    # Here, because it imports mmengine, which may be what is missing.
-    from .utils.extras import HOST_FIX
     return Finding(
         'wrong', 'no host is installed: no config can train',
         f'{HOST_FIX} (or the extra mmpretrain, or onedl); in a clone: '
@@ -125,10 +124,7 @@ def _operators() -> Finding:
 def _device() -> Finding:
     import torch
     if torch.cuda.is_available():
-        names = ', '.join(
-            torch.cuda.get_device_name(i)
-            for i in range(torch.cuda.device_count()))
-        return Finding('ok', f'GPU: {names}')
+        return Finding('ok', f'GPU: {", ".join(gpus())}')
     if osp.exists('/proc/driver/nvidia/version'):
         return Finding(
             'wrong', 'there is an NVIDIA driver, but torch '
@@ -194,12 +190,11 @@ def main() -> int:
     Returns:
         int: 0 for a sound set-up, otherwise 1.
     """
-    print(f'caco_ext {__version__}, Python {platform.python_version()}, '
+    found = versions()
+    print(f'caco_ext {found.pop("caco_ext")}, Python {found.pop("python")}, '
           f'{platform.platform()}')
-    for name in PACKAGES:
-        version = installed_version(name)
-        if version is not None:
-            print(f'  {name} {version}')
+    for name, version in found.items():
+        print(f'  {name} {version}')
     if remedies():
         print('remedies for the hosts')
         for remedy in remedies():

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from caco_ext.apis import extract_features, get_model, zoo
 from caco_ext.converters import CheckpointError
-from .converters import originals
+from tests.helpers import original_checkpoints as originals
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from mmengine.runner import Runner
 
 import caco_ext  # noqa: F401
-from tests.dist_utils import run_distributed
+from tests.helpers.distributed import run_distributed
 
 ALL_CONFIGS = Path(__file__).parents[1] / 'configs'
 ROOT = ALL_CONFIGS / 'selfsup'

@@ -1,13 +1,11 @@
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
 from caco_ext import doctor
-from caco_ext.compat import versions
-
-ROOT = Path(__file__).parents[1]
+from caco_ext.utils import environment
+from tests.helpers import ROOT
 
 
 def test_missing_configs(monkeypatch, tmp_path):
@@ -67,8 +65,8 @@ def test_extras(monkeypatch, absent, fix):
         if line and line[0] != '#'
     ]
     assert len(wanted) >= 9
-    monkeypatch.setattr(versions.metadata, 'requires', lambda name: wanted)
-    monkeypatch.setattr(versions, 'installed_version', lambda name: None
+    monkeypatch.setattr(environment.metadata, 'requires', lambda name: wanted)
+    monkeypatch.setattr(environment, 'installed_version', lambda name: None
                         if name in absent else '1.2')
     finding = doctor._extras()
     assert finding.state == ('note' if absent else 'ok')

@@ -3,13 +3,10 @@
 Everything happens in environments that see the packages of this one but not
 this clone, and without asking for anything from a network.
 """
-import os
 import os.path as osp
 import re
 import shutil
-import subprocess
 import sys
-import sysconfig
 import tarfile
 import zipfile
 from glob import glob
@@ -20,9 +17,13 @@ import yaml
 from packaging.requirements import Requirement
 
 from caco_ext.version import __version__
-from .test_tools.conftest import write_config
+from tests.helpers import ROOT
+from tests.helpers.processes import OFFLINE, PIP, install, make_environment
+from tests.helpers.processes import run_outside as run
+from tests.helpers.processes import write_config
 
-ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+pytestmark = pytest.mark.slow
+
 QUICK_START = 'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py'
 # What the source distribution has at its top, and nothing else.
 SOURCES = {
@@ -37,8 +38,6 @@ EXTRAS = {
 }
 # Scripts that need the rest of a clone.
 CLONE_ONLY = {'build_mmcv.sh', 'quickstart.sh', 'run_tests.sh', 'setup_env.sh'}
-PIP = (sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q')
-OFFLINE = ('--no-deps', '--no-index', '--no-build-isolation')
 # In an environment without extras: each feature says what it needs, and works
 # as soon as that is there.
 MISSING_EXTRAS = '''
@@ -91,40 +90,6 @@ print('the rest was done')
 '''
 
 
-def run(*command, cwd, fails=False) -> str:
-    """Run a command that must not see this clone."""
-    env = {
-        k: v
-        for k, v in os.environ.items()
-        if k not in ('PYTHONPATH', 'LOCAL_RANK', 'PYTHONSAFEPATH')
-    }
-    done = subprocess.run([str(c) for c in command],
-                          cwd=cwd,
-                          env=dict(env, OMP_NUM_THREADS='1'),
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT,
-                          text=True,
-                          timeout=300)
-    assert (done.returncode != 0) == fails, done.stdout
-    return done.stdout
-
-
-def make_environment(folder):
-    """Make an environment that also sees this one's packages.
-
-    Args:
-        folder (Path): Where.
-
-    Returns:
-        tuple[Path, Path]: Its Python and its ``site-packages``.
-    """
-    run(sys.executable, '-m', 'venv', '--without-pip', folder, cwd=ROOT)
-    version = 'python%d.%d' % sys.version_info[:2]
-    site = folder / 'lib' / version / 'site-packages'
-    (site / 'hosts.pth').write_text(sysconfig.get_path('purelib') + '\n')
-    return folder / 'bin' / 'python', site
-
-
 @pytest.fixture(scope='module')
 def clone(tmp_path_factory):
     """A copy of this clone in a folder with a space in its name."""
@@ -134,18 +99,6 @@ def clone(tmp_path_factory):
                                      '__pycache__', '.pytest_cache')
     shutil.copytree(ROOT, folder, ignore=ignored)
     return folder
-
-
-def install(python, cwd, *what):
-    """Install from this machine into an environment."""
-    run(*PIP,
-        '--python',
-        python,
-        'install',
-        '--ignore-installed',
-        *OFFLINE,
-        *what,
-        cwd=cwd)
 
 
 @pytest.fixture(scope='module')

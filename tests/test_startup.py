@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from caco_ext import startup
+from caco_ext.utils import startup
 
 
 @pytest.fixture

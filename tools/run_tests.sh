@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Set up, check the style, run the tests.
 #
-#   bash tools/run_tests.sh [--host HOST]
+#   bash tools/run_tests.sh [--fast | --host HOST]
 #       [arguments of pytest, e.g. tests/ops or -k lars]
 #
+# With --fast, neither the tests that are marked as slow nor the style.
 # Without arguments, some tests run on the maintained forks too (onedl). With
 # --host those tests run on that host, or what the arguments name.
 # TEST_WORKERS (default 2) is the number of processes that run tests.
@@ -15,8 +16,10 @@ host_tests=(tests/hosts tests/compat/test_checkpoints.py
     tests/test_tools/test_check_parity.py::test_all_stored_numbers_are_met)
 host=mmselfsup
 others=()
+fast=
 [ $# -gt 0 ] || others=(onedl)
 case ${1:-} in
+--fast) fast=1 && shift && set -- -m 'not slow' "$@" ;;
 --host=*) host=${1#*=} && shift ;;
 --host) host=${2:-} && shift 2 ;;
 esac
@@ -38,7 +41,7 @@ export PYTHONDONTWRITEBYTECODE=
 
 run_pytest() { # PYTHON ARGUMENTS...
     # By file, or what the tests of a file share would be made by each worker;
-    # in the order of tests/conftest.py, and not files of many tests first.
+    # in the order of tests/conftest.py, slow ones first.
     "$1" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile \
         --no-loadscope-reorder "${@:2}" || status=$?
 }
@@ -55,6 +58,7 @@ check_style() {
     check flake8 "${sources[@]}"
     check isort --check-only --quiet "${sources[@]}"
     check yapf --diff --recursive --parallel "${sources[@]}"
+    check mypy
 }
 
 for other in "${others[@]}"; do
@@ -67,7 +71,7 @@ for other in "${others[@]}"; do
         "${host_tests[@]}"
 done
 [ "$host" = mmselfsup ] || exit $status
-[ ${#others[@]} -gt 0 ] || check_style
+[ ${#others[@]} -gt 0 ] || [ "$fast" ] || check_style
 
 # Last, so that its closing line is the last one.
 run_pytest "$python" "$@"

@@ -129,7 +129,7 @@ describe() { # the stamp that a finished environment gets
     echo "python=$1"
     echo "ops=$2"
     echo "files=$(cd "$root" && cat requirements/*.txt requirements/hosts/*.txt setup.py \
-        pyproject.toml caco_ext/version.py caco_ext/startup.py \
+        pyproject.toml caco_ext/version.py caco_ext/utils/startup.py \
         tools/setup_env.sh | sha256sum | cut -d ' ' -f 1)"
 }
 

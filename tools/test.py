@@ -13,27 +13,25 @@ from typing import Dict, Optional, Tuple
 import torch
 from mmengine.config import Config
 from mmengine.dist import master_only
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 # Mends the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
 from caco_ext.converters import CheckpointError, read_checkpoint
 from caco_ext.converters.files import weights_of
+from caco_ext.engine.hooks import KNNHook
 from caco_ext.evaluation import compare_pictures, find_knn_options
 from caco_ext.utils import (UsageError, add_common_arguments,
                             describe_differences, load_config, make_parser,
                             run_tool)
 from caco_ext.utils.config_text import check_config_text
 from caco_ext.utils.files import write_whole
+from caco_ext.utils.models import unwrap_model
+from caco_ext.utils.old_names import with_present_names
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
         'config',
@@ -47,17 +45,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def read_weights(path: str) -> Tuple[Dict[str, torch.Tensor], dict]:
-    """Read the weights in a checkpoint.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        tuple[dict[str, Tensor], dict]: The weights by name, meta data.
-
-    Raises:
-        UsageError: It is not there, or is no checkpoint.
-    """
+    """Read the weights in a checkpoint, by name, and its meta data."""
     try:
         weights, meta = weights_of(read_checkpoint(path), path)
     except (FileNotFoundError, CheckpointError) as error:
@@ -71,18 +59,8 @@ def read_weights(path: str) -> Tuple[Dict[str, torch.Tensor], dict]:
 def write_own_config(path: str, meta: dict, folder: str) -> Optional[str]:
     """Write the config of the run that a checkpoint is from.
 
-    Args:
-        path (str): The checkpoint.
-        meta (dict): Its meta data.
-        folder (str): Where to.
-
-    Returns:
-        str | None: The file, named after the checkpoint. None where neither
-        the checkpoint holds a config nor the one beside it that it was taken
-        out of.
-
-    Raises:
-        UsageError: It is more than plain data.
+    Returns the file, named after the checkpoint. None where neither the
+    checkpoint holds a config nor the one beside it that it was taken out of.
     """
     text = meta.get('cfg')
     if not text and isinstance(meta.get('source'), str):
@@ -97,24 +75,15 @@ def write_own_config(path: str, meta: dict, folder: str) -> Optional[str]:
     name = osp.splitext(osp.basename(path))[0]
     own = osp.join(folder, f'test_{name}.py')
     with open(own, 'w', encoding='utf-8') as file:
-        file.write(text)
+        file.write(with_present_names(text))
     return own
 
 
 def choose_config(args: argparse.Namespace, meta: dict, folder: str) -> Config:
-    """Load the config to evaluate with.
+    """Load the config that is named, else the run's own.
 
-    Args:
-        args (Namespace): The arguments.
-        meta (dict): Meta data of the checkpoint.
-        folder (str): For temporary files.
-
-    Returns:
-        Config: The one that is named, else the run's own.
-
-    Raises:
-        UsageError: There is none, or its kNN pictures are not those of the
-            run and nobody has said that they are meant.
+    A UsageError says that there is none, or that its kNN pictures are not
+    those of the run and nobody has said that they are meant.
     """
     own = write_own_config(args.checkpoint, meta, folder)
     if args.config is None:
@@ -145,19 +114,8 @@ def choose_config(args: argparse.Namespace, meta: dict, folder: str) -> Config:
 
 def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
                  path: str, backbone_only: bool) -> None:
-    """Load weights that fit exactly.
-
-    Args:
-        model (Module): The model, perhaps wrapped for several processes.
-        weights (dict[str, Tensor]): The weights by name.
-        path (str): Where they are from, for the message.
-        backbone_only (bool): Whether the backbone alone will do.
-
-    Raises:
-        UsageError: They are those of another model.
-    """
-    if is_model_wrapper(model):
-        model = model.module
+    """Load weights that fit exactly; for some, the backbone alone will do."""
+    model = unwrap_model(model)
     own = model.state_dict()
     if backbone_only and all(n.startswith('backbone.') for n in weights):
         own = {n: v for n, v in own.items() if n.startswith('backbone.')}
@@ -168,20 +126,10 @@ def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
     model.load_state_dict(weights, strict=False)
 
 
-def find_knn_hook(runner: Runner):
-    """Find what to evaluate with when there is no test loop.
-
-    Args:
-        runner (Runner): The runner.
-
-    Returns:
-        KNNHook: The first one of the runner.
-
-    Raises:
-        UsageError: It has none.
-    """
+def find_knn_hook(runner: Runner) -> KNNHook:
+    """The hook to evaluate with when there is no test loop."""
     for hook in runner.hooks:
-        if type(hook).__name__ == 'KNNHook':
+        if isinstance(hook, KNNHook):
             runner.logger.info(hook.data.text)
             return hook
     raise UsageError('the config has neither test_dataloader nor a KNNHook in '
@@ -191,14 +139,7 @@ def find_knn_hook(runner: Runner):
 @master_only
 def report(metrics: Dict[str, float], cfg: Config, checkpoint: str,
            data: Optional[dict]) -> None:
-    """Print the results and write them into the work folder.
-
-    Args:
-        metrics (dict[str, float]): The results by name.
-        cfg (Config): The config, for its ``work_dir``.
-        checkpoint (str): The file that was evaluated.
-        data (dict, optional): The pictures that kNN compared.
-    """
+    """Print the results and write them into the work folder."""
     name = osp.splitext(osp.basename(checkpoint))[0]
     path = osp.join(cfg.work_dir, f'test_{name}.json')
     content = dict(checkpoint=checkpoint, metrics=metrics)
@@ -210,11 +151,7 @@ def report(metrics: Dict[str, float], cfg: Config, checkpoint: str,
 
 
 def main(args: argparse.Namespace) -> None:
-    """Evaluate.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Evaluate."""
     weights, meta = read_weights(args.checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         cfg = choose_config(args, meta, folder)

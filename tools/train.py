@@ -18,12 +18,7 @@ from caco_ext.utils.run_lock import hold
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments of mmselfsup's tool,
-        ``--resume-changes``, ``--auto-scale-lr`` and ``--report``.
-    """
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
@@ -56,16 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def check_config(cfg: Config, path: str) -> None:
-    """Refuse what mmengine stumbles over before it has a log.
-
-    Args:
-        cfg (Config): The config.
-        path (str): Its file.
-
-    Raises:
-        UsageError: A part of a training is missing, or there is no such level
-            or seed.
-    """
+    """Refuse what mmengine stumbles over before it has a log."""
     missing = [
         name
         for name in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -86,15 +72,7 @@ def check_config(cfg: Config, path: str) -> None:
 
 
 def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
-    """Write what was switched on into a config.
-
-    Args:
-        cfg (Config): Changed in place.
-        args (Namespace): The arguments.
-
-    Raises:
-        UsageError: A switch does not go with the config.
-    """
+    """Write what was switched on into a config, which is changed in place."""
     if args.amp:
         wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
@@ -127,11 +105,7 @@ def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Train."""
     cfg = load_config(args)
     check_config(cfg, args.config)
     apply_switches(cfg, args)

@@ -7,9 +7,10 @@ import os
 import re
 import warnings
 
+from caco_ext.utils.environment import installed_version
 from caco_ext.utils.names import nearest_names
 from caco_ext.utils.patching import replaces
-from .versions import Outcome, installed_version
+from .versions import Outcome
 
 
 def mend_registry_locations() -> Outcome:
@@ -194,7 +195,7 @@ def keep_blanks_in_options() -> Outcome:
     quotes at its commas, and recurses without end at a comma in brackets
     inside a path.
 
-    Remedy: :func:`caco_ext.startup.parse_value`, which reads everything else
+    Remedy: :func:`caco_ext.utils.startup.parse_value`, which reads all else
     alike. An installed package applies it when Python starts, before a stock
     trainer reads its command line.
 
@@ -202,7 +203,7 @@ def keep_blanks_in_options() -> Outcome:
     """
     from mmengine.config import config
 
-    from ..startup import keep_blanks
+    from caco_ext.utils.startup import keep_blanks
     if not keep_blanks(config):
         return False, 'this mmengine has another DictAction'
     return True, 'mmengine removes the blanks of --cfg-options'

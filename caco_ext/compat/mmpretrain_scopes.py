@@ -8,7 +8,8 @@ from typing import Optional, Type
 from mmengine import registry as roots
 from mmengine.registry import Registry
 
-from .versions import Outcome, installed_version, providers
+from caco_ext.utils.environment import installed_version
+from .versions import Outcome, providers
 
 # mmpretrain is what these two became. Its parts have their names and
 # arguments, except for those in `mmpretrain_parts`.

@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from caco_ext.utils import UsageError, run_config
 from caco_ext.utils.files import is_whole, resumable, write_whole
 from caco_ext.utils.loaders import remaining_batches
+from caco_ext.utils.old_names import with_present_names
 from caco_ext.utils.patching import replaces
 from caco_ext.utils.run_lock import hold
 from .versions import Outcome
@@ -246,7 +247,7 @@ def _kept(cfg: ConfigType) -> Tuple[ConfigType, str]:
         return cfg, ''  # of which the log tells when it is loaded
     cfg = copy.deepcopy(cfg if isinstance(cfg, Config) else Config(cfg))
     try:
-        before = run_config.parse(meta['cfg'])
+        before = run_config.parse(with_present_names(meta['cfg']))
         changes = run_config.differences(before,
                                          run_config.parse(cfg.pretty_text))
         kept = run_config.keep(before, cfg.to_dict())

@@ -2,7 +2,9 @@
 """Refuse combinations of packages that cannot work."""
 import importlib.util
 from importlib import metadata
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple
+
+from caco_ext.utils.environment import installed_version
 
 # What a remedy says of itself: whether it is in force, and why.
 Outcome = Tuple[bool, str]
@@ -13,11 +15,6 @@ _PROVIDERS = {
     'mmcv': ('mmcv', 'mmcv-lite', 'mmcv-full', 'onedl-mmcv'),
     'mmpretrain': ('mmpretrain', 'onedl-mmpretrain'),
 }
-# What a report of a set-up or of a result names.
-PACKAGES = ('torch', 'torchvision', 'mmengine', 'onedl-mmengine', 'mmcv',
-            'mmcv-lite', 'onedl-mmcv', 'mmcls', 'mmselfsup', 'mmpretrain',
-            'onedl-mmpretrain', 'mmdet', 'onedl-mmdetection', 'mmsegmentation',
-            'onedl-mmsegmentation', 'numpy', 'opencv-python')
 _OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
            'opencv-contrib-python-headless')
 # What the packages assert about each other when they are imported.
@@ -46,40 +43,11 @@ _FIXES = {
 }
 
 
-def installed_version(name: str) -> Optional[str]:
-    """Return the installed version of a distribution, None if absent."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def missing_packages(extra: str) -> List[str]:
-    """Name the packages of an extra that are not installed.
-
-    Args:
-        extra (str): An extra of caco_ext.
-
-    Returns:
-        list[str]: Their names. None where caco_ext itself is not installed,
-        as in a clone on ``PYTHONPATH``: then nobody says what belongs to it.
-    """
-    from packaging.requirements import Requirement
-    if installed_version('caco_ext') is None:
-        return []
-    wanted = map(Requirement, metadata.requires('caco_ext') or [])
-    return [
-        req.name for req in wanted
-        if req.marker is not None and req.marker.evaluate({'extra': extra})
-        and installed_version(req.name) is None
-    ]
-
-
 def providers(module: str) -> Dict[str, str]:
     """Return {distribution: version} of all that provide ``module``."""
     found = {
-        n: installed_version(n)
-        for n in _PROVIDERS.get(module, (module, ))
+        name: installed_version(name)
+        for name in _PROVIDERS.get(module, (module, ))
     }
     return {name: ver for name, ver in found.items() if ver is not None}
 

@@ -2,19 +2,23 @@
 """The backbone of any checkpoint."""
 import re
 from dataclasses import dataclass
-from typing import Any, Dict
+from typing import Any, Dict, Mapping, Tuple
 
 import torch
-from torch import Tensor
+from mmengine.registry import MODELS
+from torch import Tensor, nn
 
-from caco_ext.utils.checkpoints import reading
+from caco_ext.utils.checkpoints import (CheckpointError, read_checkpoint,
+                                        reading)
+from caco_ext.utils.files import check_output
+from caco_ext.utils.text import first_of
 from caco_ext.utils.weights import check_weights
-from .files import CheckpointError, meta_of, read_checkpoint
+from .files import (LASTING, behind, meta_of, provenance, weights_of,
+                    write_checkpoint)
 from .official import identify
+from .programs import WRAPPERS, Survey, survey
 from .resnet import Architecture, detect
-from .survey import Survey, show, survey
 from .to_official import method_of
-from .writing import LASTING
 
 # Where a checkpoint of this package has each backbone.
 _PREFIXES = dict(backbone='backbone.', backbone_k='key_encoder.backbone.')
@@ -92,28 +96,28 @@ def find_backbone(content: Any,
             architecture = detect(weights, 'the backbone')
         except ValueError as error:
             raise CheckpointError(f'{path!r}: {error}') from error
-        extra = sorted(set(weights) - set(architecture.shapes()))
+        names = architecture.shapes()
+        extra = sorted(set(weights) - set(names))
         if extra:
             raise CheckpointError(
                 f'{path!r}: its backbone is more than a {architecture.name}: '
-                f'{", ".join(extra[:4])}')
-        meta = {
-            name: value
-            for name, value in meta.items() if value not in (None, '')
-        }
-        return Backbone(
-            {name: weights[name]
-             for name in architecture.shapes()}, architecture, source, meta)
+                f'{first_of(extra, 4)}')
+        return Backbone({name: weights[name]
+                         for name in names}, architecture, source, {
+                             k: v
+                             for k, v in meta.items() if v not in (None, '')
+                         })
 
 
-def _of_official(content: Any, path: str, part: str) -> tuple:
+def _of_official(content: Any, path: str,
+                 part: str) -> Tuple[Dict[str, Tensor], Dict[str, Any], str]:
     """Weights, meta data and source of an original's file."""
     official = identify(content, path)
-    wanted = _PREFIXES[part]
-    weights = {
-        target[len(wanted):]: official.state[name]
-        for name, target in official.names.items() if target.startswith(wanted)
-    }
+    weights = behind(
+        {
+            new: official.state.get(name)
+            for name, new in official.names.items()
+        }, _PREFIXES[part])
     if not weights:
         raise CheckpointError(f'{path!r} is of a linear probe, which has '
                               'no key encoder')
@@ -122,34 +126,35 @@ def _of_official(content: Any, path: str, part: str) -> tuple:
         epoch=official.epoch), (f"authors' checkpoint of {official.method}")
 
 
-def _of_program(found: Survey, content: Any, part: str, prefix: str) -> tuple:
+def _of_program(found: Survey, content: Any, part: str,
+                prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Any], str]:
     """Weights, meta data and source of any other file."""
     meta = meta_of(content, found.path)
     # extracted, a key encoder's backbone has the usual names
-    place = found.find('backbone' if meta.get('part') == part else part,
-                       prefix)
+    place = _find_place(found,
+                        'backbone' if meta.get('part') == part else part,
+                        prefix)
+    inner = place.partition('/')[2]
     check_weights(
         {
-            name.partition('/')[2]: value
-            for name, value in found.weights.items() if name.startswith(place)
+            inner + n: v
+            for n, v in behind(found.weights, place).items()
         }, found.path)
-    weights = found.backbone(place)
-    if place.endswith('backbone.'):
-        weights = {n: v for n, v in weights.items() if n[:3] != 'fc.'}
-    else:
-        weights = {n: v for n, v in weights.items() if _TRUNK.match(n)}
+    weights = {
+        name: value
+        for name, value in found.backbone(place).items()
+        if (not name.startswith('fc.') if place.
+            endswith('backbone.') else _TRUNK.match(name))
+    }
     # torch < 0.4.1 and detectron2 count no batches
     for name in [n for n in weights if n.endswith('.running_var')]:
         counter = name.replace('running_var', 'num_batches_tracked')
         weights.setdefault(counter, torch.tensor(0))
-    method = method_of({
-        name.partition('/')[2]: value
-        for name, value in found.weights.items()
-    })
+    method = method_of({n.partition('/')[2]: 0 for n in found.weights})
     known = {name: meta.get(name) for name in LASTING}
     source = f'checkpoint {f"of {method}" if method else found.program.name}'
     if prefix:
-        source += f', {show(place)}'
+        source += f', {_show(place)}'
     known['origin'] = known['origin'] or source
     known['part'] = 'backbone_k' if 'backbone_k' in (
         part, known['part']) else 'backbone'
@@ -162,7 +167,105 @@ def _of_program(found: Survey, content: Any, part: str, prefix: str) -> tuple:
     return weights, known, source
 
 
-def build(backbone: Backbone) -> torch.nn.Module:
+def _find_place(found: Survey, part: str, prefix: str) -> str:
+    """Where the backbone stands, as in :attr:`Survey.places`.
+
+    Raises:
+        CheckpointError: There is none, or more than one.
+    """
+    program, places = found.program, []
+    own = program.query if part == 'backbone' else program.key
+    if prefix:
+        # as the error below shows it, or what begins so
+        wanted = WRAPPERS.sub('', prefix.rstrip('.') + '.')
+        places = [p for p in found.places if _show(p) == repr(prefix)] or [
+            p for p in found.places if p.partition('/')[2].startswith(wanted)
+            or p.replace('/', '.').lstrip('.').startswith(wanted)
+        ]
+    elif part == 'backbone' or own:
+        places = [p for p in found.places if re.search(own, p)]
+        if not places and own.endswith('$'):
+            # weights without a stem, whose absence is to be named later
+            matches = (
+                re.match(f'[^/]*{own[:-1]}', name) for name in found.weights)
+            places = sorted({match[0] for match in matches if match})
+    if len(places) == 1:
+        return places[0]
+    what = f'{found.path!r}, {program.name}, has '
+    if places:
+        what += f'{len(places)} ResNets that may be meant'
+    elif prefix:
+        what += f'no ResNet behind {prefix!r}'
+    elif part == 'backbone_k':
+        what += 'no key encoder with a ResNet'
+    else:
+        heads = {n.partition('/')[2].split('.')[0] for n in found.weights}
+        what += ("no key that begins with 'backbone.', only "
+                 f'{first_of(sorted(heads), 8) or "others"}')
+    have = ', '.join(map(_show, places or found.places))
+    raise CheckpointError(
+        f'{what}; say which one with --src-prefix (in Python: prefix): '
+        f'{have}' if have else what)
+
+
+def _show(place: str) -> str:
+    """A place as the user may say it."""
+    container, _, prefix = place.partition('/')
+    if not container or prefix and container in ('state_dict', 'model'):
+        return repr(prefix)
+    return repr(f'{container}.{prefix}')
+
+
+def extract_backbone(source: str, path: str, src_prefix: str = '') -> int:
+    """Write the weights named ``backbone.*`` to a file of their own.
+
+    Of this package's and the hosts' checkpoints it may be any network, and
+    its names stay: every OpenMMLab project can take the prefix off. The
+    ResNet of another program's checkpoint gets these names.
+
+    Args:
+        source (str): A checkpoint; nothing but tensors and plain data is
+            unpickled from it.
+        path (str): The file to write.
+        src_prefix (str): See :func:`read_backbone`. Defaults to ''.
+
+    Returns:
+        int: How many tensors it holds.
+
+    Raises:
+        CheckpointError: The source is no checkpoint or has no backbone.
+        UsageError: The file is the source itself or cannot be written.
+    """
+    check_output(path, source)
+    content = read_checkpoint(source)
+    with reading(source):
+        weights, meta = _hosted_backbone(content, source, src_prefix)
+    state = {f'backbone.{name}': value for name, value in weights.items()}
+    write_checkpoint(
+        dict(state_dict=state, meta=provenance(source, meta)), path)
+    return len(state)
+
+
+def _hosted_backbone(content: Any, path: str,
+                     prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
+    """Any network behind 'backbone.' by its names, or else a ResNet; and what
+    is known of it."""
+    found, place = survey(content, path), 'state_dict/backbone.'
+    state = content.get('state_dict', content)
+    hosted = isinstance(state, Mapping) and any(
+        str(name).startswith('backbone.') for name in state)
+    # the hosts' names, not those of nn.Sequential
+    named = found.places.get(place, 'conv1.').startswith('conv1.')
+    if prefix or not (hosted and named) or found.program.labels is False:
+        backbone = find_backbone(content, path, prefix=prefix)
+        return backbone.weights, backbone.meta
+    state, meta = weights_of(content, path)
+    meta.setdefault('method', method_of(state) or None)
+    meta.setdefault('supervised', found.labelled(place) or None)
+    return behind(state, 'backbone.'), meta
+
+
+def build(backbone: Backbone) -> nn.Module:
     """The hosts' ResNet with the weights, in evaluation mode.
 
     Args:
@@ -172,7 +275,6 @@ def build(backbone: Backbone) -> torch.nn.Module:
         nn.Module: Gives a tuple with the last map, (N, C, H/32, W/32), of
         normalised RGB pictures (N, 3, H, W).
     """
-    from mmengine.registry import MODELS
     model = MODELS.build(
         dict(
             type='mmselfsup.ResNet',

@@ -1,19 +1,21 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Originals' checkpoints to this package's, with an account of each entry."""
-from typing import Any, Dict, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from caco_ext.utils.checkpoints import reading
+from caco_ext.utils.checkpoints import (CheckpointError, read_checkpoint,
+                                        reading)
+from caco_ext.utils.config_files import config_path
+from caco_ext.utils.weights import describe_differences
 from .backbones import find_backbone
-from .files import CheckpointError, read_checkpoint
+from .files import provenance
 from .key_maps import METHODS
 from .official import Official, identify
-from .report import Report, describe
-from .survey import survey
-from .writing import provenance
+from .programs import survey
 
 PARTS = ('full', 'backbone', 'backbone_k')
 # What stands in an original's file, by the package's name of it.
@@ -27,6 +29,41 @@ _PLACES = dict(
     key_encoder='key encoder',
     memory='memory',
     head='classifier')
+
+
+@dataclass
+class Report:
+    """What became of each entry of a file.
+
+    Attributes:
+        title (str): What the file is, in a line.
+        used (list[tuple[str, str]]): Name in the file and in the result.
+        dropped (list[tuple[str, str]]): Name in the file and the reason.
+        added (list[tuple[str, str]]): Name in the result and where its value
+            is from.
+        notes (list[str]): What the user should know.
+    """
+    title: str = ''
+    used: List[Tuple[str, str]] = field(default_factory=list)
+    dropped: List[Tuple[str, str]] = field(default_factory=list)
+    added: List[Tuple[str, str]] = field(default_factory=list)
+    notes: List[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """A summary for people; entries of one module share a line."""
+        lines = [self.title, f'used: {len(self.used)} entries']
+        groups: Dict[Tuple[str, str], List[str]] = {}
+        for name, reason in self.dropped:
+            # by encoder, and by module in it
+            head = '.'.join(name.removeprefix('module.').split('.')[:2])
+            head = head.split('.layer')[0]
+            groups.setdefault((head, reason), []).append(name)
+        for (head, reason), names in groups.items():
+            what = names[0] if len(
+                names) == 1 else f'{head}* ({len(names)} entries)'
+            lines.append(f'dropped: {what}: {reason}')
+        lines += [f'added: {name}: {why}' for name, why in self.added]
+        return '\n'.join([*lines, *(f'note: {note}' for note in self.notes)])
 
 
 def convert(path: str,
@@ -71,8 +108,8 @@ def convert(path: str,
         if part != 'full' and method == 'auto' and (
                 src_prefix or not survey(content, path).program.method):
             return _foreign(content, path, part, prefix, src_prefix)
-        return _official(content, path, part, method, config, iters_per_epoch,
-                         prefix)
+        official = identify(content, path, method)
+        return _official(official, path, part, config, iters_per_epoch, prefix)
 
 
 def _foreign(content: Any, path: str, part: str, prefix: str,
@@ -93,13 +130,14 @@ def _foreign(content: Any, path: str, part: str, prefix: str,
     return dict(meta=meta, state_dict=state), report
 
 
-def _official(content: Any, path: str, part: str, method: str,
-              config: Optional[str], iters_per_epoch: Optional[int],
+def _official(official: Official, path: str, part: str, config: Optional[str],
+              iters_per_epoch: Optional[int],
               prefix: str) -> Tuple[Dict[str, Any], Report]:
     """What is made of an original's file."""
-    official = identify(content, path, method)
-    report = Report(describe(official), dropped=list(official.dropped))
-    report.dropped += official.idle.items()
+    report = Report(
+        official.describe(),
+        dropped=[*official.dropped, *official.idle.items()])
+    scalars = ('arch', 'best_acc', 'best_acc1', 'knn_acc')
     meta = provenance(
         path, {},
         method=official.method,
@@ -108,115 +146,110 @@ def _official(content: Any, path: str, part: str, method: str,
         architecture=official.architecture.name,
         epoch=official.epoch,
         **{
-            name: value
-            for name, value in official.scalars.items()
-            if name in ('arch', 'best_acc', 'best_acc1', 'knn_acc')
+            n: v
+            for n, v in official.scalars.items() if n in scalars
         })
-    if part == 'full':
-        content = _full(official, report, meta, config, iters_per_epoch)
+    result = dict(meta=meta)
+    tensors = {
+        name: value
+        for name, value in official.state.items() if name not in official.idle
+    }
+    if part != 'full':
+        result['state_dict'] = _backbone(official, tensors, report, part,
+                                         prefix)
     else:
-        content = dict(
-            meta=meta, state_dict=_backbone(official, report, part, prefix))
-        if official.optimizer is not None:
-            report.dropped.append(
-                ('optimizer', 'a backbone does not train on from here'))
+        result['state_dict'] = {official.names[n]: tensors[n] for n in tensors}
+        report.used += [(official.keys.get(n, n), official.names[n])
+                        for n in tensors]
+        meta['original'] = dict(
+            keys=list(official.keys.values()), scalars=official.scalars)
+        if official.probe:
+            _fold_probe(result, report)
+        else:
+            _resumable(result, official, report, config, iters_per_epoch)
+    if official.optimizer is not None and (part != 'full' or official.probe):
+        reason = ('the probe is trained' if part == 'full' else
+                  'a backbone does not train on from here')
+        report.dropped.append(('optimizer', reason))
     for name in official.scalars:
         if name in meta or name == 'start_epoch':
             report.used.append((name, 'meta'))
         else:
             report.dropped.append((name, 'a number of the original program'))
-    return content, report
+    return result, report
 
 
-def source_name(official: Official, name: str) -> str:
-    """Name of a weight as it stands in the file."""
-    return official.keys.get(name, name)
-
-
-def _backbone(official: Official, report: Report, part: str,
-              prefix: str) -> Dict[str, Tensor]:
+def _backbone(official: Official, tensors: Dict[str, Tensor], report: Report,
+              part: str, prefix: str) -> Dict[str, Tensor]:
     """The weights of one backbone; notes the rest as dropped."""
     wanted = 'backbone.' if part == 'backbone' else 'key_encoder.backbone.'
     if official.probe and part == 'backbone_k':
         raise CheckpointError('--part backbone_k: a linear probe has one '
                               'backbone, which --part backbone gives')
     state = {}
-    for name, value in official.tensors().items():
-        if name in official.idle:
-            continue
-        target = official.names[name]
+    for name, value in tensors.items():
+        source, target = official.keys.get(name, name), official.names[name]
         if target.startswith(wanted):
             target = prefix + target[len(wanted):]
             state[target] = value
-            report.used.append((source_name(official, name), target))
+            report.used.append((source, target))
         else:
-            head = 'key_encoder' if target.startswith(
-                'key_encoder.') else target.split('.')[0]
+            place = _PLACES[target.split('.')[0]]
             report.dropped.append(
-                (source_name(official, name),
-                 f'{_PLACES[head]}, not asked for by --part {part}'))
+                (source, f'{place}, not asked for by --part {part}'))
     return state
 
 
-def _full(official: Official, report: Report, meta: dict,
-          config: Optional[str], given: Optional[int]) -> Dict[str, Any]:
-    """All that the algorithm loads and that training goes on from."""
-    tensors = official.tensors()
-    state = {
-        official.names[name]: value
-        for name, value in tensors.items() if name not in official.idle
-    }
-    report.used += [(source_name(official, name), official.names[name])
-                    for name in tensors if name not in official.idle]
-    meta['original'] = dict(
-        keys=list(official.keys.values()), scalars=official.scalars)
-    if official.probe:
-        if official.optimizer is not None:
-            report.dropped.append(('optimizer', 'the probe is trained'))
-        return dict(meta=meta, **_probe(state, report))
+def _resumable(result: Dict[str, Any], official: Official, report: Report,
+               config: Optional[str], given: Optional[int]) -> None:
+    """Add to weights and meta data all that training goes on from."""
     # they import the registries, which `identify` alone does not need
-    from .options import (apply_options, build_shapes, config_path,
-                          model_options)
-    from .resume import (MOMENTUM, check_learning_rate, epoch_and_length,
-                         momenta, resume_entries)
+    from . import resume
+    state, meta = result['state_dict'], result['meta']
     cfg = Config.fromfile(
         config or config_path(METHODS[official.method].config))
-    options = model_options(official.method, state, official.architecture,
-                            official.relative)
+    options = resume.model_options(official, state)
     if str(cfg.model.type).lower() != official.method:
         raise CheckpointError(f'--config: its model is {cfg.model.type}, the '
                               f'file is of {official.method}')
-    settings, changes = apply_options(cfg.model, options)
+    settings, changes = resume.apply_options(cfg.model, options)
     if changes:
         report.notes.append(
             f'{cfg.filename} has other sizes; train with it and '
             f'--cfg-options {" ".join(changes)}')
     try:
-        model = build_shapes(settings)
+        model = resume.build_shapes(settings)
     except (ValueError, AssertionError) as error:
         raise CheckpointError('the file is mixed up; no model has the sizes '
                               f'of all its parts: {error}') from error
     _add(state, report, official)
-    state = _in_order(state, model)
-    epoch, length = epoch_and_length(official, cfg, given, report.notes)
-    buffer = MOMENTUM.get(cfg.optim_wrapper.optimizer.type)
-    momentum = momenta(official, buffer, report.notes)
+    wanted = model.state_dict()
+    problem = describe_differences(wanted, state)
+    if problem:
+        raise CheckpointError('the file is mixed up; sizes of its parts do '
+                              f'not fit: {problem}')
+    result['state_dict'] = {name: state[name] for name in wanted}
+    if official.epoch is None:
+        report.notes.append(
+            'the file does not tell how many epochs it was trained; a '
+            'resumed run counts from 0')
+    epoch = official.epoch or 0
+    length = resume.iterations_of_epoch(cfg, given)
+    momentum = resume.read_momentum(official, cfg, report.notes)
+    if momentum:
+        report.used.append(
+            ('optimizer', f'optimizer.state ({len(momentum)} momenta)'))
+    elif official.optimizer is not None:
+        report.dropped.append(('optimizer', 'see the note on momentum'))
     if official.optimizer is not None:
-        fate = (f'optimizer.state ({len(momentum)} momenta)'
-                if momentum else None)
-        (report.used if fate else report.dropped).append(
-            ('optimizer', fate or 'see the note on momentum'))
         meta['original']['param_groups'] = official.optimizer.get(
             'param_groups', [])
-    check_learning_rate(official, cfg, epoch, length, report.notes)
+    resume.compare_learning_rate(official, cfg, epoch, length, report.notes)
     if 'loss_scale' in cfg.optim_wrapper:
         report.notes.append('the loss scale of mixed precision, which the '
                             'original does not save, starts anew')
     meta.update(epoch=epoch, iter=epoch * length, model=options)
-    return dict(
-        meta=meta,
-        state_dict=state,
-        **resume_entries(cfg, model, epoch, length, momentum))
+    result.update(resume.resume_entries(cfg, model, epoch, length, momentum))
 
 
 def _add(state: Dict[str, Tensor], report: Report, official: Official) -> None:
@@ -235,46 +268,30 @@ def _add(state: Dict[str, Tensor], report: Report, official: Official) -> None:
         ]
 
 
-def _in_order(state: Dict[str, Tensor], model) -> Dict[str, Tensor]:
-    """Check that a model takes the state, and order it as the model does."""
-    wanted = model.state_dict()
-    problems = [f'{name} is missing' for name in wanted if name not in state]
-    problems += [f'{name} is too much' for name in state if name not in wanted]
-    problems += [
-        f'{name} is {list(state[name].shape)}, the model has '
-        f'{list(value.shape)}' for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    if problems:
-        raise CheckpointError('the file is mixed up; sizes of its parts do '
-                              f'not fit: {"; ".join(problems[:4])}')
-    return {name: state[name] for name in wanted}
-
-
-def _probe(state: Dict[str, Tensor], report: Report) -> Dict[str, Any]:
-    """Weights for the hosts' ``ImageClassifier``.
+def _fold_probe(result: Dict[str, Any], report: Report) -> None:
+    """Make the weights of a linear probe those of the hosts'
+    ``ImageClassifier``.
 
     CARE's classifier has a batch norm behind its linear layer, which the
     hosts' has not: in evaluation both together are one linear layer.
     """
-    norm = {
-        name[len('head.bn.'):]: state.pop(name)
-        for name in list(state) if name.startswith('head.bn.')
-    }
+    state, cut = result['state_dict'], len('head.bn.')
+    norm = {n: state.pop(n) for n in list(state) if n.startswith('head.bn.')}
     if not norm:
-        return dict(state_dict=state)
+        return
     weight, bias = state['head.fc.weight'], state['head.fc.bias']
-    scale = norm['weight'].double() / (norm['running_var'].double() +
-                                       1e-5).sqrt()
+    result['unfolded_head'] = {
+        'head.fc.weight': weight,
+        'head.fc.bias': bias,
+        **norm
+    }
+    norm = {name[cut:]: value.double() for name, value in norm.items()}
+    scale = norm['weight'] / (norm['running_var'] + 1e-5).sqrt()
     state['head.fc.weight'] = (weight.double() * scale[:, None]).to(weight)
-    state['head.fc.bias'] = (
-        (bias.double() - norm['running_mean'].double()) * scale +
-        norm['bias'].double()).to(bias)
+    state['head.fc.bias'] = ((bias.double() - norm['running_mean']) * scale +
+                             norm['bias']).to(bias)
     report.used = [(old, 'head.fc, folded into one linear layer'
                     if new.startswith('head.') else new)
                    for old, new in report.used]
     report.notes.append("the classifier's batch norm is folded into its "
                         'linear layer; unfolded_head has them apart')
-    unfolded = {'head.fc.weight': weight, 'head.fc.bias': bias}
-    unfolded.update({f'head.bn.{name}': v for name, v in norm.items()})
-    return dict(state_dict=state, unfolded_head=unfolded)

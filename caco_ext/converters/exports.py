@@ -1,13 +1,33 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""The content of files for other libraries."""
-from typing import Any, Dict, Mapping
+"""Checkpoints for others: other libraries, ONNX, and the zoo."""
+import hashlib
+import inspect
+import io
+import json
+import os.path as osp
+import re
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
 
-from .backbones import Backbone
-from .files import CheckpointError
-from .library_names import library_name, to_detectron2
-from .resnet import check_shapes
+import torch
+import yaml
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
+from caco_ext.utils.extras import MissingExtraError, import_extra
+from caco_ext.utils.files import check_output, write_whole
+from .backbones import Backbone, build, find_backbone
+from .files import provenance, serialize, weights_of
+from .key_maps import METHODS
+from .official import TITLES
+from .resnet import LIBRARY_NAMES, to_detectron2
 
 TARGETS = ('openmmlab', 'torchvision', 'timm', 'detectron2', 'onnx')
+# Largest difference between onnxruntime and torch, of the largest value.
+_TOLERANCE = 1e-4
+# Of the inputs on which both are compared.
+_SIZES = ((1, 3, 224, 224), (3, 3, 64, 96))
 
 
 def export(backbone: Backbone,
@@ -29,21 +49,252 @@ def export(backbone: Backbone,
     Raises:
         CheckpointError: The library has no such network.
     """
-    weights = backbone.weights
-    check_shapes(weights, backbone.architecture.shapes(), 'the backbone')
+    weights, architecture = dict(backbone.weights), backbone.architecture
     meta = dict(meta, target=target)
     if target == 'openmmlab':
         weights = {prefix + name: value for name, value in weights.items()}
-        return dict(state_dict=weights, meta=meta)
-    if target in ('torchvision', 'timm'):
-        meta['model'] = library_name(backbone.architecture, target)
-        return dict(state_dict=dict(weights), meta=meta)
-    if target == 'detectron2':
+    elif target in ('torchvision', 'timm'):
+        if architecture not in LIBRARY_NAMES:
+            raise CheckpointError(
+                f'{target} has no model of the size of {architecture.name}; '
+                f'it has {", ".join(LIBRARY_NAMES.values())}')
+        meta['model'] = LIBRARY_NAMES[architecture]
+    elif target == 'detectron2':
         # It fits the names to those of the detector by their endings.
         return dict(
             model=to_detectron2(weights),
             __author__='caco_ext',
             matching_heuristics=True,
             meta=meta)
-    raise CheckpointError(f'--to {target}: choose one of '
-                          f'{", ".join(TARGETS)}')
+    else:
+        raise CheckpointError(f'--to {target}: choose one of '
+                              f'{", ".join(TARGETS)}')
+    return dict(state_dict=weights, meta=meta)
+
+
+class _Pooled(nn.Module):
+    """The averaged features beside the map."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Tuple[Tensor, Tensor]:
+        """(N, 3, H, W) to (N, C) and (N, C, H/32, W/32)."""
+        last = self.backbone(images)[-1]
+        return last.mean((2, 3)), last
+
+
+def export_onnx(backbone: Backbone, path: str, meta: Mapping[str,
+                                                             Any]) -> float:
+    """Write an ONNX file and compare it with torch.
+
+    Inputs: 'images', normalised RGB, (N, 3, H, W) of any size. Outputs:
+    'features' (N, C), averaged, and 'map' (N, C, H/32, W/32).
+
+    Args:
+        backbone (Backbone): What to export.
+        path (str): The file; nothing is written when the comparison fails.
+        meta (Mapping[str, Any]): Goes into the file.
+
+    Returns:
+        float: Largest difference between onnxruntime and torch, relative to
+        the largest value.
+
+    Raises:
+        CheckpointError: A package is missing, or the two differ.
+    """
+    try:
+        onnx = import_extra('onnx', 'export', '--to onnx')
+        onnxruntime = import_extra('onnxruntime', 'export', '--to onnx')
+    except MissingExtraError as error:
+        raise CheckpointError(str(error)) from error
+    model = _Pooled(build(backbone)).eval()
+    options, buffer = {}, io.BytesIO()
+    if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
+        options['dynamo'] = False  # the other one needs more packages
+    with torch.no_grad():
+        torch.onnx.export(
+            model,
+            torch.zeros(_SIZES[1]),
+            buffer,
+            input_names=['images'],
+            output_names=['features', 'map'],
+            dynamic_axes=dict(
+                images=dict(zip((0, 2, 3), ('n', 'height', 'width'))),
+                features={0: 'n'},
+                map=dict(zip((0, 2, 3), ('n', 'map_height', 'map_width')))),
+            opset_version=17,
+            **options)
+    graph = onnx.load_from_string(buffer.getvalue())
+    onnx.checker.check_model(graph)
+    onnx.helper.set_model_props(
+        graph, {name: json.dumps(meta[name])
+                for name in meta})
+    data = graph.SerializeToString()
+    error = _compare(
+        model,
+        onnxruntime.InferenceSession(data, providers=['CPUExecutionProvider']))
+    write_whole(path, data)
+    return error
+
+
+def _compare(model: nn.Module, session: Any) -> float:
+    """Largest relative difference on random inputs."""
+    worst = 0.
+    generator = torch.Generator().manual_seed(0)
+    for size in _SIZES:
+        images = torch.randn(size, generator=generator)
+        with torch.no_grad():
+            wanted = model(images)
+        got = session.run(['features', 'map'], dict(images=images.numpy()))
+        for ours, theirs in zip(wanted, got):
+            error = (ours - torch.from_numpy(theirs)).abs().max()
+            worst = max(worst, float(error / ours.abs().max()))
+    # nan, too, is not below
+    if not worst < _TOLERANCE:
+        raise CheckpointError(
+            f'onnxruntime and torch differ by {worst:.1e} of the largest '
+            f'value, more than {_TOLERANCE}; nothing was written')
+    return worst
+
+
+def publish(config: str,
+            path: str,
+            folder: str,
+            date: str,
+            part: str = 'full') -> str:
+    """Write a checkpoint for others: weights and where they are from.
+
+    Args:
+        config (str): The config it was trained with; gives the name.
+        path (str): The checkpoint.
+        folder (str): Where to write.
+        date (str): Eight digits, for the name.
+        part (str): 'full' for all weights, 'backbone' for the query
+            encoder's backbone. Defaults to 'full'.
+
+    Returns:
+        str: The file, ``{config}_{date}-{first 8 digits of sha256}.pth``.
+
+    Raises:
+        CheckpointError: The date or the checkpoint is not what it should be.
+    """
+    if not re.fullmatch(r'\d{8}', date):
+        raise CheckpointError(f'--date {date}: eight digits, YYYYMMDD')
+    if not osp.isfile(config):
+        raise CheckpointError(f'no such config: {config}')
+    content = read_checkpoint(path)
+    state, meta = weights_of(content, path)
+    backbone = find_backbone(content, path)
+    method = backbone.meta.get('method')
+    if part == 'backbone':
+        state = {f'backbone.{k}': v for k, v in backbone.weights.items()}
+    wanted = str(Config.fromfile(config).model.type).lower()
+    # weights do not tell which of the hosts' own methods trained them
+    own = wanted in METHODS or method
+    if own and method != wanted or backbone.meta.get('supervised'):
+        what = f'of {method}' if method else f'a {backbone.source}'
+        raise CheckpointError(f'{path!r} is {what}, and {config} trains '
+                              f'{wanted}')
+    name = osp.splitext(osp.basename(config))[0]
+    meta = provenance(
+        path,
+        dict(meta, **backbone.meta),
+        # mmengine reads a key 'config' as the text of a config
+        config_name=f'{name}.py',
+        part=part,
+        method=method,
+        architecture=backbone.architecture.name)
+    if osp.exists(folder) and not osp.isdir(folder):
+        raise CheckpointError(f'{folder!r} is a file; name a folder')
+    data = serialize(dict(state_dict=state, meta=meta))
+    digest = hashlib.sha256(data).hexdigest()[:8]
+    result = osp.join(folder, f'{name}_{date}-{digest}.pth')
+    check_output(result, path)
+    write_whole(result, data)
+    return result
+
+
+def zoo_entry(config: str,
+              path: str,
+              url: Optional[str] = None) -> Dict[str, Any]:
+    """A model of a metafile.
+
+    Args:
+        config (str): The config.
+        path (str): The published file.
+        url (str, optional): Folder where it will be. Defaults to its path.
+
+    Returns:
+        dict[str, Any]: As openmim reads it.
+    """
+    cfg = Config.fromfile(config)
+    meta = read_checkpoint(path)['meta']
+    name = osp.splitext(osp.basename(config))[0]
+    method = str(cfg.model.type).lower()
+    batch = re.search(r'_(\d+)xb(\d+)', name)
+    metadata = {
+        'Architecture': meta['architecture'],
+        'Epochs': meta.get('epoch'),
+        'Batch Size': int(batch[1]) * int(batch[2]) if batch else None
+    }
+    return {
+        'Name': name,
+        'In Collection': TITLES.get(method, str(cfg.model.type)),
+        'Metadata': {
+            k: v
+            for k, v in metadata.items() if v is not None
+        },
+        'Config': f'configs/selfsup/{method}/{osp.basename(config)}',
+        'Weights': f'{url.rstrip("/")}/{osp.basename(path)}' if url else path,
+        'Results': None,
+    }
+
+
+def enter(entry: Dict[str, Any], metafile: str) -> str:
+    """Enter a model in a metafile, whose comments and order stay.
+
+    Args:
+        entry (dict[str, Any]): Of :func:`zoo_entry`.
+        metafile (str): The file. A model of that name gets the weights; a
+            new one goes to the end.
+
+    Returns:
+        str: What was done.
+
+    Raises:
+        CheckpointError: The file is no metafile.
+    """
+    try:
+        text = Path(metafile).read_text(encoding='utf-8')
+        before = yaml.safe_load(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CheckpointError(
+            f'{metafile!r} is no YAML: {str(error).splitlines()[0]}'
+        ) from error
+    if not isinstance(before, dict) or not before.get('Models'):
+        raise CheckpointError(f'{metafile!r} lists no Models')
+    name, weights = entry['Name'], entry['Weights']
+    if name in [model['Name'] for model in before['Models']]:
+        block = re.search(
+            rf'^  - Name: {re.escape(name)}\s*$(\n(?!  - Name: ).*)*', text,
+            re.MULTILINE)[0]
+        changed = re.sub(r'\n    Weights:.*', '', block)
+        changed = re.sub(r'\n    Config:.*',
+                         lambda match: f'{match[0]}\n    Weights: {weights}',
+                         changed)
+        text = text.replace(block, changed, 1)
+        done = f'weights of {name} entered in {metafile}'
+    else:
+        lines = yaml.safe_dump([entry], sort_keys=False).splitlines()
+        text = '\n'.join(
+            [text.rstrip('\n'), '', *(f'  {line}' for line in lines), ''])
+        done = f'{name} added to {metafile}'
+    models = {model['Name']: model for model in yaml.safe_load(text)['Models']}
+    if models[name].get('Weights') != weights:
+        raise CheckpointError(
+            f'{metafile!r}: the entry of {name} has no Config line '
+            'of its own, behind which the weights could stand')
+    write_whole(metafile, text)
+    return done

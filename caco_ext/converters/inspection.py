@@ -1,16 +1,16 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Say what a checkpoint is, in ten lines."""
 import os.path as osp
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 from torch import Tensor
 
+from caco_ext.utils.checkpoints import CheckpointError, read_checkpoint
+from caco_ext.utils.text import first_of
 from .backbones import find_backbone
-from .files import CheckpointError, read_checkpoint, sha256
+from .files import sha256
 from .official import identify
-from .programs import UNKNOWN
-from .report import describe
-from .survey import survey
+from .programs import UNKNOWN, survey
 from .to_official import method_of
 
 
@@ -28,24 +28,30 @@ def inspect(path: str, trust: bool = False) -> List[str]:
         CheckpointError: It cannot be read.
     """
     content = read_checkpoint(path, trust)
-    digest = sha256(path)
     meta = content.get('meta') if isinstance(content, Mapping) else None
     meta = meta if isinstance(meta, Mapping) else {}
     tensors = _tensors(content)
     numbers = sum(value.numel() for value in tensors)
     kinds = sorted({str(value.dtype).split('.')[-1] for value in tensors})
+    versions = ', '.join(f'{name[:-len("_version")]} {value}'
+                         for name, value in meta.items()
+                         if str(name).endswith('_version'))
+    source = meta.get('source')
+    if source is not None:
+        digest = str(meta.get('source_sha256', ''))[:12]
+        source = f'{source} {digest}'.strip()
     lines = dict(
         file=f'{path}, {osp.getsize(path) / 2**20:.1f} MiB',
-        sha256=digest,
+        sha256=sha256(path),
         **_nature(content, path, meta),
         parts=_parts(content),
         tensors=f'{len(tensors)}, {numbers:,} numbers, {", ".join(kinds)}',
-        versions=', '.join(f'{name[:-len("_version")]} {value}'
-                           for name, value in meta.items()
-                           if str(name).endswith('_version'))
-        or 'not recorded',
-        source=_source(meta))
-    return [f'{name}: {value}' for name, value in lines.items()]
+        versions=versions or None,
+        source=source)
+    return [
+        f'{name}: {"not recorded" if value is None else value}'
+        for name, value in lines.items()
+    ]
 
 
 def _tensors(content: Any) -> List[Tensor]:
@@ -65,38 +71,27 @@ def _tensors(content: Any) -> List[Tensor]:
     return found
 
 
-def _nature(content: Any, path: str, meta: Mapping) -> Dict[str, str]:
+def _nature(content: Any, path: str,
+            meta: Mapping) -> Dict[str, Optional[str]]:
     """What it is, its method, backbone and epoch."""
-    epoch = meta.get('epoch')
+    epoch, method, architecture = meta.get('epoch'), 'unknown', 'unknown'
     try:
         backbone = find_backbone(content, path)
     except CheckpointError as error:
         # a file of another program, or damaged: say why
-        reason = str(error).replace(repr(path), 'it')
-        return dict(
-            kind=f'{_program(content, path)}: {reason}',
-            method='unknown',
-            backbone='unknown',
-            epoch=_known(epoch))
-    kind = backbone.source
-    if kind.startswith("authors'"):
-        official = identify(content, path)
-        kind = f"authors' {describe(official)}"
-        epoch = official.epoch
+        kind = f'{_program(content, path)}: {error}'.replace(repr(path), 'it')
     else:
-        state = content.get('state_dict', content)
-        if method_of(state) and 'optimizer' in content:
+        kind, method = backbone.source, backbone.meta.get('method')
+        architecture = backbone.architecture.name
+        if kind.startswith("authors'"):
+            official = identify(content, path)
+            kind, epoch = f"authors' {official.describe()}", official.epoch
+        elif method_of(content.get('state_dict',
+                                   content)) and 'optimizer' in content:
             kind += ', to resume from'
-        kind += f' ({meta["part"]})' if 'part' in meta else ''
-    return dict(
-        kind=kind,
-        method=_known(backbone.meta.get('method')),
-        backbone=backbone.architecture.name,
-        epoch=_known(epoch))
-
-
-def _known(value: Any) -> str:
-    return 'not recorded' if value is None else str(value)
+        if 'part' in meta:
+            kind += f' ({meta["part"]})'
+    return dict(kind=kind, method=method, backbone=architecture, epoch=epoch)
 
 
 def _program(content: Any, path: str) -> str:
@@ -116,20 +111,10 @@ def _parts(content: Any) -> str:
     for name, value in content.items():
         if isinstance(value, Mapping) and value and all(
                 isinstance(v, Tensor) for v in value.values()):
-            heads = []
-            for key in value:
-                head = str(key).removeprefix('module.').split('.')[0]
-                if head not in heads:
-                    heads.append(head)
-            more = ', ...' if len(heads) > 8 else ''
-            parts.append(f'{name} ({", ".join(heads[:8])}{more})')
+            heads = dict.fromkeys(
+                str(key).removeprefix('module.').split('.')[0]
+                for key in value)
+            parts.append(f'{name} ({first_of(heads, 8)})')
         elif not isinstance(value, Tensor):
             parts.append(str(name))
     return ', '.join(parts) or f'{len(content)} tensors'
-
-
-def _source(meta: Mapping) -> str:
-    if 'source' not in meta:
-        return 'not recorded'
-    digest = str(meta.get('source_sha256', ''))[:12]
-    return f'{meta["source"]} {digest}'.strip()

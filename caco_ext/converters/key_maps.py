@@ -5,18 +5,22 @@ A row names a layer on both sides and what kind it is; the kind tells which
 entries the layer has. From the rows come complete dictionaries of names, so
 that every entry of a file is either in one or unknown.
 """
-from typing import Dict, NamedTuple, Sequence, Tuple
+import re
+from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from .resnet import Architecture
+
+#: Top-level entry with AdCo's and CaCo's memory.
+BANK = 'Memory_Bank'
 
 _NORM = ('weight', 'bias', 'running_mean', 'running_var',
          'num_batches_tracked')
 # The entries of a layer, by its kind.
-ENTRIES: Dict[str, Tuple[str, ...]] = dict(
+_ENTRIES: Dict[str, Tuple[str, ...]] = dict(
     linear=('weight', 'bias'), matrix=('weight', ), norm=_NORM, tensor=())
 # Those that are no parameters of an optimizer.
-BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked', 'queue',
-           'queue_ptr')
+_BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked', 'queue',
+            'queue_ptr', 'W', 'v')
 
 Rows = Sequence[Tuple[str, str, str]]
 
@@ -64,70 +68,48 @@ _STACK: Rows = (
     ('net.{b}.net.7', 'blocks.{b}.expand.conv', 'matrix'),
     ('net.{b}.net.8', 'blocks.{b}.expand.bn', 'norm'),
 )
-_BANK = dict(W='memory.columns', v='memory.velocity')
 
 
 class Method(NamedTuple):
     """How one original lays out its pre-training checkpoint.
 
     Attributes:
+        config (str): Preset in ``configs/selfsup`` for the default mode.
+        shared (Rows): Layers behind the backbone that both encoders have.
+        student (Rows): Those that the query encoder alone has.
+        memory (dict[str, str]): Entries outside both.
+        stack (bool): Whether there is an attention stack.
         container (str): Top-level entry with the weights.
         epoch (str): Top-level entry with the number of epochs trained.
         query (str): Prefix of the query encoder (student).
         key (str): Prefix of the key encoder (teacher).
-        shared (Rows): Layers behind the backbone that both encoders have.
-        student (Rows): Those that the query encoder alone has.
-        memory (dict[str, str]): Entries of the container outside both.
-        bank (dict[str, str]): Entries of the top-level 'Memory_Bank'.
-        config (str): Preset in ``configs/selfsup`` for the default mode.
-        stack (bool): Whether there is an attention stack.
     """
-    container: str
-    epoch: str
-    query: str
-    key: str
-    shared: Rows
     config: str
+    shared: Rows
     student: Rows = ()
-    memory: Dict[str, str] = {}
-    bank: Dict[str, str] = {}
+    memory: Dict[str, str] = {
+        f'{BANK}.W': 'memory.columns',
+        f'{BANK}.v': 'memory.velocity'
+    }
     stack: bool = False
+    container: str = 'state_dict'
+    epoch: str = 'epoch'
+    query: str = 'encoder_q.'
+    key: str = 'encoder_k.'
 
 
 METHODS: Dict[str, Method] = dict(
-    adco=Method(
-        'state_dict',
-        'epoch',
-        'encoder_q.',
-        'encoder_k.',
-        _MOCO_HEAD,
-        'adco/adco_resnet50_8xb32-asym-coslr-200e_in1k.py',
-        bank=_BANK),
-    caco=Method(
-        'state_dict',
-        'epoch',
-        'encoder_q.',
-        'encoder_k.',
-        _CACO_HEAD,
-        'caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py',
-        bank=_BANK),
+    adco=Method('adco/adco_resnet50_8xb32-asym-coslr-200e_in1k.py',
+                _MOCO_HEAD),
+    caco=Method('caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py',
+                _CACO_HEAD),
     clsa=Method(
-        'state_dict',
-        'epoch',
-        'encoder_q.',
-        'encoder_k.',
-        _MOCO_HEAD,
         'clsa/clsa_resnet50_8xb32-single-coslr-200e_in1k.py',
+        _MOCO_HEAD,
         memory=dict(queue='memory.columns', queue_ptr='memory.pointer')),
-    care=Method(
-        'model',
-        'start_epoch',
-        'student_encoder.',
-        'teacher_encoder.',
-        _CARE_PROJECTORS,
-        'care/care_resnet50_8xb128-2view-coslr-100e_in1k.py',
-        student=_CARE_PREDICTORS,
-        stack=True),
+    care=Method('care/care_resnet50_8xb128-2view-coslr-100e_in1k.py',
+                _CARE_PROJECTORS, _CARE_PREDICTORS, {}, True, 'model',
+                'start_epoch', 'student_encoder.', 'teacher_encoder.'),
 )
 
 
@@ -157,24 +139,58 @@ PROBES: Dict[str, Probe] = dict(
 )
 
 
-def entry_names(rows: Rows, **fields) -> Dict[str, str]:
-    """Names of all entries of some layers.
+def strip_key(key: str) -> str:
+    """Name of a weight by its key in a file.
 
     Args:
-        rows (Rows): The layers.
-        **fields: What stands for ``{...}`` in the names.
+        key (str): May begin with DDP's 'module.'; older checkpoints of CARE
+            call the attention stack 'bot'.
 
     Returns:
-        dict[str, str]: The package's name by the original's.
+        str: As in the tables.
     """
+    return re.sub(r'^((student|teacher)_encoder\.)bot\.', r'\1trans.',
+                  re.sub(r'^module\.', '', key))
+
+
+def parameter_names(method: str, names: Iterable[str],
+                    count: int) -> List[str]:
+    """Names of the parameters of an original's optimizer, in its order.
+
+    torch numbers parameters in the order in which the model registers them,
+    which is the order of the weights in the file.
+
+    Args:
+        method (str): A key of :data:`METHODS`.
+        names (Iterable[str]): Of all weights in the file.
+        count (int): How many parameters the optimizer has.
+
+    Returns:
+        list[str]: Those of both encoders where they are so many, or else
+        those of the query encoder.
+    """
+    names = [n for n in names if n.rsplit('.', 1)[-1] not in _BUFFERS]
+    if len(names) != count:
+        query = METHODS[method].query
+        names = [name for name in names if name.startswith(query)]
+    return names
+
+
+def _entry_names(rows: Rows, **fields: object) -> Dict[str, str]:
+    """Names of all entries of some layers; ``fields`` stand for ``{...}``."""
     names = {}
     for old, new, kind in rows:
         old, new = old.format(**fields), new.format(**fields)
         if kind == 'tensor':
             names[old] = new
-        for entry in ENTRIES[kind]:
+        for entry in _ENTRIES[kind]:
             names[f'{old}.{entry}'] = f'{new}.{entry}'
     return names
+
+
+def _with_prefix(names: Dict[str, str], old: str, new: str) -> Dict[str, str]:
+    """Put a prefix in front of the names on each side."""
+    return {old + key: new + value for key, value in names.items()}
 
 
 def stack_names(num_blocks: int, relative: bool = False) -> Dict[str, str]:
@@ -192,49 +208,61 @@ def stack_names(num_blocks: int, relative: bool = False) -> Dict[str, str]:
     names = {}
     for b in range(num_blocks):
         rows = (*_STACK_FIRST, *_STACK) if b == 0 else _STACK
-        names.update(entry_names(rows, b=b, rel='rel_' if relative else ''))
+        names.update(_entry_names(rows, b=b, rel='rel_' if relative else ''))
     return names
 
 
-def encoder_names(method: str,
-                  architecture: Architecture,
-                  student: bool,
-                  num_blocks: int = 0,
-                  relative: bool = False) -> Dict[str, str]:
-    """Names of one encoder of an original.
+def method_names(method: str,
+                 architecture: Architecture,
+                 num_blocks: int = 0,
+                 relative: bool = False) -> Dict[str, str]:
+    """Names of all entries of an original's pre-training checkpoint.
 
     Args:
         method (str): A key of :data:`METHODS`.
         architecture (Architecture): Of the backbone.
-        student (bool): Whether it is the query encoder.
         num_blocks (int): Of the attention stack. Defaults to 0.
         relative (bool): See :func:`stack_names`. Defaults to False.
 
     Returns:
-        dict[str, str]: The package's name by the original's, both without
-        the prefix of the encoder.
+        dict[str, str]: The package's name by the original's; those of the
+        bank begin with :data:`BANK`.
     """
     layout = METHODS[method]
-    names = {name: f'backbone.{name}' for name in architecture.shapes()}
+    shared = _backbone_names(architecture)
     if layout.stack:
-        names.update(
-            with_prefix(
+        shared.update(
+            _with_prefix(
                 stack_names(num_blocks, relative), 'trans.', 'attention.'))
-    names.update(entry_names(layout.shared))
-    if student:
-        names.update(entry_names(layout.student))
-    return names
+    shared.update(_entry_names(layout.shared))
+    student = {**shared, **_entry_names(layout.student)}
+    return {
+        **_with_prefix(student, layout.query, ''),
+        **_with_prefix(shared, layout.key, 'key_encoder.'),
+        **layout.memory
+    }
 
 
-def with_prefix(names: Dict[str, str], old: str, new: str) -> Dict[str, str]:
-    """Put a prefix in front of the names on each side.
+def probe_names(method: str, architecture: Architecture,
+                keys: Iterable[str]) -> Dict[str, str]:
+    """Names of all entries of an original's linear probe.
 
     Args:
-        names (dict[str, str]): The package's name by the original's.
-        old (str): In front of the original's.
-        new (str): In front of the package's.
+        method (str): A key of :data:`PROBES`.
+        architecture (Architecture): Of the backbone.
+        keys (Iterable[str]): Those of the file, which tell its classifier.
 
     Returns:
-        dict[str, str]: The longer names.
+        dict[str, str]: The package's name by the original's.
     """
-    return {old + key: new + value for key, value in names.items()}
+    layout, keys = PROBES[method], set(keys)
+    heads = [_entry_names(rows) for rows in layout.heads]
+    head = next((head for head in heads if set(head) <= keys), heads[0])
+    return {
+        **_with_prefix(_backbone_names(architecture), layout.backbone, ''),
+        **head
+    }
+
+
+def _backbone_names(architecture: Architecture) -> Dict[str, str]:
+    return {name: f'backbone.{name}' for name in architecture.shapes()}

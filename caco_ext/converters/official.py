@@ -6,15 +6,22 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from torch import Tensor
 
+from caco_ext.utils.checkpoints import CheckpointError
+from caco_ext.utils.text import first_of
 from caco_ext.utils.weights import check_weights
-from .files import CheckpointError
-from .key_maps import METHODS, PROBES, encoder_names, entry_names, with_prefix
-from .programs import UNKNOWN
-from .recognition import (BANK, describe_value, find_container, foreign,
-                          recognise, strip_state)
+from .files import PLAIN, behind
+from .key_maps import (BANK, METHODS, PROBES, method_names, probe_names,
+                       strip_key)
+from .programs import PROGRAMS, UNKNOWN, Program, survey
 from .resnet import Architecture, detect
-from .survey import survey
-from .writing import PLAIN
+
+# How the methods are written; a probe of 'maple' may be of any of three.
+TITLES = dict(
+    adco='AdCo',
+    caco='CaCo',
+    clsa='CLSA',
+    care='CARE',
+    maple='AdCo, CaCo or CLSA')
 
 
 @dataclass
@@ -25,45 +32,40 @@ class Official:
         method (str): 'adco', 'caco', 'clsa', 'care', or 'maple' for a linear
             probe whose keys the first three share.
         probe (bool): Whether it is of a linear probe.
-        state (dict[str, Tensor]): Weights, without 'module.'.
-        bank (dict[str, Tensor]): AdCo's and CaCo's memory.
-        names (dict[str, str]): The package's name of each weight of
-            ``state`` and, behind 'Memory_Bank.', of ``bank``.
+        state (dict[str, Tensor]): Weights without 'module.', and AdCo's and
+            CaCo's memory behind 'Memory_Bank.'.
+        names (dict[str, str]): The package's name of each of them.
         architecture (Architecture): Of the backbone.
+        keys (dict[str, str]): The file's own key of each weight, with
+            'module.' and older names.
+        relative (bool): Whether CARE's stack has relative positions.
         epoch (int, optional): Epochs trained.
-        keys (dict[str, str]): The file's own key of each weight of
-            ``state``, with 'module.' and older names.
         scalars (dict): Plain numbers and strings beside the weights.
         optimizer (dict, optional): State of the optimizer.
         dropped (list[tuple[str, str]]): Top-level entries without
             counterpart, and why.
-        relative (bool): Whether CARE's stack has relative positions.
         idle (dict[str, str]): Weights that the file's own program does not
             use, and why.
     """
     method: str
     probe: bool
     state: Dict[str, Tensor]
-    bank: Dict[str, Tensor]
     names: Dict[str, str]
     architecture: Architecture
-    epoch: Optional[int]
     keys: Dict[str, str]
-    scalars: Dict[str, Any]
-    optimizer: Optional[Mapping]
-    dropped: List[Tuple[str, str]] = field(default_factory=list)
     relative: bool = False
+    epoch: Optional[int] = None
+    scalars: Dict[str, Any] = field(default_factory=dict)
+    optimizer: Optional[Mapping] = None
+    dropped: List[Tuple[str, str]] = field(default_factory=list)
     idle: Dict[str, str] = field(default_factory=dict)
 
-    def tensors(self) -> Dict[str, Tensor]:
-        """All tensors by their names in :attr:`names`."""
-        return {
-            **self.state,
-            **{
-                f'{BANK}.{name}': value
-                for name, value in self.bank.items()
-            }
-        }
+    def describe(self) -> str:
+        """What the file is, in a line."""
+        kind = 'linear probe' if self.probe else 'pre-training'
+        epoch = 'an unknown number of' if self.epoch is None else self.epoch
+        return (f'{kind} of {TITLES[self.method]}, {self.architecture.name}, '
+                f'{epoch} epochs, {len(self.state)} tensors')
 
 
 def identify(content: Any, path: str, method: str = 'auto') -> Official:
@@ -84,31 +86,30 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
     """
     program = survey(content, path).program
     if not program.method and program is not UNKNOWN and method == 'auto':
-        raise CheckpointError(foreign(path, content, program))
-    container, raw = find_container(content, path)
-    state = strip_state(raw, f'{path!r}, {container}')
+        raise CheckpointError(_foreign(path, content, program))
+    container, raw = _find_container(content, path)
+    state = _strip_state(raw, f'{path!r}, {container}')
     bank = content.get(BANK, {})
     if not isinstance(bank, Mapping):
-        raise CheckpointError(f'{path!r}: {BANK} is {describe_value(bank)}')
-    bank = strip_state(bank, f'{path!r}, {BANK}') if bank else {}
+        raise CheckpointError(f'{path!r}: {BANK} is {_describe_value(bank)}')
+    bank = _strip_state(bank, f'{path!r}, {BANK}') if bank else {}
     check_weights({**state, **bank}, path)
-    found, probe = recognise(state, bank, path, method, program)
-    layout = PROBES['care' if found ==
-                    'care' else 'maple'] if probe else METHODS[found]
+    found, probe = _recognise(state, bank, path, method, program)
+    name = found if not probe or found == 'care' else 'maple'
+    layout = (PROBES if probe else METHODS)[name]
     if container not in ('', layout.container):
         raise CheckpointError(
             f'{path!r} is mixed up: weights of {found} stand under '
             f'{container!r} and not under {layout.container!r}')
     try:
-        names, architecture, relative = _names(found, probe, state)
+        names, architecture = (_probe_names if probe else _method_names)(name,
+                                                                         state)
     except ValueError as error:
         raise CheckpointError(f'{path!r}: {error}') from error
-    if bank:
-        names.update(
-            with_prefix(METHODS[found].bank if not probe else {}, f'{BANK}.',
-                        ''))
-    official = Official(found, probe, state, bank, names, architecture, None,
-                        dict(zip(state, raw)), {}, None, [], relative)
+    keys = dict(zip(state, raw))
+    state.update({f'{BANK}.{name}': value for name, value in bank.items()})
+    official = Official(found, probe, state, names, architecture, keys,
+                        any('.pos_emb.rel_' in name for name in state))
     if probe and found == 'care':
         # its backbone class has the other stream and heads too
         official.idle = {
@@ -116,94 +117,167 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
             for name in state
             if re.match(r'encoder\.(trans|bot|fc[12]?)\.', name)
         }
-    _account(official, path)
-    _read_rest(official, content, container, layout.epoch)
+    _check_complete(official, path)
+    if container:
+        rest = {n: v for n, v in content.items() if n not in (container, BANK)}
+        _read_rest(official, rest, layout.epoch)
     return official
 
 
-def _names(method: str, probe: bool,
-           state: Mapping) -> Tuple[Dict[str, str], Architecture, bool]:
-    """Names of all entries that a file of this kind has."""
-    if probe:
-        layout = PROBES['care' if method == 'care' else 'maple']
-        backbone = _part(state, layout.backbone)
-        architecture = detect(backbone, f'{layout.backbone or "the network"}')
-        names = with_prefix(
-            {name: f'backbone.{name}'
-             for name in architecture.shapes()}, layout.backbone, '')
-        heads = [entry_names(rows) for rows in layout.heads]
-        names.update(
-            next((head for head in heads if set(head) <= set(state)),
-                 heads[0]))
-        return names, architecture, False
-    layout = METHODS[method]
-    names, found, relative = {}, [], False
-    for prefix, target in ((layout.query, ''), (layout.key, 'key_encoder.')):
-        part = _part(state, prefix)
-        if not part and prefix == layout.key:
-            continue  # _account says what is missing
-        found.append(detect(part, prefix[:-1]))
-        stack = [re.match(r'trans\.net\.(\d+)\.', name) for name in part]
-        blocks = 1 + max((int(m[1]) for m in stack if m), default=-1)
-        relative = any('.pos_emb.rel_' in name for name in part)
-        names.update(
-            with_prefix(
-                encoder_names(method, found[-1], prefix == layout.query,
-                              blocks, relative), prefix, target))
-    if len(set(found)) > 1:
-        raise ValueError(f'mixed up: {layout.query[:-1]} is a '
-                         f'{found[0].name} and {layout.key[:-1]} a '
-                         f'{found[1].name}')
-    names.update(layout.memory)
-    return names, found[0], relative
+def _describe_value(value: Any) -> str:
+    """Say what something is, as 'a dict with epoch, state_dict'."""
+    if isinstance(value, Mapping):
+        names = first_of(value, 6)
+        return f'a dict with {names}' if value else 'an empty dict'
+    return f'a {type(value).__name__}'
 
 
-def _part(state: Mapping, prefix: str) -> Dict[str, Tensor]:
-    """The entries behind a prefix, without it."""
-    return {
-        name[len(prefix):]: value
-        for name, value in state.items() if name.startswith(prefix)
+def _find_container(content: Mapping, path: str) -> Tuple[str, Mapping]:
+    """Find the weights, and the name of their top-level entry: '' where the
+    file holds nothing else."""
+    present = [
+        name for name in ('state_dict', 'model', 'classifier')
+        if isinstance(content.get(name), Mapping)
+    ]
+    if len(present) > 1:
+        raise CheckpointError(f'{path!r} is mixed up: it has weights under '
+                              f'{" and ".join(present)}')
+    if present:
+        return present[0], content[present[0]]
+    if all(isinstance(value, Tensor) for value in content.values()):
+        return '', content
+    raise CheckpointError(
+        f'{path!r} holds {_describe_value(content)} and no weights under '
+        'state_dict, model or classifier, where AdCo, CaCo, CLSA and CARE '
+        'have them')
+
+
+def _strip_state(state: Mapping, where: str) -> Dict[str, Tensor]:
+    """Take 'module.' off the keys, and see that values are tensors."""
+    if not state:
+        raise CheckpointError(f'{where}: empty, no weights')
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(f'{where}: {name!r} is '
+                                  f'{_describe_value(value)}, not a tensor')
+    others = [name for name in state if not name.startswith('module.')]
+    if 0 < len(others) < len(state):
+        raise CheckpointError(
+            f'{where} is mixed up: {len(state) - len(others)} of {len(state)} '
+            f"keys begin with 'module.', others, as {others[0]!r}, do not")
+    return {strip_key(name): value for name, value in state.items()}
+
+
+def _recognise(state: Mapping, bank: Mapping, path: str, method: str,
+               program: Program) -> Tuple[str, bool]:
+    """Tell by the keys which method a file is of, 'maple' for one of AdCo,
+    CaCo or CLSA, and whether it is a linear probe."""
+    signs = {
+        'care':
+        any(name.startswith('student_encoder.') for name in state),
+        'caco':
+        'encoder_q.fc.6.weight' in state,
+        # MoCo writes the same keys
+        'clsa':
+        'queue' in state
+        and (bool(bank) or 'clsa' in (method, program.method)),
+        'adco':
+        bool(bank) and 'encoder_q.fc.6.weight' not in state,
     }
+    found = [name for name, sign in signs.items() if sign]
+    if len(found) > 1:
+        raise CheckpointError(f'{path!r} is mixed up: it has the marks of '
+                              f'{" and ".join(found)}')
+    probe = not found and (
+        'conv1.weight' in state
+        and not {'fc.weight', 'fc.1.weight'}.isdisjoint(state)
+        or any(name.startswith('classifier.') for name in state))
+    if probe and 'care' in (method, program.method):
+        found = ['care']
+    elif probe and (program.method == 'maple' or method in program.alike):
+        found = ['maple']
+    elif not found and method in ('adco', 'clsa') and any(
+            name.startswith('encoder_q.') for name in state):
+        found = [method]
+    if not found:
+        raise CheckpointError(_foreign(path, state, program))
+    if found == ['maple'] and method in ('adco', 'caco', 'clsa'):
+        return method, True
+    if method not in ('auto', found[0]):
+        raise CheckpointError(f'--method {method}: {path!r} is of '
+                              f'{found[0]}, by its keys')
+    return found[0], probe
 
 
-def _account(official: Official, path: str) -> None:
+def _foreign(path: str, state: Mapping, program: Program) -> str:
+    """Say why a file is of none of the four methods, and what it is for."""
+    if program is UNKNOWN:
+        return (f'{path!r} is of no known method: its weights are '
+                f'{_describe_value(state)}, {len(state)} in all')
+    if program is PROGRAMS[0]:
+        return (f'{path!r} is of this package already, and resumes as it is; '
+                "--back writes it for its original's program")
+    text = (f'{path!r} is {program.name}, by its keys, and no training goes '
+            'on from it here; --part backbone takes its backbone')
+    if program.alike:
+        text += ('. Where you know that it is of one of these, give --method '
+                 f'{"|".join(program.alike)}')
+    return text
+
+
+def _probe_names(layout: str,
+                 state: Mapping) -> Tuple[Dict[str, str], Architecture]:
+    """Names of all entries that a linear probe has, and its backbone."""
+    prefix = PROBES[layout].backbone
+    architecture = detect(behind(state, prefix), prefix or 'the network')
+    return probe_names(layout, architecture, state), architecture
+
+
+def _method_names(method: str,
+                  state: Mapping) -> Tuple[Dict[str, str], Architecture]:
+    """Names of all entries that a pre-training has, and its backbone."""
+    layout = METHODS[method]
+    query, key = (behind(state, p) for p in (layout.query, layout.key))
+    architecture = detect(query, layout.query[:-1])
+    stack = [re.match(r'trans\.net\.(\d+)\.', name) for name in query]
+    names = method_names(method, architecture, 1 + max(
+        (int(m[1]) for m in stack if m), default=-1),
+                         any('.pos_emb.rel_' in name for name in query))
+    if not key:  # one entry stands for all of them, and is missing
+        names = {
+            n: v
+            for n, v in names.items() if not n.startswith(layout.key)
+        }
+        return {**names, f'all of {layout.key}*': ''}, architecture
+    other = detect(key, layout.key[:-1])
+    if other != architecture:
+        raise ValueError(f'mixed up: {layout.query[:-1]} is a '
+                         f'{architecture.name} and {layout.key[:-1]} a '
+                         f'{other.name}')
+    return names, architecture
+
+
+def _check_complete(official: Official, path: str) -> None:
     """See that all entries of the file are known and none is missing."""
-    tensors = official.tensors()
     unknown = [
-        name for name in tensors
+        name for name in official.state
         if name not in official.names and name not in official.idle
     ]
-    missing = [name for name in official.names if name not in tensors]
-    if not official.probe:
-        layout = METHODS[official.method]
-        if not any(name.startswith(layout.key) for name in tensors):
-            missing.append(f'all of {layout.key}*')
-        missing += [
-            f'{BANK}.{name}' for name in layout.bank
-            if name not in official.bank
-        ]
+    missing = [name for name in official.names if name not in official.state]
     for kind, names in (('unknown', unknown), ('missing', missing)):
         if names:
-            some = ', '.join(names[:5])
-            more = ', ...' if len(names) > 5 else ''
             raise CheckpointError(
                 f'{path!r}, by its keys of {official.method} with a '
                 f'{official.architecture.name}: {len(names)} entries are '
-                f'{kind}: {some}{more}')
+                f'{kind}: {first_of(names, 5)}')
 
 
-def _read_rest(official: Official, content: Mapping, container: str,
-               epoch: str) -> None:
+def _read_rest(official: Official, rest: Mapping, epoch: str) -> None:
     """Take epoch, numbers and optimizer from the other entries."""
-    if not container:
-        return
-    for name, value in content.items():
-        if name in (container, BANK):
-            continue
-        if hasattr(value, 'item') and getattr(value, 'size', None) in (1, ):
-            value = value.item()  # a number of numpy
-        elif isinstance(value, Tensor) and value.numel() == 1:
-            value = value.item()
+    for name, value in rest.items():
+        if isinstance(value, Tensor) and value.numel() == 1 or (hasattr(
+                value, 'item') and getattr(value, 'size', 0) == 1):
+            value = value.item()  # a number of torch or numpy
         if name == 'optimizer' and isinstance(value, Mapping):
             official.optimizer = value
         elif type(value) in PLAIN:
@@ -211,7 +285,7 @@ def _read_rest(official: Official, content: Mapping, container: str,
         else:
             official.dropped.append(
                 (str(name),
-                 f'{describe_value(value)}, which no program of the '
+                 f'{_describe_value(value)}, which no program of the '
                  'four reads'))
     number = official.scalars.get(epoch)
     if number is not None:

@@ -1,6 +1,13 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Kinds of checkpoints, told apart by their keys."""
-from typing import NamedTuple, Optional, Tuple
+"""Which program's a checkpoint is, by its keys, and where its ResNets are."""
+import re
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
+
+from torch import Tensor
+
+from caco_ext.utils.checkpoints import CheckpointError
+from .files import behind
+from .resnet import from_children, from_detectron2
 
 
 class Program(NamedTuple):
@@ -30,6 +37,23 @@ class Program(NamedTuple):
     method: str = ''
     alike: Tuple[str, ...] = ()
 
+
+# What DDP and torch.compile put in front of names, at any depth.
+WRAPPERS = re.compile(r'(?:^|(?<=\.))(?:module|_orig_mod)\.')
+# Weights that only training with labels makes, in OpenMMLab's layout and in
+# those of torchvision, detectron2 and others. The heads of MMSelfSup and DINO
+# predict no label.
+_LABELLED = re.compile(r'((cls_|rpn_|roi_|bbox_|mask_|decode_|auxiliary_)?'
+                       r'heads?\.(?!predictor\.|prototypes|projector\.|'
+                       r'mlp|last_layer)|proposal_generator\.|(stem\.)?fc\.|'
+                       r'(classifier|clf|(last_)?linear|logits|output)\.)')
+# First convolution of a ResNet and a weight that only such a network has:
+# torchvision's names, detectron2's, those of torchvision's children.
+_STEMS = {
+    'conv1.weight': 'layer1.0.conv1.weight',
+    'stem.conv1.weight': 'res2.0.conv1.weight',
+    '0.weight': '4.0.conv1.weight'
+}
 
 _MOCO = (r'/encoder_q\.$', r'/encoder_k\.$', False)
 _BACKBONE = r'/backbone\.$'
@@ -119,3 +143,107 @@ PROGRAMS: Tuple[Program, ...] = (
 )
 #: What has none of the marks: the user says where its backbone is.
 UNKNOWN = Program('of no program known here', (), query='(?!)')
+
+
+class Survey(NamedTuple):
+    """A checkpoint, taken apart.
+
+    Attributes:
+        program (Program): Which program's it is.
+        weights (dict[str, Tensor]): By 'container/key', without 'module.'
+            and '_orig_mod.'; the container is '' where there is none.
+        places (dict[str, str]): The stem of each ResNet by its place, as
+            'container/prefix'.
+        path (str): The file, for errors.
+    """
+    program: Program
+    weights: Dict[str, Tensor]
+    places: Dict[str, str]
+    path: str
+
+    def backbone(self, place: str) -> Dict[str, Tensor]:
+        """The weights at a place, by torchvision's names."""
+        rename = {
+            '0.weight': from_children,
+            'stem.conv1.weight': from_detectron2
+        }.get(self.places.get(place, ''), dict)
+        return rename(behind(self.weights, place))
+
+    def labelled(self, place: str) -> str:
+        """What shows that a network was trained with labels.
+
+        Args:
+            place (str): Its backbone's.
+
+        Returns:
+            str: The first names of such weights, or the program; empty
+            where there is nothing.
+        """
+        if self.program.labels is False:
+            return ''
+        names = {name.partition('/')[2] for name in self.weights}
+        names |= behind(self.weights, place).keys()
+        names = sorted(name for name in names if _LABELLED.match(name))
+        return ', '.join(
+            names[:3]) or (self.program.name if self.program.labels else '')
+
+
+def survey(content: Any, path: str) -> Survey:
+    """Take a checkpoint apart.
+
+    Args:
+        content (Any): What the file holds.
+        path (str): The file, for errors.
+
+    Returns:
+        Survey: All about it.
+
+    Raises:
+        CheckpointError: It is no dict, or an empty one.
+    """
+    if not isinstance(content, Mapping) or not content:
+        what = 'an empty dict' if content == {} else (
+            f'a {type(content).__name__}')
+        raise CheckpointError(f'{path!r} holds {what}, not a checkpoint')
+    weights = dict(_weights(content))
+    names = [*weights, *(f'top:{name}' for name in content)]
+    names.append(f'optimizer:{_parameters(content.get("optimizer"))}')
+    program = next((p for p in PROGRAMS if all(
+        any(re.search(mark, name) for name in names) for mark in p.marks)),
+                   UNKNOWN)
+    return Survey(program, weights, dict(_places(weights)), path)
+
+
+def _weights(content: Mapping) -> Iterator[Tuple[str, Tensor]]:
+    """All tensors of nested dicts, by 'container/key'."""
+    seen, waiting = set(), [('', content)]
+    while waiting:
+        container, entries = waiting.pop(0)
+        seen.add(id(entries))
+        for name, value in entries.items():
+            if not isinstance(name, str):
+                continue
+            if isinstance(value, Tensor):
+                yield f'{container}/{WRAPPERS.sub("", name)}', value
+            elif isinstance(value, Mapping) and id(value) not in seen:
+                waiting.append((f'{container}.{name}'.lstrip('.'), value))
+
+
+def _places(weights: Mapping[str, Tensor]) -> Iterator[Tuple[str, str]]:
+    """Where ResNets stand, and the name of their stem."""
+    for name in weights:
+        for stem, other in _STEMS.items():
+            place = name.removesuffix(stem)
+            if (place != name and place[-1] in './'
+                    and place + other in weights):
+                yield place, stem
+
+
+def _parameters(optimizer: Any) -> int:
+    """How many parameters an optimizer's state is of; 0 where it is odd."""
+    groups = optimizer.get('param_groups') if isinstance(optimizer,
+                                                         Mapping) else ()
+    params = [
+        group.get('params') for group in groups if isinstance(group, Mapping)
+    ] if isinstance(groups, (list, tuple)) else []
+    return sum(len(one) for one in params if isinstance(one, (list, tuple)))

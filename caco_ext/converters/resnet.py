@@ -1,9 +1,11 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Tell a ResNet's depth and width from the shapes of its entries."""
+"""A ResNet by its weights: depth, widths, and its names in libraries."""
 import re
 from typing import Dict, Mapping, NamedTuple, Optional, Tuple
 
 from torch import Tensor
+
+from caco_ext.utils.text import first_of
 
 # Blocks of each stage and whether they are bottlenecks, by depth.
 DEPTHS: Dict[int, Tuple[Tuple[int, ...], bool]] = {
@@ -76,8 +78,7 @@ class Architecture(NamedTuple):
             dict[str, tuple[int, ...]]: Shape by name, in the order in which
             torchvision and the hosts register them.
         """
-        shapes = dict()
-        shapes.update(_conv('conv1', (self.stem_channels, 3, 7, 7), 'bn1'))
+        shapes = _conv('conv1', (self.stem_channels, 3, 7, 7), 'bn1')
         blocks, bottleneck = DEPTHS[self.depth]
         before = self.stem_channels
         for stage, count in enumerate(blocks):
@@ -157,23 +158,14 @@ def detect(state: Mapping[str, Tensor], where: str) -> Architecture:
         depth, inner,
         None if expansion == (4 if bottleneck else 1) else expansion,
         state['conv1.weight'].size(0))
-    check_shapes(state, architecture.shapes(), f'{where} ({kind} blocks, '
-                 f'{architecture.name})')
+    _check_shapes(state, architecture.shapes(), f'{where} ({kind} blocks, '
+                  f'{architecture.name})')
     return architecture
 
 
-def check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Shape],
-                 where: str) -> None:
-    """Check that entries are there and have their shapes.
-
-    Args:
-        state (Mapping[str, Tensor]): May hold other entries too.
-        wanted (Mapping[str, tuple[int, ...]]): Shape by name.
-        where (str): What to call it in the error.
-
-    Raises:
-        ValueError: Names the first few that are missing or different.
-    """
+def _check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Shape],
+                  where: str) -> None:
+    """Check that entries are there and have their shapes."""
     wrong = []
     for name, shape in wanted.items():
         if name not in state:
@@ -182,5 +174,58 @@ def check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Shape],
             wrong.append(f'{name} is {list(state[name].shape)} and should '
                          f'be {list(shape)}')
     if wrong:
-        more = f' and {len(wrong) - 4} more' if len(wrong) > 4 else ''
-        raise ValueError(f'{where}: {"; ".join(wrong[:4])}{more}')
+        raise ValueError(f'{where}: {first_of(wrong, 4, "; ")}')
+
+
+# The name of a ResNet in torchvision and timm.
+LIBRARY_NAMES: Dict[Architecture, str] = {
+    **{
+        Architecture(depth): f'resnet{depth}'
+        for depth in DEPTHS
+    },
+    Architecture(50, 128, 2): 'wide_resnet50_2',
+    Architecture(101, 128, 2): 'wide_resnet101_2',
+}
+# detectron2's name by torchvision's, in the order in which they apply.
+_DETECTRON2 = (
+    (r'^(conv1|bn1)\.', r'stem.\1.'),
+    (r'^layer(\d)\.', lambda match: f'res{int(match[1]) + 1}.'),
+    (r'\bbn(\d)\.', r'conv\1.norm.'),
+    (r'\bdownsample\.0\.', r'shortcut.'),
+    (r'\bdownsample\.1\.', r'shortcut.norm.'),
+)
+# The layers of torchvision's ResNet, in order.
+_CHILDREN = ('conv1', 'bn1', 'relu', 'maxpool', 'layer1', 'layer2', 'layer3',
+             'layer4')
+
+
+def to_detectron2(weights: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """The same weights by detectron2's names, from torchvision's."""
+    return {_detectron2_name(name): value for name, value in weights.items()}
+
+
+def _detectron2_name(name: str) -> str:
+    for pattern, new in _DETECTRON2:
+        name = re.sub(pattern, new, name)
+    return name
+
+
+def from_detectron2(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """Counterpart of :func:`to_detectron2`; other names stay as they are."""
+    names = {
+        _detectron2_name(name): name
+        for architecture in LIBRARY_NAMES
+        for name in architecture.shapes()
+    }
+    return {names.get(name, name): value for name, value in state.items()}
+
+
+def from_children(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """Weights of ``nn.Sequential(*resnet50().children())``, by torchvision's
+    names."""
+    numbers = {str(i): child for i, child in enumerate(_CHILDREN)}
+    parts = {name: name.partition('.') for name in state}
+    return {
+        f'{numbers.get(head, head)}.{tail}': state[name]
+        for name, (head, _, tail) in parts.items()
+    }

@@ -1,36 +1,143 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""What mmengine's runner needs to go on with an original's training."""
+"""What a run needs to go on with an original's training: the sizes of its
+model, and the state of optimizer and schedules."""
 import copy
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.registry import MODELS, PARAM_SCHEDULERS
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from .files import CheckpointError
-from .key_maps import BUFFERS, METHODS
+from caco_ext.utils.checkpoints import CheckpointError
+from .files import behind
+from .key_maps import METHODS, parameter_names
 from .official import Official
+from .resnet import Architecture
 
-IMAGENET = 1281167
+_IMAGENET = 1281167
 # Where an optimizer keeps its momentum, by its type in a config.
-MOMENTUM = dict(SGD='momentum_buffer', CaCoLARS='mu')
+_MOMENTUM = dict(SGD='momentum_buffer', CaCoLARS='mu')
+_STACK_DEFAULTS = dict(
+    num_blocks=5, num_heads=4, head_channels=128, position='absolute')
 
 
-def iterations(cfg: Config, given: Optional[int]) -> int:
-    """Iterations of an epoch.
+def model_options(official: Official,
+                  state: Mapping[str, Tensor]) -> Dict[str, Any]:
+    """Sizes of a model, from the shapes of its weights.
 
     Args:
-        cfg (Config): The config to train with.
-        given (int, optional): What the user says.
+        official (Official): The file.
+        state (Mapping[str, Tensor]): Its weights by the package's names.
 
     Returns:
-        int: That, or ImageNet over the config's global batch.
-
-    Raises:
-        CheckpointError: The user says nothing and the config is of another
-            data set.
+        dict[str, Any]: Values by dotted name in the model's config.
     """
+    options = {
+        f'backbone.{name}': value
+        for name, value in official.architecture._asdict().items()
+        if name == 'depth' or value is not None
+    }
+    heads = ['neck']
+    if METHODS[official.method].stack:
+        heads += ['attention_neck', 'predictor', 'attention_predictor']
+        options.update(_stack_options(state, official.relative))
+    for head in heads:
+        matrices = [
+            v for v in behind(state, f'{head}.').values() if v.ndim == 2
+        ]
+        options[f'{head}.in_channels'] = matrices[0].size(1)
+        options[f'{head}.hid_channels'] = matrices[0].size(0)
+        options[f'{head}.out_channels'] = matrices[-1].size(0)
+    if 'memory.columns' in state:
+        options['memory.dim'], options['memory.num_columns'] = (
+            state['memory.columns'].shape)
+    return options
+
+
+def _stack_options(state: Mapping[str, Tensor],
+                   relative: bool) -> Dict[str, Any]:
+    """Sizes of CARE's attention stack."""
+    stack = behind(state, 'attention.blocks.')
+    shortcut = stack['0.shortcut.conv.weight']
+    sides = [
+        stack[f'0.attention.position.{side}'] for side in ('height', 'width')
+    ]
+    width = sides[0].size(1)
+    options = dict(
+        in_channels=shortcut.size(1),
+        out_channels=shortcut.size(0),
+        # whatever stride the config has is put in later
+        map=tuple((one.size(0) + 1) // 2 if relative else one.size(0)
+                  for one in sides),
+        num_blocks=1 + max(int(name.split('.')[0]) for name in stack),
+        num_heads=stack['0.attention.to_qkv.weight'].size(0) // (3 * width),
+        head_channels=width,
+        position='relative' if relative else 'absolute')
+    return {f'attention.{name}': value for name, value in options.items()}
+
+
+def apply_options(model: Mapping[str, Any],
+                  options: Mapping[str, Any]) -> Tuple[dict, List[str]]:
+    """Give the model of a config the sizes of a checkpoint.
+
+    Args:
+        model (Mapping[str, Any]): The config's model.
+        options (Mapping[str, Any]): Of :func:`model_options`.
+
+    Returns:
+        tuple[dict, list[str]]: The changed model, and what was changed as
+        arguments for ``--cfg-options``.
+    """
+    model, changes = copy.deepcopy(dict(model)), []
+    usual = Architecture(options['backbone.depth'])
+    for name, value in options.items():
+        part, key = name.split('.')
+        if name == 'attention.map':
+            key, stride = 'img_size', model[part].get('stride', 16)
+            before = model[part].get(key, 224)
+            before = (before, before) if isinstance(before, int) else before
+            if tuple(-(-side // stride) for side in before) == value:
+                continue
+            value = [side * stride for side in value]
+            value = value[0] if value[0] == value[1] else value
+        default = getattr(
+            usual, key,
+            None) if part == 'backbone' else _STACK_DEFAULTS.get(key)
+        if model[part].get(key, default) != value:
+            model[part][key] = value
+            text = str(value).replace(' ', '')
+            changes.append(f'model.{part}.{key}={text}')
+    return model, changes
+
+
+class _NoMemory(TorchFunctionMode):
+    """Modules built inside have shapes and no values.
+
+    ``torch.device('meta')`` would do, but the hosts' ResNet reads numbers
+    from a tensor while it is built.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if func in (torch.empty, torch.randn, torch.zeros,
+                    torch.ones) and kwargs.get('device') is None:
+            kwargs['device'] = 'meta'
+        return func(*args, **kwargs)
+
+
+def build_shapes(model: Mapping[str, Any]) -> nn.Module:
+    """Build the model of a config with shapes only, without memory for
+    values."""
+    with _NoMemory():
+        return MODELS.build(Config(dict(model=dict(model))).model)
+
+
+def iterations_of_epoch(cfg: Config, given: Optional[int]) -> int:
+    """Iterations of an epoch: what the user says, or else ImageNet over the
+    config's global batch."""
     if given is not None:
         if given < 1:
             raise CheckpointError(f'--iters-per-epoch {given}: an epoch has '
@@ -43,78 +150,49 @@ def iterations(cfg: Config, given: Optional[int]) -> int:
             'how many iterations an epoch has with this config is not known '
             'before its data are there; give --iters-per-epoch (pictures '
             'divided by the global batch, rounded down)')
-    return IMAGENET // batch
+    return _IMAGENET // batch
 
 
-def parameter_order(official: Official) -> Optional[List[str]]:
-    """Names of the parameters in the order of the file's optimizer.
-
-    torch numbers them in the order in which the model registers them, which
-    is the order of the weights in the file.
-
-    Args:
-        official (Official): The file.
-
-    Returns:
-        list[str] | None: Names in the file, None when their number is
-        neither that of all parameters nor that of the query encoder's.
-    """
-    every = [
-        name for name in official.state
-        if name.rsplit('.', 1)[-1] not in BUFFERS
-    ]
-    query = METHODS[official.method].query
-    own = [name for name in every if name.startswith(query)]
-    groups = (official.optimizer or {}).get('param_groups', ())
-    count = sum(len(group['params']) for group in groups)
-    return {len(every): every, len(own): own}.get(count)
-
-
-def momenta(official: Official, key: str,
-            notes: List[str]) -> Dict[str, Tensor]:
-    """Momentum of each parameter in the file.
-
-    Args:
-        official (Official): The file.
-        key (str): What the optimizer to come calls it.
-        notes (list[str]): Told when there is none, and why.
-
-    Returns:
-        dict[str, Tensor]: By the package's names; empty when it cannot be
-        used.
-    """
-
-    def none(reason: str) -> Dict[str, Tensor]:
-        notes.append(f'momentum starts at zero: {reason}')
+def read_momentum(official: Official, cfg: Config,
+                  notes: List[str]) -> Dict[str, Tensor]:
+    """Momentum of each parameter in the file, by the package's names; empty
+    where it cannot be used, and ``notes`` say why."""
+    try:
+        return _read_momentum(official,
+                              _MOMENTUM.get(cfg.optim_wrapper.optimizer.type))
+    except LookupError as error:
+        notes.append(f'momentum starts at zero: {error.args[0]}')
         return {}
 
+
+def _read_momentum(official: Official, key: str) -> Dict[str, Tensor]:
     if official.optimizer is None:
-        return none('the file has no optimizer')
+        raise LookupError('the file has no optimizer')
     state = official.optimizer.get('state')
-    order = parameter_order(official)
     if not isinstance(state, Mapping) or not state:
-        return none("the file's optimizer has no state")
-    if order is None:
-        return none("the file's optimizer has another number of parameters "
-                    'than its model')
+        raise LookupError("the file's optimizer has no state")
     indices = [
-        index for group in official.optimizer['param_groups']
+        index for group in official.optimizer.get('param_groups', ())
         for index in group['params']
     ]
+    names = parameter_names(official.method, official.state, len(indices))
+    if len(names) != len(indices):
+        raise LookupError("the file's optimizer has another number of "
+                          'parameters than its model')
     found = {}
-    for name, index in zip(order, indices):
+    for name, index in zip(names, indices):
         value = state.get(index, {}).get(key)
         if value is None:
             continue
         if not isinstance(value, Tensor) or (value.shape
                                              != official.state[name].shape):
-            return none(f'{key} of parameter {index} does not have the shape '
-                        f'of {name}')
+            raise LookupError(f'{key} of parameter {index} does not have the '
+                              f'shape of {name}')
         found[official.names[name]] = value
     if not found:
         held = sorted({k for entry in state.values() for k in entry})
-        return none(f"the file's optimizer has no {key}, only "
-                    f'{", ".join(map(str, held))}')
+        raise LookupError(f"the file's optimizer has no {key}, only "
+                          f'{", ".join(map(str, held))}')
     return found
 
 
@@ -139,17 +217,21 @@ def resume_entries(cfg: Config, model: nn.Module, epoch: int, length: int,
     for name in ('loss_scale', 'dtype', 'use_fsdp'):
         settings.pop(name, None)
     optimizer = build_optim_wrapper(model, settings).optimizer
-    schedulers = _schedulers(cfg, optimizer, epoch, length)
-    key = MOMENTUM[settings.optimizer.type]
+    schedulers = _run_schedules(cfg, optimizer, epoch, length)
+    key = _MOMENTUM[settings.optimizer.type]
     names = {id(p): name for name, p in model.named_parameters()}
-    stored = optimizer.state_dict()
-    state, places = {}, (
-        p for g in optimizer.param_groups for p in g['params'])
-    for index, param in enumerate(places):
-        if names[id(param)] in momentum:
-            state[index] = {key: momentum[names[id(param)]]}
+    places = [
+        names[id(p)] for g in optimizer.param_groups for p in g['params']
+    ]
     return dict(
-        optimizer=dict(state=state, param_groups=stored['param_groups']),
+        optimizer=dict(
+            state={
+                index: {
+                    key: momentum[name]
+                }
+                for index, name in enumerate(places) if name in momentum
+            },
+            param_groups=optimizer.state_dict()['param_groups']),
         param_schedulers=schedulers,
         message_hub=dict(
             log_scalars={},
@@ -157,9 +239,9 @@ def resume_entries(cfg: Config, model: nn.Module, epoch: int, length: int,
             resumed_keys=dict(epoch=True, iter=True)))
 
 
-def _schedulers(cfg: Config, optimizer, epoch: int,
-                length: int) -> List[Dict[str, Any]]:
-    """Run the schedules up to an epoch; leaves the optimizer there.
+def _run_schedules(cfg: Config, optimizer: torch.optim.Optimizer, epoch: int,
+                   length: int) -> List[Dict[str, Any]]:
+    """Run the schedules up to an epoch, and leave the optimizer there.
 
     Returns:
         list[dict]: Where each one is. Its settings are not among it, so that
@@ -167,10 +249,8 @@ def _schedulers(cfg: Config, optimizer, epoch: int,
     """
     settings = cfg.param_scheduler
     settings = [settings] if isinstance(settings, dict) else settings
-    built = []
-    for one in settings:
-        one = copy.deepcopy(one)
-        total = cfg.train_cfg.max_epochs
+    built, total = [], cfg.train_cfg.max_epochs
+    for one in copy.deepcopy(settings):
         one.setdefault('end',
                        total if one.get('by_epoch', True) else total * length)
         built.append(
@@ -179,68 +259,38 @@ def _schedulers(cfg: Config, optimizer, epoch: int,
                 default_args=dict(optimizer=optimizer, epoch_length=length)))
     # they warn when no step of the optimizer was counted before
     optimizer._global_step = 0
-    by_epoch = [one for one in built if one.by_epoch]
     by_iter = [one for one in built if not one.by_epoch]
     for _ in range(epoch):
         for _ in range(length if by_iter else 0):
             for one in by_iter:
                 one.step()
-        for one in by_epoch:
-            one.step()
+        for one in built:
+            if one.by_epoch:
+                one.step()
     return [{
         name: one.state_dict()[name]
         for name in ('last_step', '_global_step', '_last_value')
     } for one in built]
 
 
-def check_learning_rate(official: Official, cfg: Config, epoch: int,
-                        length: int, notes: List[str]) -> None:
-    """Compare the file's last learning rate with the config's schedule.
-
-    Args:
-        official (Official): The file.
-        cfg (Config): The config to train with.
-        epoch (int): Epochs done.
-        length (int): Iterations of each.
-        notes (list[str]): Told when they differ.
-    """
+def compare_learning_rate(official: Official, cfg: Config, epoch: int,
+                          length: int, notes: List[str]) -> None:
+    """Note it where the file's last learning rate is not the config's, after
+    so many epochs of so many iterations."""
     groups = (official.optimizer or {}).get('param_groups') or [{}]
     theirs = groups[0].get('lr')
     if theirs is None or epoch < 1:
         return
-    ours = _rate(cfg, epoch, length)
+    optimizer = torch.optim.SGD([nn.Parameter()],
+                                cfg.optim_wrapper.optimizer.lr)
+    by_iter = any(
+        one.get('convert_to_iter_based') or not one.get('by_epoch', True)
+        for one in cfg.param_scheduler)
+    # of the last iteration of the epoch's training
+    _run_schedules(cfg, optimizer, epoch if by_iter else epoch - 1, length)
+    ours = optimizer.param_groups[0]['lr']
     if abs(theirs - ours) > 0.01 * max(abs(theirs), abs(ours)):
         notes.append(
             f'the file ended with lr {theirs:.6g}, and the config trains the '
             f'epoch that it ended with lr {ours:.6g}: batch, length or '
             'method differ; choose the config of its run with --config')
-
-
-def _rate(cfg: Config, epoch: int, length: int) -> float:
-    """Learning rate in the last iteration of an epoch's training."""
-    from torch.optim import SGD
-    optimizer = SGD([nn.Parameter()], cfg.optim_wrapper.optimizer.lr)
-    by_iter = any(
-        one.get('convert_to_iter_based') or not one.get('by_epoch', True)
-        for one in cfg.param_scheduler)
-    _schedulers(cfg, optimizer, epoch if by_iter else epoch - 1, length)
-    return optimizer.param_groups[0]['lr']
-
-
-def epoch_and_length(official: Official, cfg: Config, given: Optional[int],
-                     notes: List[str]) -> Tuple[int, int]:
-    """Epochs done and iterations of each.
-
-    Args:
-        official (Official): The file.
-        cfg (Config): The config to train with.
-        given (int, optional): Iterations of an epoch, by the user.
-        notes (list[str]): Told when the file does not tell its epoch.
-
-    Returns:
-        tuple[int, int]: Epochs, iterations.
-    """
-    if official.epoch is None:
-        notes.append('the file does not tell how many epochs it was trained; '
-                     'a resumed run counts from 0')
-    return official.epoch or 0, iterations(cfg, given)

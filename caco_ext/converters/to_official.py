@@ -2,14 +2,16 @@
 """From this package's checkpoints back to the originals' layout."""
 from typing import Any, Dict, List, Mapping, Tuple
 
+from mmengine.config import Config
 from torch import Tensor
 
-from caco_ext.utils.checkpoints import reading
-from .files import CheckpointError, weights_of
-from .key_maps import (BUFFERS, METHODS, PROBES, Method, encoder_names,
-                       entry_names, with_prefix)
-from .recognition import BANK, strip_key
-from .resnet import detect
+from caco_ext.utils.checkpoints import CheckpointError, reading
+from caco_ext.utils.config_files import config_path
+from caco_ext.utils.text import first_of
+from .files import behind, weights_of
+from .key_maps import (BANK, METHODS, PROBES, method_names, parameter_names,
+                       probe_names, strip_key)
+from .resnet import Architecture, detect
 
 
 def method_of(state: Mapping[str, Tensor]) -> str:
@@ -57,8 +59,12 @@ def to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
 def _to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
     state, meta = weights_of(content, path)
     original = meta.get('original') or {}
+    own_keys = original.get('keys', ())
     if meta.get('kind') == 'linear probe':
-        names, container, epoch = _probe_names(state, meta, original)
+        method = 'care' if meta.get('method') == 'care' else 'maple'
+        layout = PROBES[method]
+        names = probe_names(method, _architecture(state),
+                            map(strip_key, own_keys))
         state.update(content.get('unfolded_head', {}))
     else:
         method = method_of(state)
@@ -67,25 +73,24 @@ def _to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
                 f'{path!r} is no complete pre-training checkpoint of AdCo, '
                 'CaCo, CLSA or CARE in the layout of this package')
         layout = METHODS[method]
-        names = _names(method, layout, state, meta)
-        container, epoch = layout.container, layout.epoch
+        names = _names(method, state, meta)
     missing = [new for new in names.values() if new not in state]
     if missing:
-        raise CheckpointError(f'{path!r} lacks {", ".join(missing[:4])}, '
+        raise CheckpointError(f'{path!r} lacks {first_of(missing, 4)}, '
                               'which the original has')
     result = dict(original.get('scalars') or {})
     if 'epoch' in meta:
-        result.setdefault(epoch, meta['epoch'])
+        result.setdefault(layout.epoch, meta['epoch'])
         if not original:
-            result['arch'] = f'resnet{detect_backbone(state).depth}'
-            if container == 'state_dict':
+            result['arch'] = f'resnet{_architecture(state).depth}'
+            if layout.container == 'state_dict':
                 # it tells CLSA's files from MoCo's; no run here measures it
                 result['best_acc'] = 0.
     plain = {old: new for old, new in names.items() if BANK not in old}
     # 'module.' as in the file, or as DDP writes it
-    keys = original.get('keys') or [f'module.{old}' for old in plain]
+    keys = own_keys or [f'module.{old}' for old in plain]
     # those that are not in `plain` were idle in the file
-    result[container] = {
+    result[layout.container] = {
         key: state[plain[strip_key(key)]]
         for key in keys if strip_key(key) in plain
     }
@@ -96,74 +101,39 @@ def _to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
     if bank:
         result[BANK] = bank
     if original.get('param_groups') and 'optimizer' in content:
-        result['optimizer'] = _optimizer(content, original, plain)
+        result['optimizer'] = _optimizer(content, method, plain)
     return result, sorted(set(state) - set(names.values()))
 
 
-def detect_backbone(state: Mapping[str, Tensor]):
+def _architecture(state: Mapping[str, Tensor]) -> Architecture:
     """Architecture of ``backbone.*``."""
-    cut = len('backbone.')
-    return detect(
-        {
-            name[cut:]: value
-            for name, value in state.items() if name.startswith('backbone.')
-        }, 'backbone')
+    return detect(behind(state, 'backbone.'), 'backbone')
 
 
-def _names(method: str, layout: Method, state: Mapping[str, Tensor],
+def _names(method: str, state: Mapping[str, Tensor],
            meta: Mapping) -> Dict[str, str]:
     """The package's name of each entry, by the original's."""
-    architecture = detect_backbone(state)
-    prefix = 'attention.blocks.'
-    blocks = 1 + max((int(name[len(prefix):].split('.')[0])
-                      for name in state if name.startswith(prefix)),
+    blocks = 1 + max((int(name.split('.')[0])
+                      for name in behind(state, 'attention.blocks.')),
                      default=-1)
-    relative = (meta.get('model')
-                or {}).get('attention.position') == 'relative'
-    names = dict(layout.memory)
-    for own, old, new in ((True, layout.query, ''), (False, layout.key,
-                                                     'key_encoder.')):
-        names.update(
-            with_prefix(
-                encoder_names(method, architecture, own, blocks, relative),
-                old, new))
-    names.update(with_prefix(layout.bank, f'{BANK}.', ''))
-    return names
+    position = (meta.get('model') or {}).get('attention.position')
+    return method_names(method, _architecture(state), blocks,
+                        position == 'relative')
 
 
-def _probe_names(state: Mapping[str, Tensor], meta: Mapping,
-                 original: Mapping) -> Tuple[Dict[str, str], str, str]:
-    """The package's names of a linear probe's entries; container, epoch."""
-    layout = PROBES['care' if meta.get('method') == 'care' else 'maple']
-    names = with_prefix(
-        {name: f'backbone.{name}'
-         for name in detect_backbone(state).shapes()}, layout.backbone, '')
-    keys = {strip_key(key) for key in original.get('keys', ())}
-    heads = [entry_names(rows) for rows in layout.heads]
-    names.update(next((head for head in heads if set(head) <= keys), heads[0]))
-    return names, layout.container, layout.epoch
-
-
-def _optimizer(content: Mapping, original: Mapping,
+def _optimizer(content: Mapping, method: str,
                plain: Mapping[str, str]) -> Dict[str, Any]:
     """The original's optimizer, with the momenta of this checkpoint."""
-    from mmengine.config import Config
-
-    from .options import apply_options, build_shapes, config_path
-    state = content['state_dict']
-    method = method_of(state)
+    # imports the registries, which files alone do not need
+    from .resume import apply_options, build_shapes
     cfg = Config.fromfile(config_path(METHODS[method].config))
     model = build_shapes(apply_options(cfg.model, content['meta']['model'])[0])
     places = {name: i for i, (name, _) in enumerate(model.named_parameters())}
-    params = [
-        strip_key(key) for key in original['keys']
-        if key.rsplit('.', 1)[-1] not in BUFFERS
-    ]
+    original = content['meta']['original']
     groups = original['param_groups']
     indices = [index for group in groups for index in group['params']]
-    if len(indices) != len(params):
-        query = METHODS[method].query
-        params = [name for name in params if name.startswith(query)]
+    params = parameter_names(method, map(strip_key, original['keys']),
+                             len(indices))
     found = {}
     for name, index in zip(params, indices):
         entry = content['optimizer']['state'].get(places[plain[name]])

@@ -1,4 +1,5 @@
 """Data sets, transforms and what keeps their random draws in order."""
+from .augment_data_preprocessor import AugmentDataPreprocessor
 from .image_folder import ImageFolder
 from .photo_patches import PhotoPatches
 from .pictures import BrokenPictureError, decode_picture, read_picture
@@ -9,9 +10,9 @@ from .transforms import (LoadImage, MultiCrop, StrongAugment, ViewColorJitter,
                          ViewRandomResizedCrop, ViewSolarize, apply_op)
 
 __all__ = [
-    'BrokenPictureError', 'EpochSeededSampler', 'ImageFolder', 'LoadImage',
-    'MultiCrop', 'PhotoPatches', 'StrongAugment', 'TorchvisionDataset',
-    'ViewGaussianBlur', 'ViewRandomResizedCrop', 'ViewFlip',
-    'ViewRandomGrayscale', 'ViewColorJitter', 'ViewSolarize', 'apply_op',
-    'decode_picture', 'read_picture'
+    'AugmentDataPreprocessor', 'BrokenPictureError', 'EpochSeededSampler',
+    'ImageFolder', 'LoadImage', 'MultiCrop', 'PhotoPatches', 'StrongAugment',
+    'TorchvisionDataset', 'ViewGaussianBlur', 'ViewRandomResizedCrop',
+    'ViewFlip', 'ViewRandomGrayscale', 'ViewColorJitter', 'ViewSolarize',
+    'apply_op', 'decode_picture', 'read_picture'
 ]

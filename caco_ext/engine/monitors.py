@@ -1,7 +1,7 @@
-"""Who acts on the results of an evaluation, and by which of them.
+"""Pass the results of an evaluation to the hooks that wait for them.
 
-mmengine tells its hooks of results through a validation loop. Here an
-evaluation that is a hook tells them.
+mmengine's hooks get results from a validation loop. Here the evaluation is a
+hook itself, and passes them on.
 """
 from typing import Any, Dict, Iterator, Sequence, Tuple
 
@@ -9,8 +9,10 @@ from mmengine.hooks import (CheckpointHook, EarlyStoppingHook, Hook,
                             ParamSchedulerHook, RuntimeInfoHook)
 from mmengine.runner import Runner
 
-# Hooks with one of these belong to a loop: they look at its loader, or put
-# back what they changed when it began.
+from .schedule_checks import schedulers_of
+
+# A hook with one of these needs a real validation loop: it looks at the
+# loader, or undoes what it changed when the loop began.
 _OF_A_LOOP = ('before_val', 'before_val_epoch', 'before_val_iter',
               'after_val_iter', 'after_val')
 _OFFERED = 'offered_metrics'
@@ -37,10 +39,8 @@ class _AfterEpoch:
 
 def _plateau_schedulers(runner: Runner) -> list:
     """Schedulers that wait for results."""
-    found = runner.param_schedulers or []
-    groups = found.values() if isinstance(found, dict) else [found]
     return [
-        one for group in groups for one in group
+        one for one in schedulers_of(runner)
         if getattr(one, 'need_val_args', False)
     ]
 
@@ -59,7 +59,7 @@ def _monitors(runner: Runner) -> Iterator[Tuple[str, str]]:
 
 
 def check_monitors(runner: Runner, names: Sequence[str]) -> None:
-    """Refuse to wait for a result that never comes.
+    """Refuse an option that names a result which this run never has.
 
     Args:
         runner (Runner): The runner of a training, with its schedulers built.
@@ -81,7 +81,7 @@ def check_monitors(runner: Runner, names: Sequence[str]) -> None:
 
 
 def offer(runner: Runner, metrics: Dict[str, float]) -> None:
-    """Let those act on results who wait for them. All ranks must call it.
+    """Pass results to hooks and schedulers. All ranks must call it.
 
     Args:
         runner (Runner): The runner, inside ``after_train_epoch``.
@@ -108,7 +108,7 @@ def _waits(hook: Hook) -> bool:
         for name in ('after_val_epoch', *_OF_A_LOOP)
         if getattr(type(hook), name) is not getattr(Hook, name)
     }
-    # The third writes down what is written already.
+    # RuntimeInfoHook would log the results a second time.
     return own == {'after_val_epoch'} and not isinstance(hook, RuntimeInfoHook)
 
 
@@ -130,9 +130,9 @@ def _offer_best(hook: CheckpointHook, finished: _AfterEpoch,
 
 
 def replay(runner: Runner) -> None:
-    """Tell ``EarlyStoppingHook`` what was offered before a resumption.
+    """Give ``EarlyStoppingHook`` the results from before a resumption.
 
-    It keeps its count in no checkpoint; the message hub is in all of them.
+    No checkpoint holds its count; each holds the message hub.
 
     Args:
         runner (Runner): The runner of a resumed training.

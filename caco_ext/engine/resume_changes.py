@@ -1,18 +1,20 @@
 """A resumed run whose config or data are no longer those it began with."""
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
+from torch.optim import Optimizer
 
-from caco_ext.utils import UsageError
+from caco_ext.utils.errors import UsageError
+from caco_ext.utils.old_names import with_present_names
 from caco_ext.utils.run_config import Change, differences, parse
 from . import run_state
 
 MODES = ('apply', 'keep')
-# Only what began with them can go on with these.
+# A run can only go on with the values that it began with.
 _ONLY_KEPT = ('optim_wrapper.optimizer.type', 'optim_wrapper.constructor',
               'randomness.', 'train_cfg.type', 'train_cfg.by_epoch')
-# These deal out the pictures of an epoch, which others have begun.
+# These order the pictures of an epoch that is already begun.
 _ORDER = ('train_dataloader.sampler', 'train_dataloader.batch_sampler')
 # What optimizer and schedules are made from.
 _STEPS = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'train_cfg',
@@ -23,9 +25,9 @@ def review(runner: Runner, checkpoint: Dict[str, Any],
            mode: Optional[str]) -> None:
     """Compare config and data with those of the checkpoint.
 
-    mmengine restores some settings over the present config, optimizer and
-    schedules, and takes the others from it. Here nothing is taken or dropped
-    without a word: what differs is refused, or applied on request.
+    mmengine restores some settings from the checkpoint over the present
+    config, and takes others from the config. Here nothing is taken or dropped
+    in silence: what differs is refused, or applied on request.
 
     Args:
         runner (Runner): The runner that resumes, before it loads the
@@ -87,7 +89,7 @@ def config_changes(runner: Runner, checkpoint: Dict[str, Any]) -> List[Change]:
         which the log tells.
     """
     try:
-        before = parse(checkpoint['meta']['cfg'])
+        before = parse(with_present_names(checkpoint['meta']['cfg']))
     except (KeyError, TypeError, ValueError):
         runner.logger.warning(
             'the checkpoint holds no config that the present one could be '
@@ -134,8 +136,8 @@ def _recompute(runner: Runner, checkpoint: Dict[str, Any],
     checkpoint['param_schedulers'] = [one.state_dict() for one in schedulers]
 
 
-def run_schedules(optimizer, schedulers: list, epochs: int, iterations: int,
-                  length: int) -> None:
+def run_schedules(optimizer: Union[OptimWrapper, Optimizer], schedulers: list,
+                  epochs: int, iterations: int, length: int) -> None:
     """Step new schedulers to a place of the run, in the run's own order.
 
     Args:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.runner import Runner
+from torch.utils.data import Dataset
 
-from caco_ext.utils import UsageError
+from caco_ext.utils.errors import UsageError
 from caco_ext.utils.run_config import Change
 
 # What a change of the data set is called among those of options.
@@ -80,7 +81,7 @@ def collect(runner: Runner, batches_done: int) -> Dict[str, Any]:
         rng=all_gather_object(rng_state()))
 
 
-def describe(dataset) -> Dict[str, Any]:
+def describe(dataset: Dataset) -> Dict[str, Any]:
     """Which pictures a data set has, in which order.
 
     Args:
@@ -107,7 +108,7 @@ def describe(dataset) -> Dict[str, Any]:
     return _described[dataset]
 
 
-def _entries(dataset) -> Iterator[Tuple[str, Any]]:
+def _entries(dataset: Dataset) -> Iterator[Tuple[str, Any]]:
     """Path and label of each picture of a data set and those inside it."""
     for inner in getattr(dataset, 'datasets', ()):
         yield from _entries(inner)
@@ -212,8 +213,8 @@ def check(checkpoint: Dict[str, Any], runner: Runner) -> None:
 
 
 def restore_seed(checkpoint: Dict[str, Any], runner: Runner) -> None:
-    """Deal out and draw as the run that made the checkpoint did, also where
-    its config left the seed to chance.
+    """Use the seeds of the run that made the checkpoint, also where its
+    config left the seed to chance.
 
     Args:
         checkpoint (dict): With the 'run_state' of :func:`collect`.

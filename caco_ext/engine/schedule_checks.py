@@ -9,7 +9,7 @@ from torch import nn
 
 from caco_ext.models.utils import Schedule
 
-_WAY = ('fit schedule (end, T_max) and train_cfg to each other, or for a '
+_FIX = ('fit schedule (end, T_max) and train_cfg to each other, or for a '
         'trial that is to be cut off set '
         'default_hooks.setup_check.allow_cut_schedule=True')
 
@@ -34,36 +34,37 @@ def check_schedules(runner: Runner, model: nn.Module) -> None:
             of the model not to its own; or the run would go on at the last
             learning rate, or a cosine rise again.
     """
-    epochs, iterations = runner.max_epochs, runner.max_iters
+    iterations = runner.max_iters
+    lengths = {
+        True: (runner.max_epochs, 'epochs'),
+        False: (iterations, 'iterations')
+    }
     spans: Dict[str, List[_Span]] = {}
-    for one in _schedulers(runner):
-        length, unit = (epochs, 'epochs') if one.by_epoch else (iterations,
-                                                                'iterations')
+    for one in schedulers_of(runner):
+        length, unit = lengths[one.by_epoch]
         # one that has no end of its own ends with the run
         end = getattr(one, 'end', 0)
         name = f'{type(one).__name__} of param_scheduler'
         if length < end < 2**30:
             raise ValueError(f'{name} ends after {end} {unit}, and the run '
-                             f'has {length}; {_WAY}')
+                             f'has {length}; {_FIX}')
         period, steps = _period(one), min(end, length) - one.begin
         if period is not None and abs(period - steps) > 1:
             raise ValueError(
                 f'{name} takes {period} {unit} to come down, and has '
-                f'{steps}, from {one.begin} to {min(end, length)}; {_WAY}')
-        scale = runner.max_iters / length if one.by_epoch else 1
+                f'{steps}, from {one.begin} to {min(end, length)}; {_FIX}')
+        scale = iterations / length if one.by_epoch else 1
         spans.setdefault(one.param_name, []).append(
             _Span(name, one.begin * scale,
                   min(end, length) * scale, _comes_down(one)))
     for of_one in spans.values():
         _check_ends(of_one, iterations)
     for name, schedule in _schedules(model):
-        length, unit = (epochs,
-                        'epochs') if schedule.by_epoch else (iterations,
-                                                             'iterations')
+        length, unit = lengths[schedule.by_epoch]
         if schedule.warmup > length:
             raise ValueError(
                 f'{name} warms up for {schedule.warmup} {unit}, and the run '
-                f'has {length}; {_WAY}')
+                f'has {length}; {_FIX}')
 
 
 def _schedules(module: nn.Module) -> Iterator[Tuple[str, Schedule]]:
@@ -73,8 +74,15 @@ def _schedules(module: nn.Module) -> Iterator[Tuple[str, Schedule]]:
                 yield f'model.{prefix}.{name}'.replace('..', '.'), value
 
 
-def _schedulers(runner: Runner) -> Iterator[_ParamScheduler]:
-    """Of one optimizer or of several."""
+def schedulers_of(runner: Runner) -> Iterator[_ParamScheduler]:
+    """The schedulers of a run, of one optimizer or of several.
+
+    Args:
+        runner (Runner): With its schedulers built.
+
+    Yields:
+        _ParamScheduler: A scheduler of a learning rate or a momentum.
+    """
     found = runner.param_schedulers or []
     yield from chain(*found.values()) if isinstance(found, dict) else found
 
@@ -95,7 +103,7 @@ def _comes_down(scheduler: _ParamScheduler) -> bool:
 
 
 def _check_ends(spans: List[_Span], iterations: int) -> None:
-    """Behind each schedule that comes down another one must follow, or the
+    """A schedule that comes down must be followed by another one or by the
     end of the run."""
     for one in spans:
         if not one.comes_down or one.end >= iterations or any(
@@ -104,4 +112,4 @@ def _check_ends(spans: List[_Span], iterations: int) -> None:
         raise ValueError(
             f'{one.name} ends after {one.end:g} of the {iterations} '
             'iterations of the run, which would go on at its last value; '
-            f'{_WAY}')
+            f'{_FIX}')

@@ -1,4 +1,4 @@
-from .features import (evaluation_mode, extract_features, gather_shares,
+from .features import (evaluation_mode, features_and_labels, gather_shards,
                        one_view, pool_features, preserve_rng)
 from .knn import (check_knn_options, knn_accuracy, knn_correct, knn_predict,
                   knn_scores, name_accuracies, nearest_neighbours,
@@ -11,8 +11,8 @@ from .labelled import (LabelledPictures, build_feature_loader, choose_share,
 __all__ = [
     'KNNData', 'KNNFeatures', 'KNNPart', 'LabelledPictures',
     'build_feature_loader', 'check_knn_options', 'choose_share',
-    'compare_pictures', 'evaluation_mode', 'extract_features',
-    'find_knn_options', 'gather_shares', 'knn_accuracy', 'knn_correct',
+    'compare_pictures', 'evaluation_mode', 'features_and_labels',
+    'find_knn_options', 'gather_shards', 'knn_accuracy', 'knn_correct',
     'knn_predict', 'knn_scores', 'name_accuracies', 'nearest_neighbours',
     'one_view', 'pool_features', 'preserve_rng', 'rank_classes', 'read_labels',
     'translate_labels', 'vote'

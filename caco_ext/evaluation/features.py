@@ -1,22 +1,23 @@
 """Features of pictures, extracted by all processes together."""
 import random
 from contextlib import contextmanager
-from typing import Tuple
+from typing import Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from mmengine.dist import all_gather, all_reduce, broadcast, get_dist_info
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
+
+from caco_ext.utils.models import unwrap_model
 
 # rows that travel in one collective; bounds the copy that gathering makes
 GATHER_ROWS = 8192
 
 
 @contextmanager
-def preserve_rng():
+def preserve_rng() -> Iterator[None]:
     """Leave the random numbers of the training as they are.
 
     Python's, NumPy's and torch's global generators (of the current GPU too)
@@ -36,7 +37,7 @@ def preserve_rng():
 
 
 @contextmanager
-def evaluation_mode(module: nn.Module):
+def evaluation_mode(module: nn.Module) -> Iterator[nn.Module]:
     """Put a module in eval mode, and each submodule's mode back afterwards.
 
     Args:
@@ -53,7 +54,7 @@ def evaluation_mode(module: nn.Module):
 
 
 @contextmanager
-def buffers_of_rank_0(module: nn.Module):
+def buffers_of_rank_0(module: nn.Module) -> Iterator[nn.Module]:
     """Lend all ranks the buffers of rank 0. Every rank must call it.
 
     Ranks with plain batch norm keep statistics of their own and the
@@ -62,7 +63,7 @@ def buffers_of_rank_0(module: nn.Module):
     Args:
         module (nn.Module): The module, not wrapped for DDP.
     """
-    buffers = []
+    buffers: List[Tuple[Tensor, Tensor]] = []
     try:
         if get_dist_info()[1] > 1:
             buffers = [(b, b.clone()) for b in module.buffers()]
@@ -74,7 +75,8 @@ def buffers_of_rank_0(module: nn.Module):
             buffer.data.copy_(own)
 
 
-def pool_features(outputs, normalize: bool = True) -> Tensor:
+def pool_features(outputs: Union[Tensor, Sequence[Tensor]],
+                  normalize: bool = True) -> Tensor:
     """Average the last feature map of a backbone.
 
     Args:
@@ -121,11 +123,11 @@ def one_view(model: nn.Module, item: dict) -> Tensor:
 
 
 @torch.no_grad()
-def extract_features(model: nn.Module,
-                     dataloader: DataLoader,
-                     gather: bool = True,
-                     normalize: bool = True) -> Tuple[Tensor, Tensor]:
-    """Extract features of the query encoder's backbone.
+def features_and_labels(model: nn.Module,
+                        dataloader: DataLoader,
+                        gather: bool = True,
+                        normalize: bool = True) -> Tuple[Tensor, Tensor]:
+    """Extract features of a data set by the query encoder's backbone.
 
     The features are the globally averaged last map of ``model.backbone`` in
     eval mode. Every rank must call it.
@@ -145,7 +147,7 @@ def extract_features(model: nn.Module,
         labels (N, ), on the CPU. Unreadable pictures, which a data set
         replaced by others, are missing from both.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrap_model(model)
     features, labels = [], []
     backbone = model.backbone
     with evaluation_mode(backbone), buffers_of_rank_0(backbone):
@@ -161,40 +163,40 @@ def extract_features(model: nn.Module,
     labels.append(torch.zeros(0, dtype=torch.long))
     features, labels = torch.cat(features), torch.cat(labels)
     if gather:
-        features, labels = gather_shares(features), gather_shares(labels)
+        features, labels = gather_shards(features), gather_shards(labels)
     known = labels >= 0
     if not known.all():  # do not copy a large bank for nothing
         features, labels = features[known], labels[known]
     return features, labels
 
 
-def gather_shares(share: Tensor) -> Tensor:
+def gather_shards(shard: Tensor) -> Tensor:
     """Unite what rank r of R has of the items r, r + R, r + 2R, ...
 
-    Shares may differ in length by one. Rows travel in blocks, so that
+    Shards may differ in length by one. Rows travel in blocks, so that
     little more memory is needed than the result takes.
 
     Args:
-        share (Tensor): Rows of this rank, shape (n, ...).
+        shard (Tensor): Rows of this rank, shape (n, ...).
 
     Returns:
         Tensor: All rows in the original order, shape (N, ...).
     """
     rank, world = get_dist_info()
     if world == 1:
-        return share
-    total = torch.tensor(len(share))
+        return shard
+    total = torch.tensor(len(shard))
     all_reduce(total, 'sum')
     total = int(total)
-    if len(share) != len(range(rank, total, world)):
-        raise ValueError(f'rank {rank} has {len(share)} rows of {total}, '
+    if len(shard) != len(range(rank, total, world)):
+        raise ValueError(f'rank {rank} has {len(shard)} rows of {total}, '
                          f'not every {world}th; use build_feature_loader')
-    result = share.new_empty(total, *share.shape[1:])
+    result = shard.new_empty(total, *shard.shape[1:])
     longest = -(-total // world)
     for start in range(0, longest, GATHER_ROWS):
         rows = min(GATHER_ROWS, longest - start)
-        block = share.new_zeros(rows, *share.shape[1:])
-        own = share[start:start + rows]
+        block = shard.new_zeros(rows, *shard.shape[1:])
+        own = shard[start:start + rows]
         block[:len(own)] = own
         for r, received in enumerate(all_gather(block)):
             # the first row of this block is item r + start * R

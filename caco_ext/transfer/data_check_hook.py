@@ -3,15 +3,18 @@ import functools
 import os
 import os.path as osp
 import sys
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 import numpy as np
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 from torch import nn
 
 from caco_ext.datasets.parts import part_folders
+from caco_ext.evaluation.knn_data import leaves
+from caco_ext.utils.models import unwrap_model
+from caco_ext.utils.text import first_of
 
 # Heads that decide among the data's classes; an RPN does not.
 _HEADS = ('head', 'bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
@@ -39,18 +42,9 @@ class DataCheckHook(Hook):
         if 'mmseg' in sys.modules:
             explain_missing_folder()
 
-    def before_train(self, runner) -> None:
-        """Check all data sets of a run.
-
-        Args:
-            runner (Runner): Any runner.
-
-        Raises:
-            ValueError: Data and head do not fit.
-            FileNotFoundError: A listed file is missing.
-        """
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+    def before_train(self, runner: Runner) -> None:
+        """Check all data sets of a run."""
+        model = unwrap_model(runner.model)
         loaders = [('train_dataloader', runner.train_dataloader)]
         if runner._val_loop is not None:
             loaders.append(('val_dataloader', runner.val_dataloader))
@@ -80,7 +74,7 @@ def explain_missing_folder() -> None:
         return
 
     @functools.wraps(plain)
-    def init(self, *args, **kwargs) -> None:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             plain(self, *args, **kwargs)
         except AssertionError as error:
@@ -94,24 +88,6 @@ def explain_missing_folder() -> None:
 
     init.caco_ext = True
     PascalVOCDataset.__init__ = init
-
-
-def leaves(dataset: Any) -> Iterator[Any]:
-    """The data sets inside concatenations and other wrappers.
-
-    Args:
-        dataset (Dataset): Any.
-
-    Yields:
-        Dataset: One that wraps no other.
-    """
-    if hasattr(dataset, 'datasets'):
-        for one in dataset.datasets:
-            yield from leaves(one)
-    elif hasattr(dataset, 'dataset'):
-        yield from leaves(dataset.dataset)
-    else:
-        yield dataset
 
 
 def find_heads(model: nn.Module) -> List[Tuple[str, int]]:
@@ -145,7 +121,7 @@ def check_classes(dataset: Any, heads: List[Tuple[str, int]],
     parts = part_folders(list(getattr(dataset, 'folder_to_idx', ())))
     if parts:
         raise ValueError(
-            f'{where} takes the folders {_first(parts)} for classes, which '
+            f'{where} takes the folders {first_of(parts)} for classes, which '
             'are named like parts of a data set; set data_root and '
             'data_prefix to one part')
     classes = getattr(dataset, 'metainfo', {}).get('classes')
@@ -154,14 +130,14 @@ def check_classes(dataset: Any, heads: List[Tuple[str, int]],
     for name, count in heads:
         if count != len(classes):
             raise ValueError(
-                f'{where} has {len(classes)} classes ({_first(classes)}) and '
-                f'{name}.num_classes is {count}; change num_classes of the '
-                'head, or metainfo.classes of the data set')
+                f'{where} has {len(classes)} classes ({first_of(classes)}) '
+                f'and {name}.num_classes is {count}; change num_classes of '
+                'the head, or metainfo.classes of the data set')
     present = getattr(dataset, 'cat_ids', None)
     if isinstance(present, list) and len(present) != len(classes):
         raise ValueError(
             f'{where}: {dataset.ann_file} has {len(present)} of the '
-            f'{len(classes)} classes ({_first(classes)}); give its own '
+            f'{len(classes)} classes ({first_of(classes)}); give its own '
             'classes in metainfo.classes, and their number to the head')
 
 
@@ -197,7 +173,7 @@ def check_items(dataset: Any, heads: List[Tuple[str, int]], where: str,
     if missing:
         raise FileNotFoundError(
             f'{where}: {len(missing)} of the files that its annotation lists '
-            f'are not on the disk: {_first(missing)}')
+            f'are not on the disk: {first_of(missing)}')
 
 
 def check_masks(dataset: Any, where: str) -> None:
@@ -228,8 +204,8 @@ def check_masks(dataset: Any, where: str) -> None:
         if len(beyond):
             raise ValueError(
                 f'{where}: {info["seg_map_path"]} has the labels '
-                f'{_first(beyond)}, and there are {count} classes, from 0 to '
-                f'{count - 1}, and {dataset.ignore_index} for none')
+                f'{first_of(beyond)}, and there are {count} classes, from 0 '
+                f'to {count - 1}, and {dataset.ignore_index} for none')
 
 
 def _exists(path: str, folders: Dict[str, Set[str]]) -> bool:
@@ -242,9 +218,3 @@ def _exists(path: str, folders: Dict[str, Set[str]]) -> bool:
             folder or '.') else set()
     # the parent is a file where pictures lie in an LMDB
     return name in folders[folder] or osp.isfile(folder)
-
-
-def _first(names: Any, count: int = 3) -> str:
-    names = [str(name) for name in names]
-    more = ', ...' if len(names) > count else ''
-    return ', '.join(names[:count]) + more

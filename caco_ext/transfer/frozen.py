@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from caco_ext.converters.backbones import build
-from caco_ext.evaluation import (build_feature_loader, extract_features,
+from caco_ext.evaluation import (build_feature_loader, features_and_labels,
                                  read_labels)
 from caco_ext.utils.files import write_whole
 from .weights import prove, read_pretrained
@@ -103,11 +103,11 @@ def features_of(model: FrozenBackbone,
             return torch.from_numpy(features), torch.from_numpy(known)
     loader = build_feature_loader(dataset, indices, labels, batch_size,
                                   num_workers)
-    features, known = extract_features(model, loader, normalize=False)
+    features, known = features_and_labels(model, loader, normalize=False)
     if path is not None:
         if is_main_process():
 
-            def write(temporary):
+            def write(temporary: str) -> None:
                 with open(temporary, 'wb') as file:
                     np.savez(
                         file, features=features.numpy(), labels=known.numpy())

@@ -1,5 +1,5 @@
 """Accuracy of several heads on one backbone."""
-from typing import List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -22,7 +22,7 @@ class MultiHeadAccuracy(BaseMetric):
     def __init__(self,
                  topk: Sequence[int] = (1, 5),
                  collect_device: str = 'cpu',
-                 prefix: str = None) -> None:
+                 prefix: Optional[str] = None) -> None:
         super().__init__(collect_device, prefix)
         self.topk = tuple(topk)
 
@@ -45,7 +45,7 @@ class MultiHeadAccuracy(BaseMetric):
                     places[name.split('_')[0]] = int(above.sum()) - 1
             self.results.append(dict(places=places, classes=len(scores)))
 
-    def compute_metrics(self, results: List[dict]) -> dict:
+    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
         """Average.
 
         Args:

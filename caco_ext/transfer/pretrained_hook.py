@@ -4,6 +4,7 @@ from typing import Optional
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 
 from .weights import load_pretrained
 
@@ -60,17 +61,8 @@ class PretrainedBackboneHook(Hook):
         self.trust = trust
         self.prefix = prefix
 
-    def before_train(self, runner) -> None:
-        """Load the backbone.
-
-        Args:
-            runner (Runner): Any runner, its model built and initialised.
-
-        Raises:
-            ValueError: No checkpoint is named, or two are.
-            FileNotFoundError: There is no such file.
-            CheckpointError: It does not fit.
-        """
+    def before_train(self, runner: Runner) -> None:
+        """Load the backbone."""
         if runner._resume and runner._has_loaded:
             runner.logger.info('resumed: the pre-trained backbone was loaded '
                                'when this run began')

@@ -1,32 +1,12 @@
 """One ``results.json`` for every run of a benchmark."""
 import json
 import os.path as osp
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Dict, Mapping, Optional
 
-from caco_ext.compat.versions import PACKAGES
+from caco_ext.utils.environment import versions
 from caco_ext.utils.files import write_whole
 
 FILE = 'results.json'
-_PACKAGES = (*PACKAGES, 'scikit-learn', 'pycocotools')
-
-
-def versions() -> Dict[str, str]:
-    """Versions of what may have had a part in a result.
-
-    Returns:
-        dict[str, str]: By package, Python among them; those that are not
-        installed are left out.
-    """
-    from caco_ext import __version__
-    found = dict(python=platform.python_version(), caco_ext=__version__)
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def write_results(folder: str,

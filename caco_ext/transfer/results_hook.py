@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from .pretrained_hook import INFO
 from .results import FILE, read_results, write_results
@@ -34,7 +34,7 @@ class ResultsHook(Hook):
         self.protocol = protocol
         self.history: List[Dict[str, Any]] = []
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Take over the history of the run that is resumed."""
         path = osp.join(runner.work_dir, FILE)
         if runner._resume and runner._has_loaded and osp.isfile(path):
@@ -43,30 +43,11 @@ class ResultsHook(Hook):
                 if entry['iter'] <= runner.iter
             ]
 
-    def after_val_epoch(self,
-                        runner,
-                        metrics: Optional[Dict[str, float]] = None) -> None:
-        """Write the numbers of a validation.
-
-        Args:
-            runner (Runner): The runner.
-            metrics (dict[str, float], optional): The numbers.
-        """
-        self._add(runner, metrics)
-
-    def after_test_epoch(self,
-                         runner,
-                         metrics: Optional[Dict[str, float]] = None) -> None:
-        """Write the numbers of a test, which stands alone.
-
-        Args:
-            runner (Runner): The runner.
-            metrics (dict[str, float], optional): The numbers.
-        """
-        self._add(runner, metrics)
-
     @master_only
-    def _add(self, runner, metrics) -> None:
+    def after_val_epoch(self,
+                        runner: Runner,
+                        metrics: Optional[Dict[str, float]] = None) -> None:
+        """Write the numbers of a validation."""
         numbers = {
             name: float(value)
             for name, value in (metrics or {}).items()
@@ -88,6 +69,9 @@ class ResultsHook(Hook):
             config=runner.cfg.filename,
             seed=runner.seed,
             processes=get_world_size())
+
+    # the numbers of a test, which stands alone
+    after_test_epoch = after_val_epoch
 
 
 def best_of(history: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:

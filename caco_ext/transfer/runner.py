@@ -11,7 +11,7 @@ from mmengine.dist import (broadcast_object_list, get_world_size, init_dist,
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-from caco_ext.converters import CheckpointError
+from caco_ext.converters import CheckpointError, add_source_arguments
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
                             run_tool)
 from .frozen import FrozenBackbone
@@ -42,35 +42,17 @@ def run_benchmark(description: str, measure: Callable[[Config, FrozenBackbone],
         default='backbone',
         help="whose backbone: the query encoder's (default) or the key's")
     parser.add_argument(
-        '--src-prefix',
-        default='',
-        metavar='PREFIX',
-        help='which backbone of a file that has several, or whose program is '
-        "not known, by what its keys begin with, as 'teacher.'")
-    parser.add_argument(
         '--supervised',
         action='store_true',
         help='a network trained with labels is meant')
-    parser.add_argument(
-        '--trust',
-        action='store_true',
-        help='read a file that holds more than tensors and plain data, '
-        'which runs code that it names')
+    add_source_arguments(parser)
     add_common_arguments(parser)
     run_tool(parser, lambda args: _run(args, measure, needs))
 
 
 def _run(args: argparse.Namespace, measure: Callable,
          needs: Sequence[str]) -> None:
-    """Measure and write.
-
-    Args:
-        args (Namespace): The arguments.
-        measure, needs: See :func:`run_benchmark`.
-
-    Raises:
-        UsageError: The config, the data or the checkpoint will not do.
-    """
+    """Measure and write."""
     cfg = load_config(args)
     missing = [name for name in ('results', *needs) if name not in cfg]
     if missing:

@@ -1,5 +1,5 @@
 """AdCo's and CLSA's linear layer on VOC2007, its faults mended."""
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torchvision import transforms as T
 
 from caco_ext.datasets.pictures import read_picture
 from caco_ext.datasets.seeding import SharedSeed
-from caco_ext.evaluation import gather_shares
+from caco_ext.evaluation import gather_shards
 from .frozen import FrozenBackbone
 from .voc07 import (CLASSES, VOC07Pictures, build_split, check_targets,
                     class_precisions, image_precision)
@@ -40,7 +40,7 @@ class Crops(Dataset):
         mean, std (Sequence[float]): Of RGB in 0..255.
     """
 
-    def __init__(self, pictures: VOC07Pictures, transform,
+    def __init__(self, pictures: VOC07Pictures, transform: Callable,
                  mean: Sequence[float], std: Sequence[float]) -> None:
         self.pictures = pictures
         self.transform = transform
@@ -90,7 +90,7 @@ class Batches:
 
 
 def collate(items: List[Tuple[Tensor, Tensor]]) -> List[Tensor]:
-    """Put crops and targets together, if only none of them.
+    """Put crops and targets together, even where there are none.
 
     Args:
         items (list[tuple[Tensor, Tensor]]): Of :class:`Crops`.
@@ -181,7 +181,7 @@ def score(cfg: Config, model: FrozenBackbone, layer: nn.Linear,
             share, cfg.batch_size, num_workers=cfg.num_workers):
         flat = _features(model, crops.flatten(0, 1).to(device))
         logits.append(layer(flat).view(*crops.shape[:2], -1).mean(1).cpu())
-    return gather_shares(torch.cat(logits)).numpy()
+    return gather_shards(torch.cat(logits)).numpy()
 
 
 def measure_sgd(cfg: Config,

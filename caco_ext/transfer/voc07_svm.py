@@ -1,6 +1,6 @@
 """Linear SVMs on features of VOC2007, with all pictures and with few."""
 import warnings
-from typing import Dict, Sequence, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import numpy as np
 from mmengine.config import Config
@@ -14,7 +14,8 @@ from .voc07 import (CLASSES, average_precision, build_split, check_targets,
 FOLDS = 3
 
 
-def fit_svm(features: np.ndarray, target: np.ndarray, cost: float, seed: int):
+def fit_svm(features: np.ndarray, target: np.ndarray, cost: float,
+            seed: int) -> Any:
     """Train the classifier of one class.
 
     Args:
@@ -79,7 +80,8 @@ def choose_cost(features: np.ndarray, target: np.ndarray,
     return costs[int(np.argmax(means))]
 
 
-def sample_few(target: np.ndarray, k: int, rng) -> np.ndarray:
+def sample_few(target: np.ndarray, k: int,
+               rng: np.random.Generator) -> np.ndarray:
     """Draw k pictures with a class and 19 k without it.
 
     Args:

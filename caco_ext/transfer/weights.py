@@ -1,9 +1,9 @@
 """Put a pre-trained backbone into the model of any task, and prove it."""
 import re
-from typing import Any, Dict, Mapping, Optional, Tuple
+from collections import Counter
+from typing import Any, Dict, Mapping, Optional
 
 import torch
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from caco_ext.converters import CheckpointError, read_checkpoint
@@ -11,6 +11,7 @@ from caco_ext.converters.backbones import Backbone, find_backbone
 from caco_ext.converters.files import sha256, weights_of
 from caco_ext.converters.resnet import Architecture
 from caco_ext.utils import describe_differences
+from caco_ext.utils.models import unwrap_model
 
 # What a new task adds behind the last stage, as R50-C4 does.
 _STAGE = re.compile(r'layer\d+\.')
@@ -54,7 +55,7 @@ def load_pretrained(model: nn.Module,
         FileNotFoundError: There is no such file.
         CheckpointError: The file does not fit; with counts and first names.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrap_model(model)
     places = find_places(model)
     own = {
         name: value
@@ -169,18 +170,7 @@ def _tensors(module: nn.Module) -> Dict[str, Tensor]:
 
 def _check_origin(backbone: Backbone, path: str, part: str, supervised: bool,
                   own: Mapping[str, Any]) -> None:
-    """Refuse a key encoder that was extracted, and a labelled network.
-
-    Args:
-        backbone (Backbone): What was found in the file.
-        path (str): The file.
-        part (str): What was asked for.
-        supervised (bool): Whether a labelled network is asked for.
-        own (Mapping[str, Any]): What the model needs.
-
-    Raises:
-        CheckpointError: It is not what was asked for.
-    """
+    """Refuse a key encoder that was extracted, and a labelled network."""
     found = sum(name in own for name in backbone.weights)
     counts = f'{found} of {len(own)} backbone keys are in {path!r}'
     if backbone.meta.get('part') == 'backbone_k' and part != 'backbone_k':
@@ -198,17 +188,7 @@ def _check_origin(backbone: Backbone, path: str, part: str, supervised: bool,
 
 
 def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
-    """Say how many of a model's keys a foreign file has, and where.
-
-    Args:
-        content (Any): What the file holds.
-        path (str): The file.
-        own (Mapping[str, Any]): What the model needs.
-
-    Returns:
-        str: Counts, first names and the prefix that fits best; empty where
-        it has no weights to count.
-    """
+    """Say how many of a model's keys a foreign file has, and where."""
     try:
         state, _ = weights_of(content, path)
     except CheckpointError:
@@ -216,30 +196,12 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
     unmatched = [f'backbone.{n}' for n in own if f'backbone.{n}' not in state]
     text = (f'. {len(own) - len(unmatched)} of {len(own)} keys of the '
             f'backbone match; first unmatched: {", ".join(unmatched[:3])}')
-    count, prefix = _best_prefix(state, own)
-    if count and prefix not in ('', 'backbone.'):
-        text += (f'. {count} of them stand behind the prefix {prefix!r}; if '
-                 'they are the right ones, say so with prefix')
+    # where most of the wanted names stand
+    counts = Counter(name[:begin.start()] for name in state
+                     for begin in re.finditer(r'(?<![^.])', name)
+                     if name[begin.start():] in own)
+    prefix = max(counts, key=lambda one: (counts[one], one), default='')
+    if prefix not in ('', 'backbone.'):
+        text += (f'. {counts[prefix]} of them stand behind the prefix '
+                 f'{prefix!r}; if they are the right ones, say so with prefix')
     return text
-
-
-def _best_prefix(state: Mapping[str, Tensor],
-                 own: Mapping[str, Any]) -> Tuple[int, str]:
-    """The prefix behind which most of the wanted names stand.
-
-    Args:
-        state (Mapping[str, Tensor]): What the file has.
-        own (Mapping[str, Any]): What is wanted.
-
-    Returns:
-        tuple[int, str]: How many, and the prefix.
-    """
-    counts: Dict[str, int] = {}
-    for name in state:
-        parts = name.split('.')
-        for i in range(len(parts)):
-            if '.'.join(parts[i:]) in own:
-                prefix = ''.join(f'{part}.' for part in parts[:i])
-                counts[prefix] = counts.get(prefix, 0) + 1
-    return max(((count, prefix) for prefix, count in counts.items()),
-               default=(0, ''))

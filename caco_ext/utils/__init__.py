@@ -1,10 +1,19 @@
-"""What the command line tools share."""
-from .errors import UsageError
-from .launch import add_common_arguments, load_config, make_parser, run_tool
-from .options import check_options
-from .weights import describe_differences
+"""What every room may use.
 
-__all__ = [
-    'UsageError', 'add_common_arguments', 'check_options',
-    'describe_differences', 'load_config', 'make_parser', 'run_tool'
-]
+Nothing is imported before it is used: the check of the installed packages
+needs ``environment``, and runs where mmengine and torch may be missing.
+"""
+from typing import Any
+
+from .lazy import lazy_attribute
+
+_FILES = dict(
+    errors=['UsageError'],
+    launch=['add_common_arguments', 'load_config', 'make_parser', 'run_tool'],
+    options=['check_options'],
+    weights=['describe_differences'])
+__all__ = [name for names in _FILES.values() for name in names]
+
+
+def __getattr__(name: str) -> Any:
+    return lazy_attribute(__name__, _FILES, name)

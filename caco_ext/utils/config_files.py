@@ -78,3 +78,25 @@ def _missing_file(error: BaseException) -> Optional[str]:
         return None
     named = re.search('file "(.+)" does not exist', str(error))
     return named.group(1) if named else error.filename
+
+
+def config_path(name: str) -> str:
+    """Where a config of this package lies, installed or in a clone.
+
+    Args:
+        name (str): Its path in ``configs/selfsup``.
+
+    Returns:
+        str: A path that exists.
+
+    Raises:
+        FileNotFoundError: The package was installed without its configs.
+    """
+    package = osp.dirname(osp.dirname(osp.abspath(__file__)))
+    folders = (osp.dirname(package), osp.join(package, '.mim'))
+    for folder in folders:
+        path = osp.join(folder, 'configs', 'selfsup', name)
+        if osp.isfile(path):
+            return path
+    raise FileNotFoundError(f'no config {name!r} in configs/selfsup of '
+                            f'{" or ".join(folders)}')

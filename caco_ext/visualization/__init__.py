@@ -1,19 +1,28 @@
-"""Pictures of a finished or running training; needs matplotlib."""
-from .attention_gallery import look
-from .curves import knn_chart, loss_chart, scalar_charts
-from .embedding import embed, embedding_chart
-from .loading import load_model
-from .neighbours import find_neighbours, neighbours_gallery
-from .report import write_report
-from .run_features import RunFeatures, open_features
-from .run_logs import RunLog, read_run
-from .run_plots import draw_run
-from .static import draw_charts, draw_gallery
-from .views import make_views, views_gallery
+"""Pictures of a finished or running training.
 
-__all__ = [
-    'RunFeatures', 'RunLog', 'draw_charts', 'draw_gallery', 'draw_run',
-    'embed', 'embedding_chart', 'find_neighbours', 'knn_chart', 'load_model',
-    'look', 'loss_chart', 'make_views', 'neighbours_gallery', 'open_features',
-    'read_run', 'scalar_charts', 'views_gallery', 'write_report'
-]
+The hooks are registered at once; the rest, which needs matplotlib, is
+imported when it is first used.
+"""
+from typing import Any
+
+from caco_ext.utils.lazy import lazy_attribute
+from .hooks import RunReportHook, VisualizationHook
+
+_FILES = dict(
+    attention_gallery=['look'],
+    curves=['knn_chart', 'loss_chart', 'scalar_charts'],
+    embedding=['embed', 'embedding_chart'],
+    loading=['load_model'],
+    neighbours=['find_neighbours', 'neighbours_gallery'],
+    report=['write_report'],
+    run_features=['RunFeatures', 'open_features'],
+    run_logs=['RunLog', 'read_run'],
+    run_plots=['draw_run'],
+    static=['draw_charts', 'draw_gallery'],
+    views=['make_views', 'views_gallery'])
+__all__ = ['RunReportHook', 'VisualizationHook']
+__all__ += [name for names in _FILES.values() for name in names]
+
+
+def __getattr__(name: str) -> Any:
+    return lazy_attribute(__name__, _FILES, name)

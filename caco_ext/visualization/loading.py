@@ -11,6 +11,7 @@ from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import find_knn_options
 from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.config_text import check_config_text
+from caco_ext.utils.old_names import with_present_names
 from caco_ext.utils.weights import check_weights
 
 
@@ -101,4 +102,4 @@ def config_of(checkpoint: str, path: Optional[str] = None) -> Config:
     except ValueError as error:
         raise ValueError(f'{checkpoint}: {error}; if you trust it, write it '
                          'to a file and name that with --config') from error
-    return Config.fromstring(text, '.py')
+    return Config.fromstring(with_present_names(text), '.py')

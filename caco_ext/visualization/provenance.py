@@ -5,8 +5,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
 
-from caco_ext.converters.options import config_path
 from caco_ext.transfer.results import FILE, read_results
+from caco_ext.utils.config_files import config_path
 from .panels import Code, Note, Panel, Table
 from .run_logs import RunLog
 

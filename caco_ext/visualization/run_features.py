@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
-                                 extract_features)
+                                 features_and_labels)
 from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import printable
@@ -152,7 +152,7 @@ class RunFeatures:
                                           range(len(indices)),
                                           self.hook.batch_size,
                                           self.hook.num_workers)
-            pooled, places = extract_features(
+            pooled, places = features_and_labels(
                 self.model, loader, normalize=False)
             kept = places.numpy()
             if path:

@@ -1,12 +1,12 @@
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 
-from . import CPU
-from .checkpoint import checkpoint
+from tests.helpers import ROOT
+from tests.helpers.host_checkpoint import checkpoint
+from tests.helpers.processes import CPU, run
+from tests.helpers.warm_python import warm_python
 
 # Each case stands for a remedy; none is there, as caco_ext is not imported.
 CODE = """
@@ -53,10 +53,5 @@ def checkpoint_path(tmp_path_factory):
 @pytest.fixture(scope='session')
 def stock_errors(checkpoint_path):
     """dict[str, str]: What fails, and how, without the remedies."""
-    done = subprocess.run([sys.executable, '-c', CODE, checkpoint_path],
-                          env=CPU,
-                          text=True,
-                          stdout=subprocess.PIPE,
-                          timeout=240,
-                          check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    output = run(warm_python(), '-c', CODE, checkpoint_path, cwd=ROOT, env=CPU)
+    return json.loads(output.splitlines()[-1])

@@ -9,7 +9,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner.checkpoint import _load_checkpoint
 
 from caco_ext.compat import checkpoints
-from .checkpoint import NUMBERS, SCHEDULERS
+from tests.helpers.host_checkpoint import NUMBERS, SCHEDULERS
 
 
 def test_every_scheduler_of_mmengine_is_covered():

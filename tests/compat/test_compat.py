@@ -1,4 +1,8 @@
+import pytest
+
 from caco_ext import compat
+from tests.helpers import ROOT
+from tests.helpers.warm_python import warm_python
 
 NAMES = [
     'check_versions', 'operators_from_torchvision', 'mend_registry_locations',
@@ -53,16 +57,11 @@ def test_functions_may_be_called_again(monkeypatch):
     assert len(compat.remedies()) == len(NAMES)
 
 
+@pytest.mark.slow
 def test_imports_no_host_beyond_need():
-    import subprocess
-    import sys
-
-    from . import CPU
+    from tests.helpers.processes import CPU, run
     code = ('import sys, caco_ext\n'
             'eager = {"mmdet", "mmseg", "mmcls.models", "mmselfsup.models",\n'
             '         "mmselfsup.engine"} & set(sys.modules)\n'
             'assert not eager, eager')
-    subprocess.run([sys.executable, '-c', code],
-                   env=CPU,
-                   check=True,
-                   timeout=120)
+    run(warm_python(), '-c', code, cwd=ROOT, env=CPU)

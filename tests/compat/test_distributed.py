@@ -1,14 +1,16 @@
 """The stock trainer of mmselfsup on a machine without an accelerator."""
 import json
 import os.path as osp
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from . import CPU
+from tests.helpers import ROOT
+from tests.helpers.processes import CPU, run
+from tests.helpers.warm_python import warm_python
+
+pytestmark = pytest.mark.slow
 
 CONFIG = """
 _base_ = [
@@ -80,40 +82,32 @@ def stock_trainer(folder, *args, processes=0):
             f'--nproc_per_node={processes}'
         ]
         args += ('--launcher', 'pytorch')
-    done = subprocess.run(
-        [sys.executable, *launch, tool, 'moco.py', '--work-dir', 'run', *args],
-        env=CPU,
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=240)
+    command = (*launch, tool, 'moco.py', '--work-dir', 'run', *args)
+    output = run(warm_python(), *command, cwd=folder, env=CPU)
     scalars = []
     for path in sorted(folder.glob('run/*/vis_data/scalars.json')):
         scalars = [json.loads(line) for line in path.open()]
-    return done, scalars
+    return output, scalars
 
 
 def test_trains_with_amp_and_resumes_in_two_processes(folder):
-    done, scalars = stock_trainer(folder, '--amp')
-    assert done.returncode == 0, done.stdout
+    _, scalars = stock_trainer(folder, '--amp')
     assert [s['step'] for s in scalars] == [1, 2]
 
-    done, scalars = stock_trainer(
+    output, scalars = stock_trainer(
         folder,
         '--resume',
         '--cfg-options',
         'train_cfg.max_epochs=2',
         processes=2)
-    assert done.returncode == 0, done.stdout
-    assert 'resumed epoch: 1, iter: 2' in done.stdout
+    assert 'resumed epoch: 1, iter: 2' in output
     # Eight pictures, two processes of four: one step an epoch.
     assert [s['epoch'] for s in scalars] == [2]
     assert np.isfinite(scalars[0]['loss'])
     assert (folder / 'run/epoch_2.pth').is_file()
     for noise in ('broadcast_buffers', 'MultiScaleDeformable',
                   'FutureWarning'):
-        assert noise not in done.stdout
+        assert noise not in output
 
 
 def test_stock_launcher_wants_a_gpu(stock_errors):
@@ -169,15 +163,9 @@ def test_launchers_fall_back_to_gloo():
     env = dict(CPU)
     if osp.exists('/sys/class/net/lo'):
         env['GLOO_SOCKET_IFNAME'] = 'lo'
-    done = subprocess.run(
-        [sys.executable, '-c', LAUNCH,
-         json.dumps(LAUNCHERS)],
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        timeout=120,
-        check=True)
-    assert done.stdout.endswith('done mpi\n')
+    output = run(
+        warm_python(), '-c', LAUNCH, json.dumps(LAUNCHERS), cwd=ROOT, env=env)
+    assert output.endswith('done mpi\n')
 
 
 def test_nothing_changes_where_an_accelerator_is(monkeypatch):

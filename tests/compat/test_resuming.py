@@ -4,8 +4,6 @@ import contextlib
 import json
 import logging
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,7 +11,8 @@ from mmengine.fileio import LocalBackend
 from torch.utils.data import BatchSampler, DataLoader
 
 from caco_ext.utils.loaders import remaining_batches
-from . import CPU
+from tests.helpers.processes import CPU, run
+from tests.helpers.warm_python import warm_python
 
 # Without the remedies, as caco_ext is not imported.
 STOCK = """
@@ -44,15 +43,10 @@ print(json.dumps(seen))
 """
 
 
+@pytest.mark.slow
 def test_without_the_remedies(tmp_path):
-    done = subprocess.run([sys.executable, '-c', STOCK,
-                           str(tmp_path)],
-                          env=CPU,
-                          text=True,
-                          stdout=subprocess.PIPE,
-                          check=True,
-                          timeout=240)
-    seen = json.loads(done.stdout.splitlines()[-1])
+    output = run(warm_python(), '-c', STOCK, tmp_path, cwd=tmp_path, env=CPU)
+    seen = json.loads(output.splitlines()[-1])
     # the old file is gone, half of the new one is there and is resumed from
     assert seen == dict(
         left=4000,

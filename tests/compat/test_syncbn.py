@@ -5,7 +5,7 @@ import torch.distributed as dist
 from mmcv.cnn import build_norm_layer
 from torch import nn
 
-from tests.dist_utils import run_distributed
+from tests.helpers.distributed import run_distributed
 
 # name: (arguments of the layer, shape of the batch, rows of rank 0)
 CASES = {

@@ -9,13 +9,12 @@ import yaml
 
 from caco_ext.converters import CheckpointError, write_checkpoint
 from caco_ext.converters.backbones import build, find_backbone, read_backbone
-from caco_ext.converters.exports import export
+from caco_ext.converters.exports import (_compare, _Pooled, enter, export,
+                                         export_onnx, publish, zoo_entry)
 from caco_ext.converters.inspection import inspect
-from caco_ext.converters.library_names import to_detectron2
-from caco_ext.converters.onnx_export import _compare, export_onnx
-from caco_ext.converters.options import config_path
-from caco_ext.converters.publish import enter, publish, zoo_entry
-from . import originals
+from caco_ext.converters.resnet import to_detectron2
+from caco_ext.utils.config_files import config_path
+from tests.helpers import original_checkpoints as originals
 
 
 @pytest.fixture
@@ -125,7 +124,6 @@ def test_onnx_agrees_and_a_wrong_one_is_not_written(author, tmp_path,
             out = out.detach() * 1.001
             return [out.mean((2, 3)).numpy(), out.numpy()]
 
-    from caco_ext.converters.onnx_export import _Pooled
     with pytest.raises(CheckpointError, match='differ by 1.0e-03'):
         _compare(_Pooled(build(backbone)), Session())
 

@@ -20,7 +20,7 @@ from caco_ext.transfer import load_pretrained
 from caco_ext.utils import UsageError, describe_differences
 from caco_ext.utils.files import damage_of, is_whole
 from caco_ext.visualization.loading import config_of
-from .others import BARE, behind
+from tests.helpers.other_checkpoints import BARE, behind
 
 TEST = runpy.run_path(osp.join(osp.dirname(__file__),
                                '../../tools/test.py'))['read_weights']
@@ -249,7 +249,7 @@ def test_odd_metadata_of_safetensors(tmp_path, meta, message):
         weights_of(read_checkpoint(path), path)
     with open(path, 'rb') as file:
         data = file.read()
-    for broken in (data[:-1], data[:20], b'\xff' * 8 + data[8:],
+    for broken in (b'12345678{}', data[:-1], data[:20], b'\xff' * 8 + data[8:],
                    data[:8] + b'[' + data[9:]):
         with open(path, 'wb') as file:
             file.write(broken)
@@ -265,6 +265,6 @@ def test_odd_metadata_of_safetensors(tmp_path, meta, message):
 ])
 def test_what_is_no_file(tmp_path, name, problem):
     path = name if '://' in name else str(tmp_path / name)
-    for read in (read_checkpoint, inspect):
-        with pytest.raises(FileNotFoundError, match=problem):
+    for read in (read_checkpoint, inspect, convert):
+        with pytest.raises(FileNotFoundError, match=f'it {problem}'):
             read(path)

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from caco_ext.converters import (METHODS, convert, read_checkpoint,
                                  to_official, write_checkpoint)
-from caco_ext.converters.options import config_path
-from . import originals
+from caco_ext.utils.config_files import config_path
+from tests.helpers import original_checkpoints as originals
 
 
 def assert_close(value, wanted, what):
@@ -37,6 +37,7 @@ def case(request, tmp_path_factory):
         file.unlink()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_full(case, tmp_path):
     method, content, path, recorded = case
@@ -103,6 +104,7 @@ def _check_care(model, recorded):
             recorded[f'attention_map_mean_{name}'], name)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('part', ['backbone', 'backbone_k'])
 def test_torchvision(case, tmp_path, part):

@@ -5,8 +5,8 @@ import shlex
 import pytest
 import yaml
 
-from caco_ext.converters.options import config_path
-from . import originals
+from caco_ext.utils.config_files import config_path
+from tests.helpers import original_checkpoints as originals
 
 # Published files by the READMEs of the authors' code.
 PUBLISHED = dict(adco=7, caco=3, clsa=3, care=1)

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 
 from caco_ext.converters import (Architecture, CheckpointError, convert,
                                  detect, to_official)
-from . import originals
+from tests.helpers import original_checkpoints as originals
 
 SIZES = [
     (18, 64, Architecture(18)),
@@ -19,6 +19,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('depth, width, wanted', SIZES)
 def test_depth_and_width(tmp_path, depth, width, wanted):
@@ -210,7 +211,7 @@ def test_method_by_the_user(tmp_path):
         convert(path, method='care')
     assert convert(path, method='adco')[0]['meta']['method'] == 'adco'
     with pytest.raises(CheckpointError, match='its model is CaCo'):
-        from caco_ext.converters.options import config_path
+        from caco_ext.utils.config_files import config_path
         convert(
             path,
             config=config_path(
@@ -267,8 +268,8 @@ def test_momentum_and_schedule(tmp_path, method, key, query_only):
     from mmengine.config import Config
 
     from caco_ext.converters import METHODS
-    from caco_ext.converters.options import (apply_options, build_shapes,
-                                             config_path)
+    from caco_ext.converters.resume import apply_options, build_shapes
+    from caco_ext.utils.config_files import config_path
     cfg = Config.fromfile(config_path(METHODS[method].config))
     model = build_shapes(apply_options(cfg.model, result['meta']['model'])[0])
     params = dict(model.named_parameters())

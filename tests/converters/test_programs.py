@@ -10,14 +10,14 @@ import torch
 from caco_ext.converters import (CheckpointError, convert, extract_backbone,
                                  identify, read_checkpoint, write_checkpoint)
 from caco_ext.converters.backbones import find_backbone, read_backbone
-from caco_ext.converters.exports import export
+from caco_ext.converters.exports import export, publish
 from caco_ext.converters.inspection import inspect
-from caco_ext.converters.library_names import to_detectron2
-from caco_ext.converters.options import config_path
-from caco_ext.converters.publish import publish
-from caco_ext.converters.survey import survey
+from caco_ext.converters.programs import survey
+from caco_ext.converters.resnet import to_detectron2
 from caco_ext.transfer import read_pretrained
-from .others import BARE, FC, FILES, SMALL, behind, moco
+from caco_ext.utils.config_files import config_path
+from tests.helpers.other_checkpoints import (BARE, FC, FILES, SMALL, behind,
+                                             moco)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from caco_ext.converters import convert, to_official, write_checkpoint
-from caco_ext.converters.options import config_path
-from . import originals
+from caco_ext.utils.config_files import config_path
+from tests.helpers import original_checkpoints as originals
 
 CONFIGS = dict(
     adco='adco_resnet18_1xb64-asym*',
@@ -126,6 +126,7 @@ def case(request, tmp_path):
     return method, cfg, path, key, len(own)
 
 
+@pytest.mark.slow
 def test_resume_one_epoch(case, tmp_path):
     method, cfg, path, key, count = case
     config = tmp_path / 'config.py'

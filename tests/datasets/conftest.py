@@ -1,27 +1,10 @@
 """Small picture folders for the tests."""
 import logging
 
-import numpy as np
 import pytest
 from mmengine.logging import MMLogger
-from PIL import Image
 
-
-def noise(seed, size=(20, 24)):
-    """A picture of noise."""
-    rng = np.random.default_rng(seed)
-    return Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
-
-
-@pytest.fixture
-def labelled(tmp_path):
-    """Folder with three classes of ten PNG pictures."""
-    for label, name in enumerate(('ant', 'bee', 'cat')):
-        folder = tmp_path / 'pictures' / name
-        folder.mkdir(parents=True)
-        for i in range(10):
-            noise(100 * label + i).save(folder / f'{i:02d}.png')
-    return tmp_path / 'pictures'
+from tests.helpers.picture_files import noise
 
 
 @pytest.fixture

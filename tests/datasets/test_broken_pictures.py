@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from caco_ext.datasets import ImageFolder
 from caco_ext.engine.hooks.broken_pictures_hook import BrokenPicturesHook
-from tests.dist_utils import run_distributed
+from tests.helpers.distributed import run_distributed
 
 
 def first_item(batch):
@@ -52,6 +52,7 @@ def test_warned_once_with_the_path(labelled, said):
     assert 'bee/00.png cannot be read' in text and 'truncated' in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', [
     dict(num_workers=0),
     dict(num_workers=2),
@@ -125,6 +126,7 @@ def broken_on_this_rank(folder):
     return data.num_broken, data.broken.indices(reduce=True)
 
 
+@pytest.mark.slow
 def test_ranks_are_counted_together(labelled):
     spoil(labelled, 'ant/00.png', 'bee/01.png', 'cat/09.png')
     results = run_distributed(broken_on_this_rank, 2, labelled)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from caco_ext.datasets import (BrokenPictureError, decode_picture, pictures,
                                read_picture)
-from .picture_files import animated, encode, png, smooth
+from tests.helpers.picture_files import animated, encode, png, smooth
 
 RGB = Image.fromarray(smooth(48, 64))
 BITS = RGB.convert('1')

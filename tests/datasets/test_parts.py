@@ -15,8 +15,8 @@ from caco_ext.datasets.parts import part_folders, part_of
 from caco_ext.evaluation import read_labels, translate_labels
 from caco_ext.evaluation.knn_data import count_shared
 from caco_ext.transfer.data_check_hook import check_classes
-from tests.conftest import ROOT
-from tests.datasets.conftest import noise
+from tests.helpers import ROOT
+from tests.helpers.picture_files import noise
 
 # Packing the list of pictures collects garbage, which takes a second here.
 ImageFolder = partial(image_folder.ImageFolder, serialize_data=False)

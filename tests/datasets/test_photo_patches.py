@@ -2,7 +2,6 @@
 import hashlib
 import os
 import subprocess
-import sys
 from itertools import product
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch.nn.functional import normalize
 
 from caco_ext.datasets import PhotoPatches, photo_patches
 from caco_ext.evaluation.knn import knn_predict
+from tests.helpers.warm_python import warm_python
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def test_no_pixel_is_shared():
             assert 0 <= box[0] and 0 <= box[1] and box[3] <= photo.height
 
 
+@pytest.mark.slow
 def test_whole_set(cache):
     pipeline = [dict(type='LoadImage')]
     train = PhotoPatches(pipeline=pipeline)
@@ -103,10 +104,11 @@ def test_interrupted_making_is_mended(cache, monkeypatch):
     assert len(photo_patches.find_pictures(folder)) == 17 * 5
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(cache):
     code = ('from caco_ext.datasets import photo_patches as p;'
             'p.CROPS = dict(train=3, val=2); p.prepare_photo_patches()')
-    makers = [subprocess.Popen([sys.executable, '-c', code]) for _ in '12']
+    makers = [subprocess.Popen([warm_python(), '-c', code]) for _ in '12']
     assert [maker.wait() for maker in makers] == [0, 0]
     (folder, ) = (cache / 'photo_patches').iterdir()
     assert len(list(folder.rglob('*.jpg'))) == 17 * 5

@@ -13,9 +13,9 @@ import caco_ext  # noqa: F401
 from caco_ext.apis import MEAN, STD, extract_features
 from caco_ext.datasets import read_picture
 from caco_ext.transfer.voc07_sgd import Crops
-from .picture_files import animated, encode, smooth
+from tests.helpers import ROOT
+from tests.helpers.picture_files import animated, encode, smooth
 
-ROOT = osp.join(osp.dirname(__file__), '../..')
 CONFIGS = ('selfsup/_base_/datasets/photopatches.py',
            'selfsup/_base_/views/clsa.py',
            'benchmarks/classification/voc07/svm_voc07.py',

@@ -17,7 +17,7 @@ from PIL import Image
 from caco_ext.datasets import BrokenPictureError, ImageFolder, decode_picture
 from caco_ext.datasets import pictures as reader
 from caco_ext.datasets import read_picture
-from .picture_files import animated, encode, png, smooth, tiff
+from tests.helpers.picture_files import animated, encode, png, smooth, tiff
 
 BANDS = np.random.default_rng(0).integers(
     0, 65536, (20, 20, 13), dtype=np.uint16)

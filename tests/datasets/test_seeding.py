@@ -46,6 +46,7 @@ def draws(folder, epochs, seed=0, **options):
     return out
 
 
+@pytest.mark.slow
 def test_same_draws_for_any_workers_and_after_resume(labelled):
     alone = draws(labelled, range(3), num_workers=0)
     for options in (dict(num_workers=2),

@@ -1,20 +1,15 @@
 """A clone after its set-up, in which commands of the pages end soon."""
 import shutil
-import subprocess
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from ..converters import originals
-from ..test_packaging import install, make_environment
-from ..test_tools.conftest import SMALL, environment
-from .blocks import ROOT
-
-METHODS = 'configs/selfsup'
-QUICK_START = f'{METHODS}/caco/' \
-    'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py'
+from tests.helpers import ROOT
+from tests.helpers import original_checkpoints as originals
+from tests.helpers.processes import (QUICK_START, SMALL, as_user, install,
+                                     make_environment)
 
 
 def write_pictures(folder, parts):
@@ -32,28 +27,6 @@ def write_pictures(folder, parts):
             for i in range(first, last):
                 patch = picture.crop(boxes[i]).resize((64, 64))
                 patch.save(folder / part / name / f'{i}.png')
-
-
-def as_user(clone, text):
-    """Run lines of a shell in the clone, its environment activated.
-
-    Returns:
-        str: What they printed, both streams.
-    """
-    env = environment()
-    env.pop('PYTHONPATH')
-    env.pop('PYTHON')
-    done = subprocess.run(
-        ['bash', '-eo', 'pipefail', '-c', f'. .venv/bin/activate\n{text}'],
-        cwd=clone,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 @pytest.fixture(scope='module')
@@ -75,7 +48,7 @@ def clone(tmp_path_factory):
     for name, number in (('cat', 0), ('dog', 1)):
         shutil.copy(data / f'train/chelsea/{number}.png',
                     clone / f'{name}.jpg')
-    for path in (clone / METHODS).glob('*/*_photopatches.py'):
+    for path in (clone / 'configs/selfsup').glob('*/*_photopatches.py'):
         text = SMALL.format(
             base=str(ROOT / path.relative_to(clone)), data=str(data))
         if path.parent.name in ('adco', 'caco', 'clsa'):
@@ -93,7 +66,7 @@ def clone(tmp_path_factory):
     (clone / 'FOLDER').mkdir()
     originals.small(str(clone / 'SRC.pth.tar'), 'caco')
     # Where CARE looks does not ask how long it was trained.
-    care, = (clone / METHODS).glob('care/care_resnet18_*')
+    care, = (clone / 'configs/selfsup').glob('care/care_resnet18_*')
     cfg = Config.fromfile(care)
     state = MODELS.build(cfg.model).state_dict()
     (clone / 'work_dirs/care').mkdir()

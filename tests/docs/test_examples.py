@@ -1,15 +1,15 @@
 """The method of the page 'A method of your own'."""
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from ..models.toys import BACKBONE, NECK
-from ..test_tools.conftest import QUICK_START, run_tool, write_config
+from tests.helpers import ROOT
+from tests.helpers.processes import QUICK_START, run_tool, write_config
+from tests.helpers.small_models import BACKBONE, NECK
 
-EXAMPLES = Path(__file__).parents[2] / 'docs' / 'examples'
+EXAMPLES = ROOT / 'docs' / 'examples'
 
 
 @pytest.fixture
@@ -54,6 +54,7 @@ def test_loss_against_plain_code(example):
     assert (queue != before).any(0).sum() == 8
 
 
+@pytest.mark.slow
 def test_trains(tmp_path):
     shutil.copytree(
         EXAMPLES,
@@ -63,7 +64,8 @@ def test_trains(tmp_path):
     # `caco_ext::` needs an installation, a clone may be without one.
     text = config.read_text()
     base = text[:text.index('custom_imports')]
-    config.write_text(text.replace(base, f'_base_ = {QUICK_START!r}\n'))
+    config.write_text(
+        text.replace(base, f'_base_ = {str(ROOT / QUICK_START)!r}\n'))
     write_config(tmp_path, base=str(config))
     run_tool(
         'train.py',
@@ -71,6 +73,6 @@ def test_trains(tmp_path):
         '--work-dir',
         'run',
         cwd=tmp_path,
-        PYTHONPATH=f'{EXAMPLES.parents[1]}:{tmp_path / "mine"}')
+        PYTHONPATH=f'{ROOT}:{tmp_path / "mine"}')
     state = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)
     assert int(state['state_dict']['memory.pointer']) == 8

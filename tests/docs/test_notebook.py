@@ -7,8 +7,11 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pytest
 from nbclient import NotebookClient
 from PIL import Image
+
+pytestmark = pytest.mark.slow
 
 TOUR = Path(__file__).parents[2] / 'docs' / 'notebooks' / 'tour.ipynb'
 

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import (TorchDispatchMode,
 
 from caco_ext.engine.hooks import NonFiniteError
 from caco_ext.utils.async_scalars import AsyncScalars
-from tests.reliability.runs import METHODS, train, write_pictures
+from tests.helpers.tiny_runs import METHODS, train, write_pictures
 from tests.reliability.test_finite import poison
 
 # What needs a value, or a shape that depends on values, on the host.

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
-                                 extract_features, knn_accuracy)
-from tests.dist_utils import run_distributed
-from tests.evaluation.toys import ToyAlgorithm, ToyPictures
+                                 features_and_labels, knn_accuracy)
+from tests.helpers.distributed import run_distributed
+from tests.helpers.toy_algorithm import ToyAlgorithm, ToyPictures
 
 TRAIN = dict(type='ToyPictures', counts=(9, 10, 8))
 TEST = dict(type='ToyPictures', counts=(12, 10, 11), seed=1)  # odd
@@ -116,16 +116,17 @@ def test_evaluate_without_training(tmp_path):
     train, test = hook.data.parts
     assert len(train.indices) == 4 + 5 + 4 + 4 + 4 + 4
     assert len(test.indices) == 48 and hook.data.num_classes == 6
-    bank, bank_labels = extract_features(
+    bank, bank_labels = features_and_labels(
         runner.model,
         build_feature_loader(train.dataset, train.indices, train.labels))
-    query, query_labels = extract_features(runner.model,
-                                           build_feature_loader(test.dataset))
+    query, query_labels = features_and_labels(
+        runner.model, build_feature_loader(test.dataset))
     expected = knn_accuracy(bank, bank_labels, query, query_labels, [3, 7])
     assert result == {f'knn/{n}': v for n, v in expected.items()}
     assert runner._train_loop is None or isinstance(runner._train_loop, dict)
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_and_without(tmp_path):
     states = []
     for name, hook in (('without', None), ('with', make_hook()),
@@ -207,6 +208,7 @@ def test_bad_options_at_build(options, message):
         HOOKS.build(make_hook(**options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options, message', [
     (dict(train_dataset=dict(TRAIN, with_labels=False)),
      'labelless data set with kNN on: picture 0 of train_dataset'),
@@ -259,6 +261,7 @@ def _train_in_group(work_dir):
     return find_hook(runner).evaluate(runner)
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path):
     results = run_distributed(_train_in_group, 2, str(tmp_path))
     assert results[0] == results[1]
@@ -286,6 +289,7 @@ def test_features_are_kept_with_the_iteration_they_belong_to(tmp_path):
     assert logged['knn/top1'] == pytest.approx(again['top1'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('best, key', [
     ('knn/top1_k3', 'best_ckpt'),
     (['knn/top1_k3', 'knn/top1_k5'], 'best_ckpt_knn/top1_k3'),

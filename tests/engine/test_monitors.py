@@ -76,6 +76,7 @@ def test_early_stopping_stops(tmp_path, measured):
     assert saved['meta']['iter'] == 8
 
 
+@pytest.mark.slow
 def test_early_stopping_counts_on_after_a_resumption(tmp_path, measured):
     measured(10., 50., 40.)
     run_with(tmp_path, STOP, epochs=2)
@@ -104,6 +105,7 @@ def test_plateau_leaves_the_rate_while_it_rises(tmp_path, measured):
     assert runner.optim_wrapper.get_lr()['lr'] == [0.05]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('hooks, options, message', [
     ([dict(STOP, monitor='knn/top5')
       ], {}, "monitor of EarlyStoppingHook='knn/top5' is none .*: knn/top1"),

@@ -2,11 +2,12 @@
 import pytest
 import torch
 
-from caco_ext.engine.hooks import RunReportHook
-from caco_ext.visualization import read_run
-from tests.dist_utils import run_distributed
+from caco_ext.visualization import RunReportHook, read_run
 from tests.engine.test_knn_hook import (TEST, TRAIN, find_hook, make_hook,
                                         make_runner)
+from tests.helpers.distributed import run_distributed
+
+pytestmark = pytest.mark.slow
 
 RUN_REPORT = dict(type='RunReportHook', queries=3)
 PICTURES = ('curves.png', 'neighbours.png', 'report.html')
@@ -23,7 +24,7 @@ def runner_with(folder, run_report=None, epochs=2, keep=True, **options):
     hooks = [knn, run_report or RUN_REPORT]
     cfg = dict(
         options.pop('cfg', {}),
-        custom_imports=dict(imports=['tests.evaluation.toys']),
+        custom_imports=dict(imports=['tests.helpers.toy_algorithm']),
         model=dict(type='ToyAlgorithm'),
         custom_hooks=[knn])
     return make_runner(
@@ -60,7 +61,7 @@ def test_pictures_and_backbone(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr('caco_ext.visualization.draw_run', fail)
+    monkeypatch.setattr('caco_ext.visualization.run_plots.draw_run', fail)
     runner.logger.error = runner.logger.info
     run_report.after_train(runner)
     assert lines[-1].startswith(
@@ -126,7 +127,7 @@ def test_two_processes(tmp_path):
 
 def test_a_run_without_knn_has_the_rest(tmp_path):
     cfg = dict(
-        custom_imports=dict(imports=['tests.evaluation.toys']),
+        custom_imports=dict(imports=['tests.helpers.toy_algorithm']),
         model=dict(type='ToyAlgorithm'))
     runner = make_runner(
         tmp_path, epochs=1, custom_hooks=[RUN_REPORT], cfg=cfg)

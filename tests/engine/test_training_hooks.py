@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 import caco_ext  # noqa: F401
-from tests.models.toys import BACKBONE, BANK, CONFIGS, NECK
+from tests.helpers.small_models import BACKBONE, BANK, CONFIGS, NECK
 
 
 @DATASETS.register_module(name='HookTestNoise')
@@ -119,13 +119,6 @@ def test_fill_restores_the_learning_rate(tmp_path):
     assert logged[:3] == pytest.approx([0.01] * 3)
 
 
-def test_without_the_fill_hook_training_says_so(tmp_path):
-    cfg = config(tmp_path / 'none')
-    del cfg['default_hooks']['bank_fill']
-    with pytest.raises(RuntimeError, match='0 of the 40 columns'):
-        run(cfg)
-
-
 def test_metrics_reach_the_scalars_file(tmp_path):
     runner = run(config(tmp_path / 'metrics'))
     lines = scalars(runner)
@@ -153,18 +146,6 @@ def test_metrics_of_methods_without_a_bank(tmp_path, method):
     assert 'bank_norm' not in line
     assert line['ema_momentum'] == pytest.approx(
         dict(CLSA=0.999, CARE=0.9)[method])
-
-
-@pytest.mark.parametrize('changes, dataset, message', [
-    ({}, dict(size=5), 'batch_size=8 .* larger than the data set of 5'),
-    ({}, dict(views=3), 'makes 3 views of a picture and the model uses 2'),
-    (dict(model=dict(memory=dict(BANK, num_columns=7))), {},
-     'num_columns=7 is less than the global batch of 8'),
-])
-def test_mistakes_are_found_before_the_first_batch(tmp_path, changes, dataset,
-                                                   message):
-    with pytest.raises(ValueError, match=message):
-        run(config(tmp_path / 'wrong', dataset=dataset, **changes))
 
 
 def test_views_of_a_pipeline_are_counted():
@@ -208,9 +189,3 @@ def test_checkpoint_of_another_method_is_refused(tmp_path):
         }), tmp_path / 'other.pth')
     with pytest.raises(ValueError, match=r'keys \d+ missing .backbone.bn1'):
         run(config(tmp_path / 'end', load_from=str(tmp_path / 'other.pth')))
-
-
-def test_interval_of_the_metrics():
-    from caco_ext.engine.hooks import TrainingMetricsHook
-    with pytest.raises(ValueError, match='interval=0 of TrainingMetricsHook'):
-        TrainingMetricsHook(interval=0)

@@ -13,8 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import \
     EventAccumulator
 
 from caco_ext.engine.hooks import RunRecordHook
-from tests.dist_utils import run_distributed
 from tests.engine.test_knn_hook import make_hook, make_runner, read_scalars
+from tests.helpers.distributed import run_distributed
+
+pytestmark = pytest.mark.slow
 
 PREVIEW = dict(type='VisualizationHook', interval=2, queries=3, neighbours=2)
 

@@ -4,9 +4,9 @@ import torch
 from PIL import Image
 
 from caco_ext.datasets import ImageFolder
-from caco_ext.evaluation import (build_feature_loader, extract_features,
+from caco_ext.evaluation import (build_feature_loader, features_and_labels,
                                  read_labels)
-from tests.evaluation.toys import ToyAlgorithm
+from tests.helpers.toy_algorithm import ToyAlgorithm
 
 
 def test_broken_pictures_do_not_vote(tmp_path):
@@ -28,6 +28,6 @@ def test_broken_pictures_do_not_vote(tmp_path):
     for num_workers in (0, 2):
         loader = build_feature_loader(
             dataset, batch_size=3, num_workers=num_workers)
-        features, labels = extract_features(model, loader)
+        features, labels = features_and_labels(model, loader)
         assert labels.tolist() == [0, 0, 0, 1, 1, 1]
         assert len(torch.unique(features, dim=0)) == 6

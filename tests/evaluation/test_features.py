@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from caco_ext.evaluation import (LabelledPictures, build_feature_loader,
-                                 choose_share, extract_features, gather_shares,
-                                 pool_features, preserve_rng, read_labels,
-                                 translate_labels)
-from tests.dist_utils import run_distributed
-from tests.evaluation.toys import ToyAlgorithm, ToyPictures
+                                 choose_share, features_and_labels,
+                                 gather_shards, pool_features, preserve_rng,
+                                 read_labels, translate_labels)
+from tests.helpers.distributed import run_distributed
+from tests.helpers.toy_algorithm import ToyAlgorithm, ToyPictures
 
 
 def loop_features(model, dataset):
@@ -32,7 +32,7 @@ def test_features_and_labels_in_order():
     model, dataset = ToyAlgorithm(), ToyPictures((4, 5, 2))
     model(torch.rand(1, 9, 3, 8, 8))  # give batch norm some statistics
     loader = build_feature_loader(dataset, batch_size=4, num_workers=0)
-    features, labels = extract_features(model, loader)
+    features, labels = features_and_labels(model, loader)
     assert features.dtype == torch.float32 and features.shape == (11, 6)
     assert labels.tolist() == [0] * 4 + [1] * 5 + [2] * 2
     assert np.abs(features.numpy() - loop_features(model, dataset)).max() < \
@@ -47,7 +47,7 @@ def test_modes_and_buffers_are_put_back():
     modes = [m.training for m in model.modules()]
     state = copy.deepcopy(model.state_dict())
     loader = build_feature_loader(ToyPictures(), num_workers=0)
-    extract_features(model, loader)
+    features_and_labels(model, loader)
     assert [m.training for m in model.modules()] == modes
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name]), name
@@ -58,13 +58,13 @@ def test_modes_are_put_back_after_an_error():
     loader = build_feature_loader(ToyPictures(), num_workers=0)
     with pytest.raises(RuntimeError):
         model.backbone.two[0] = nn.Conv2d(5, 6, 3)  # does not fit
-        extract_features(model, loader)
+        features_and_labels(model, loader)
     assert all(m.training for m in model.modules())
 
 
 def test_replaced_pictures_are_left_out():
     dataset = ToyPictures((3, 3), ('red', 'green'), broken=[1, 2])
-    features, labels = extract_features(
+    features, labels = features_and_labels(
         ToyAlgorithm(), build_feature_loader(dataset, num_workers=0))
     assert labels.tolist() == [0, 1, 1, 1]
     assert len(features) == 4
@@ -82,8 +82,8 @@ def test_pictures_known_to_be_broken_are_left_out():
 
     dataset = Careful((3, 3), ('red', 'green'))
     dataset.broken = {0, 4}
-    _, labels = extract_features(ToyAlgorithm(),
-                                 build_feature_loader(dataset, num_workers=0))
+    _, labels = features_and_labels(
+        ToyAlgorithm(), build_feature_loader(dataset, num_workers=0))
     assert labels.tolist() == [0, 0, 1, 1]
 
 
@@ -153,7 +153,7 @@ def _gather(total, rows):
     features.GATHER_ROWS = rows
     rank, world = get_dist_info()
     items = torch.arange(3 * total).view(total, 3)
-    return torch.equal(gather_shares(items[rank::world]), items)
+    return torch.equal(gather_shards(items[rank::world]), items)
 
 
 def _gather_cases():
@@ -171,16 +171,16 @@ def _extract_in_group(state):
     model.backbone.one[1].running_mean.copy_(own)
     loader = build_feature_loader(
         ToyPictures((4, 5, 2)), batch_size=3, num_workers=rank)
-    features, labels = extract_features(wrapped, loader)
+    features, labels = features_and_labels(wrapped, loader)
     untouched = torch.equal(model.backbone.one[1].running_mean, own)
-    alone, _ = extract_features(wrapped, loader, gather=False)
+    alone, _ = features_and_labels(wrapped, loader, gather=False)
     return features.numpy(), labels.tolist(), untouched, len(alone)
 
 
 def test_ranks_give_what_one_process_gives():
     model = ToyAlgorithm()
     model(torch.rand(1, 9, 3, 8, 8))
-    expected, labels = extract_features(
+    expected, labels = features_and_labels(
         model, build_feature_loader(ToyPictures((4, 5, 2)), num_workers=0))
     results = run_distributed(_extract_in_group, 2, model.state_dict())
     for rank, (features, got, untouched, own) in enumerate(results):
@@ -190,6 +190,6 @@ def test_ranks_give_what_one_process_gives():
         assert own == (6, 5)[rank]
 
 
-def test_gather_shares_of_any_length():
+def test_gather_shards_of_any_length():
     for rank in run_distributed(_gather_cases, 3):
         assert rank == [True] * 12

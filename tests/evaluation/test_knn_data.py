@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset, Subset
 from caco_ext.evaluation import KNNData, build_feature_loader, compare_pictures
 from caco_ext.evaluation.knn_data import leaves, source_of
 from caco_ext.utils.config_text import check_config_text
-from tests.evaluation.toys import ToyPictures
+from tests.helpers.toy_algorithm import ToyPictures
 
 BASE = osp.join(
     osp.dirname(__file__),
@@ -79,6 +79,7 @@ def test_different_sizes_are_named(pictures, workers):
         list(loader)
 
 
+@pytest.mark.slow
 def test_bundled_pictures_do_not_measure_own_ones(pictures):
     own = bundled(data_root=str(pictures), pipeline=[])
     training = DATASETS.build(dict(own, split='train'))

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from tests.models.toys import build, pictures, total
+from tests.helpers.small_models import build, pictures, total
 
 # Losses of three steps from seed 0, computed beside mmselfsup 1.0.0.
 LOSSES = dict(

@@ -1,6 +1,5 @@
 """mmpretrain under the names and arguments of mmselfsup."""
 import sys
-from pathlib import Path
 
 import mmpretrain.registry
 import numpy as np
@@ -12,8 +11,7 @@ from mmengine.registry import (HOOKS, MODELS, TRANSFORMS, VISUALIZERS,
 
 import caco_ext  # noqa: F401
 from caco_ext.compat.mmpretrain_scopes import lend_former_scopes
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
 
 
 @pytest.mark.parametrize('scope', ['mmselfsup', 'mmcls'])

@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from tests.test_tools.conftest import run, write_config
+from tests.helpers.processes import run, write_config
 
 
 def test_the_hosts_own_trainer_trains_and_resumes(tmp_path):

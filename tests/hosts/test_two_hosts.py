@@ -5,7 +5,8 @@ import sys
 
 import torch
 
-from tests.test_tools.conftest import ROOT, run, write_config
+from tests.helpers import ROOT
+from tests.helpers.processes import run, write_config
 
 PYTHONS = dict(mmselfsup=os.environ['MMSELFSUP_PYTHON'], here=sys.executable)
 

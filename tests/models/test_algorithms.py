@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
-from .toys import CONFIGS, NECK, build, pictures, total
+from tests.helpers.small_models import CONFIGS, NECK, build, pictures, total
 
 METHODS = list(CONFIGS)
 

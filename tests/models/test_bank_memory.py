@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 # An array of all cosines would take 1 GiB.
 ROWS, COLUMNS, DIM = 256, 2**20, 128
 STEP = f'''

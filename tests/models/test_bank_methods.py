@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import AdCo, CaCo
-from .toys import build, pictures
+from tests.helpers.small_models import build, pictures
 
 VIEWS = dict(
     asymmetric=((0, ), (1, )),

@@ -9,8 +9,8 @@ from mmengine.registry import MODELS, init_default_scope
 
 import caco_ext  # noqa: F401
 from caco_ext.models import CARE
+from tests.helpers.small_models import build, pictures
 from .test_bank_methods import features
-from .toys import build, pictures
 
 CONFIG = (
     Path(__file__).parents[2] /

@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import CLSA
+from tests.helpers.small_models import build, pictures
 from .test_bank_methods import features
-from .toys import build, pictures
 
 
 def make_queue(columns=40):

@@ -2,16 +2,16 @@
 """A model that was copied, pickled or sent elsewhere trains like the first."""
 import copy
 import io
-import subprocess
-import sys
 
 import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from tests.docs.blocks import ROOT
+from tests.helpers import ROOT
+from tests.helpers.processes import run
+from tests.helpers.small_models import CONFIGS, build, pictures, total
+from tests.helpers.warm_python import warm_python
 from .test_strong_views import build as build_strong
-from .toys import CONFIGS, build, pictures, total
 
 NAMES = (*CONFIGS, 'BYOL', 'SimCLR')
 
@@ -81,6 +81,7 @@ def test_copies_learn(name, way):
     check_trained(again := way(model), train(model)[0])
 
 
+@pytest.mark.slow
 def test_another_process(tmp_path):
     models = [make(name) for name in NAMES]
     torch.save(models, tmp_path / 'models.pth')
@@ -93,14 +94,7 @@ def test_another_process(tmp_path):
             'wanted = torch.load(f"{folder}/wanted.pth")\n'
             'for model, one in zip(models, wanted, strict=True):\n'
             '    check_trained(model, one)\n')
-    done = subprocess.run(
-        [sys.executable, '-c', code, tmp_path,
-         str(torch.get_num_threads())],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300)
-    assert done.returncode == 0, done.stderr
+    run(warm_python(), '-c', code, tmp_path, torch.get_num_threads(), cwd=ROOT)
 
 
 def test_gradients_that_are_kept_as_zeros():

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .toys import CONFIGS, build, pictures, total
+from tests.helpers.small_models import CONFIGS, build, pictures, total
 
 
 def freeze_norms(model):

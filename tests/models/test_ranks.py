@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.dist_utils import run_distributed
-from .toys import CONFIGS, build, pictures, total
+from tests.helpers.distributed import run_distributed
+from tests.helpers.small_models import CONFIGS, build, pictures, total
+
+pytestmark = pytest.mark.slow
 
 BANK = dict(CONFIGS['CaCo']['memory'], init='fill')
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import AdCo, CaCo
-from tests.dist_utils import run_distributed
+from tests.helpers.distributed import run_distributed
 
 COLUMNS, DIM, BATCH = 40, 16, 8
 METHODS = dict(AdCo=AdCo, CaCo=CaCo)
@@ -111,6 +111,7 @@ def load(path):
     return bank.state_dict(), bank.columns.shape
 
 
+@pytest.mark.slow
 def test_checkpoint_fits_another_number_of_ranks(tmp_path):
     path = str(tmp_path / 'bank.pth')
     run_distributed(save, 4, path)

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import CLSA
-from tests.dist_utils import run_distributed
+from tests.helpers.distributed import run_distributed
 
 DIM, BATCH = 16, 8
 # Weak, key and strong views, the two temperatures.
@@ -129,6 +129,7 @@ def load(path):
     return queue.state_dict(), queue.columns.shape
 
 
+@pytest.mark.slow
 def test_checkpoint_fits_another_number_of_ranks(tmp_path):
     path = str(tmp_path / 'queue.pth')
     run_distributed(save, 4, path)

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from .toys import CONFIGS, build, pictures, total
+from tests.helpers.small_models import CONFIGS, build, pictures, total
 
 
 def gradients(model):
@@ -56,6 +56,7 @@ def test_a_seed_gives_the_same_weights_in_both_layouts(method):
         assert torch.equal(states[1][name], value), name
 
 
+@pytest.mark.slow
 def test_compiled_backbones():
     from torch._dynamo.utils import counters
     loss, wanted = gradients(build('CaCo'))

@@ -10,8 +10,8 @@ from mmengine.registry import MODELS, init_default_scope
 from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
-from tests.dist_utils import run_distributed
-from .toys import BACKBONE, pictures
+from tests.helpers.distributed import run_distributed
+from tests.helpers.small_models import BACKBONE, pictures
 
 CONFIGS = Path(__file__).parents[2] / 'configs/selfsup/clsa'
 FILES = dict(

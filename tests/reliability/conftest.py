@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from .runs import train, write_pictures
+from tests.helpers.tiny_runs import train, write_pictures
 
 # Before anything is computed: children that are forked later would wait
 # forever for threads that are their parent's.

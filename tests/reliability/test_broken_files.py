@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from PIL import Image
 
-from .runs import record, train
+from tests.helpers.tiny_runs import record, train
 
 
 def log(folder):

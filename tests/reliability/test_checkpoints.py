@@ -7,7 +7,7 @@ import time
 import pytest
 
 from caco_ext.utils.files import is_whole, resumable, write_whole
-from .runs import assert_same, train
+from tests.helpers.tiny_runs import assert_same, train
 
 
 def damage(path, how):

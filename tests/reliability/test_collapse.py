@@ -4,7 +4,7 @@ import json
 import pytest
 
 from caco_ext.engine.hooks import TrainingMetricsHook
-from .runs import METHODS, train
+from tests.helpers.tiny_runs import METHODS, train
 
 
 def log(folder):

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from caco_ext.engine.hooks import FiniteCheckHook, NonFiniteError
-from .runs import METHODS, differences, read, record, train
+from tests.helpers.tiny_runs import METHODS, differences, read, record, train
 
 
 @HOOKS.register_module(name='ReliabilityPoison')
@@ -101,6 +101,7 @@ def test_what_is_wrong_is_not_saved(data, tmp_path):
     assert [p.name for p in tmp_path.glob('*.pth')] == ['epoch_1.pth']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('method', METHODS)
 def test_bad_steps_are_left_out_and_counted(method, data, tmp_path):
     runner = train(

@@ -10,7 +10,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from .runs import assert_same_end, in_child, stopped, train
+from tests.helpers.tiny_runs import assert_same_end, in_child, stopped, train
 
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 

@@ -1,5 +1,5 @@
 """A run of so many iterations, that ends inside an epoch of three."""
-from .runs import assert_same, read, record, stopped, train
+from tests.helpers.tiny_runs import assert_same, read, record, stopped, train
 
 
 def of(iterations):

@@ -1,16 +1,18 @@
 """A rank that dies or hangs ends the job, in a set time and with a message."""
 import os
-import os.path as osp
 import signal
 import socket
-import subprocess
-import sys
 import time
 
-from tests.dist_utils import process_context
-from .runs import train
+import pytest
 
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+from tests.helpers import ROOT
+from tests.helpers.distributed import process_context
+from tests.helpers.processes import run
+from tests.helpers.tiny_runs import train
+from tests.helpers.warm_python import warm_python
+
+pytestmark = pytest.mark.slow
 
 
 def train_one(folder, data, what):
@@ -38,18 +40,17 @@ train_one({folder!r}, {data!r}, 'SIGKILL')
 def test_a_rank_that_dies_ends_the_job(data, tmp_path):
     script = tmp_path / 'job.py'
     script.write_text(
-        JOB.format(root=ROOT, folder=str(tmp_path / 'run'), data=data))
-    done = subprocess.run([
-        sys.executable, '-m', 'torch.distributed.run', '--standalone',
+        JOB.format(root=str(ROOT), folder=str(tmp_path / 'run'), data=data))
+    output = run(
+        warm_python(),
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
         '--nproc_per_node=2',
-        str(script)
-    ],
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT,
-                          text=True,
-                          timeout=120)
-    assert done.returncode == 1
-    assert 'Signal 9 (SIGKILL) received' in done.stdout
+        script,
+        cwd=tmp_path,
+        fails=True)
+    assert 'Signal 9 (SIGKILL) received' in output
     # long before any time limit
     died = os.path.getmtime(tmp_path / 'run' / 'record0.jsonl')
     assert time.time() - died < 30

@@ -6,9 +6,11 @@ import pytest
 import torch.distributed as dist
 from mmengine.dist import get_world_size, is_main_process
 
-from tests.dist_utils import run_distributed
-from .runs import (DIVIDED, METHODS, double_precision, read, record, stopped,
-                   train)
+from tests.helpers.distributed import run_distributed
+from tests.helpers.tiny_runs import (DIVIDED, METHODS, double_precision, read,
+                                     record, stopped, train)
+
+pytestmark = pytest.mark.slow
 
 # Where the runs are stopped that another number goes on with.
 MOMENTS = dict(

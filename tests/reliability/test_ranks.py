@@ -9,9 +9,12 @@ import torch.distributed as dist
 from caco_ext.engine.hooks import NonFiniteError
 from caco_ext.utils import UsageError
 from caco_ext.utils.run_lock import hold
-from tests.dist_utils import run_distributed
-from .runs import DIVIDED, assert_same, read, stopped, train, write_pictures
+from tests.helpers.distributed import run_distributed
+from tests.helpers.tiny_runs import (DIVIDED, assert_same, read, stopped,
+                                     train, write_pictures)
 from .test_finite import poison
+
+pytestmark = pytest.mark.slow
 
 MOMENTS = (('CaCo', 'iter', 4), ('AdCo', 'fill', 2), ('CLSA', 'iter', 2),
            ('CARE', 'epoch', 1))

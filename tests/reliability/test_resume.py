@@ -9,8 +9,8 @@ import pytest
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from .runs import (METHODS, assert_same, differences, in_child, read, record,
-                   stopped, train)
+from tests.helpers.tiny_runs import (METHODS, assert_same, differences,
+                                     in_child, read, record, stopped, train)
 from .test_finite import poison
 
 # The fill takes 5 steps, an epoch 3 iterations.
@@ -26,6 +26,7 @@ def told(moment, number, **options):
         type='ReliabilitySignal', moment=moment, number=number, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('method', METHODS)
 def test_sigterm_at_any_moment(method, data, reference, tmp_path):
     for moment, number in MOMENTS[method]:
@@ -67,6 +68,7 @@ def test_stopped_again_and_again(data, reference, tmp_path):
     assert_same(tmp_path, reference('CaCo'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('method, number', [('AdCo', 5), ('CaCo', 6),
                                             ('CLSA', 4), ('CARE', 3)])
 def test_sigkill(method, number, data, reference, tmp_path):

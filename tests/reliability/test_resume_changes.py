@@ -17,8 +17,8 @@ from caco_ext.engine import run_state
 from caco_ext.engine.resume_changes import run_schedules
 from caco_ext.utils import UsageError
 from caco_ext.utils.run_config import Expression, differences, keep, parse
-from .runs import (LENGTH, PICTURES, assert_same, config, read, record,
-                   stopped, train)
+from tests.helpers.tiny_runs import (LENGTH, PICTURES, assert_same, config,
+                                     read, record, stopped, train)
 
 CHANGES = 'default_hooks__setup_check__resume_changes'
 # Twice as long, with another learning rate, weight decay and momentum.

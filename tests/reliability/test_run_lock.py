@@ -10,7 +10,7 @@ import pytest
 
 from caco_ext.utils import UsageError, run_lock
 from caco_ext.utils.run_lock import NAME, hold
-from .runs import train
+from tests.helpers.tiny_runs import train
 
 
 @contextmanager

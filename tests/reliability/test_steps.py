@@ -5,8 +5,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from tests.models.toys import build
-from .runs import METHODS, differences, read, train
+from tests.helpers.small_models import build
+from tests.helpers.tiny_runs import METHODS, differences, read, train
 from .test_finite import poison
 
 

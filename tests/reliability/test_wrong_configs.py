@@ -5,7 +5,7 @@ import re
 import pytest
 from mmengine.runner import Runner
 
-from .runs import config, train
+from tests.helpers.tiny_runs import config, train
 
 DATA = 'train_dataloader__dataset__'
 LOADER = 'train_dataloader__'
@@ -285,7 +285,7 @@ def test_a_trial_may_cut_the_schedule(data, tmp_path):
 
 def test_the_trial_changes_nothing(data, reference, tmp_path):
     """Random numbers, weights, statistics: as without the check."""
-    from .runs import differences, read
+    from tests.helpers.tiny_runs import differences, read
     train(data, tmp_path, 'CARE', default_hooks__setup_check=None)
     one, other = (
         read(folder / 'epoch_2.pth')
@@ -297,7 +297,7 @@ def test_the_trial_changes_nothing(data, reference, tmp_path):
 def test_weights_alone_are_not_resumed(data, reference, tmp_path):
     import torch
 
-    from .runs import read
+    from tests.helpers.tiny_runs import read
     state = read(reference('CaCo') / 'epoch_2.pth')['state_dict']
     torch.save(dict(state_dict=state), tmp_path / 'weights.pth')
     path = str(tmp_path / 'weights.pth')

@@ -2,7 +2,8 @@
 import json
 import os.path as osp
 
-from .conftest import ROOT, run_tool
+from tests.helpers import ROOT
+from tests.helpers.processes import run_tool
 
 CONFIG = osp.join(
     ROOT, 'configs/selfsup/clsa/'

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from .conftest import write_config
+from tests.helpers.processes import write_config
 from .test_train import refusal
 
 

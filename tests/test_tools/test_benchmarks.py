@@ -6,15 +6,16 @@ import sys
 import pytest
 from mmengine.config import Config
 
+from tests.helpers import ROOT
+from tests.helpers.benchmark_data import make_voc
+from tests.helpers.benchmark_runs import (CONFIGS, NARROW, losses, pretrained,
+                                          results, write)
+from tests.helpers.processes import environment, run_tool
 from tests.transfer import test_detection as detection
 from tests.transfer import test_frozen as frozen
 from tests.transfer import test_segmentation as segmentation
-from tests.transfer.runs import (CONFIGS, NARROW, ROOT, losses, pretrained,
-                                 results, write)
 from tests.transfer.test_classification import (ADCO, ONE_PERCENT,
                                                 make_folders, shrink)
-from tests.transfer.tiny_data import make_voc
-from .conftest import environment, run_tool
 
 COLLECT = 'analysis_tools/collect_results.py'
 
@@ -57,6 +58,7 @@ def in_processes(folder,
     return found
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(folder):
     """A stock trainer and a tool of this package, in two processes each."""
     one, two = (in_processes(folder, 'knn', gpus, 'knn.py') for gpus in (1, 2))
@@ -84,6 +86,7 @@ def test_two_processes_give_what_one_gives(folder):
     assert f'{top1:.2f}' in row[0]
 
 
+@pytest.mark.slow
 def test_detection_in_two_processes(tmp_path):
     """Three pictures on two ranks: each is in the figures once."""
     pretrained(tmp_path / 'a.pth', **NARROW)
@@ -102,6 +105,7 @@ def test_detection_in_two_processes(tmp_path):
     assert max(map(pictures.count, pictures)) <= 10
 
 
+@pytest.mark.slow
 def test_segmentation_in_two_processes(tmp_path):
     pretrained(tmp_path / 'a.pth', **NARROW)
     cfg = segmentation.voc(tmp_path, 3)
@@ -113,6 +117,7 @@ def test_segmentation_in_two_processes(tmp_path):
         segmentation.mean_iou(tmp_path, 3), abs=0.01)
 
 
+@pytest.mark.slow
 def test_voc07_layer_in_two_processes(tmp_path):
     """The numbers of one; in the last batch one rank has no picture."""
     pretrained(tmp_path / 'a.pth', **NARROW)
@@ -130,6 +135,7 @@ def test_voc07_layer_in_two_processes(tmp_path):
     assert one == pytest.approx(two) and one['per_image_AP'] > 0
 
 
+@pytest.mark.slow
 def test_svm_in_two_processes(tmp_path):
     """The features of both, and one machine after another."""
     pretrained(tmp_path / 'a.pth', **NARROW)
@@ -147,6 +153,7 @@ def test_svm_in_two_processes(tmp_path):
     assert one == pytest.approx(two) and 'mAP' in one
 
 
+@pytest.mark.slow
 def test_grid_in_two_processes(folder):
     cfg = frozen.shrink(
         'imagenet/lineargrid_in1k.py',
@@ -161,6 +168,7 @@ def test_grid_in_two_processes(folder):
     assert one == pytest.approx(two) and one['top1'] > 20
 
 
+@pytest.mark.slow
 def test_stock_classification_in_two_processes(tmp_path):
     """The pictures of both ranks are counted: 12 of each of three classes."""
     make_folders(tmp_path / 'data')
@@ -243,6 +251,7 @@ def test_wrong_use(tmp_path, arguments, words):
     assert done.returncode == 1 and words in done.stderr
 
 
+@pytest.mark.slow
 def test_faults_of_the_tools(folder, tmp_path):
     for name, content, words in (('empty', None, 'no results.json in'),
                                  ('bad', '{}', 'is no result'),

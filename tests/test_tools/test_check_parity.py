@@ -1,14 +1,13 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """The parity command on the stored numbers, and on wrong ones."""
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from .conftest import run_tool
+from tests.helpers import ROOT
+from tests.helpers.processes import run_tool
 
-ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / 'tests/data/reference'
 
 

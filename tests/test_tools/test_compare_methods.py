@@ -17,9 +17,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from caco_ext.utils import UsageError, run_tool
 from caco_ext.visualization import read_run
-from .conftest import ROOT
-from .conftest import run_tool as run_script
-from .conftest import write_config
+from tests.helpers import ROOT
+from tests.helpers.processes import run_tool as run_script
+from tests.helpers.processes import write_config
 
 TOOLS = osp.join(ROOT, 'tools', 'benchmarks')
 MODULES = ('compare_methods', 'comparison_measures', 'comparison_report',

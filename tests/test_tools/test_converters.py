@@ -8,7 +8,8 @@ from glob import glob
 import pytest
 import torch
 
-from ..converters import originals, others
+from tests.helpers import original_checkpoints as originals
+from tests.helpers import other_checkpoints as others
 
 TOOLS = osp.join(
     osp.dirname(osp.abspath(__file__)), '../../tools/model_converters')

@@ -1,7 +1,6 @@
 """tools/model_converters/extract_backbone.py on real and on bad files."""
 import os.path as osp
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,8 +10,11 @@ from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-ROOT = osp.join(osp.dirname(osp.abspath(__file__)), '../..')
-TOOL = osp.join(ROOT, 'tools/model_converters/extract_backbone.py')
+from tests.helpers import ROOT
+from tests.helpers.processes import run_tool
+
+NAME = 'model_converters/extract_backbone.py'
+TOOL = osp.join(ROOT, 'tools', NAME)
 
 
 @pytest.fixture
@@ -57,14 +59,8 @@ def test_backbone_arrives_in_another_model(tmp_path):
     torch.save(
         dict(state_dict=state, meta=dict(epoch=2, iter=78), optimizer={}),
         source)
-    done = subprocess.run(
-        [sys.executable, TOOL, str(source),
-         str(result)],
-        capture_output=True,
-        text=True,
-        timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "prefix='backbone.'" in done.stdout
+    output = run_tool(NAME, source, result, cwd=tmp_path)
+    assert "prefix='backbone.'" in output
     assert list(result.parent.iterdir()) == [result]  # nothing temporary left
 
     content = CheckpointLoader.load_checkpoint(str(result), 'cpu')

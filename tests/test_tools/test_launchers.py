@@ -9,9 +9,12 @@ import sys
 import pytest
 import torch
 
-from .conftest import ROOT, run, run_tool
+from tests.helpers import ROOT
+from tests.helpers.processes import run, run_tool
+from tests.helpers.warm_python import warm_python
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_test(trained, tmp_path):
     config = trained / 'tiny.py'
     output = run_tool(
@@ -159,13 +162,14 @@ def test_slurm_arguments(recorder, tmp_path):
     assert 15000 <= int(re.search(r'PORT (\d+)', output).group(1)) < 30000
 
 
+@pytest.mark.slow
 def test_slurm_runs(trained, tmp_path):
     write_program(tmp_path, 'scontrol', 'echo localhost')
     # Drops its own options up to the interpreter and runs the rest as the
     # only task of a job.
     write_program(
         tmp_path, 'srun', f'''
-while [ "$1" != {sys.executable!r} ]; do shift; done
+while [ "$1" != {warm_python()!r} ]; do shift; done
 export SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 SLURM_NODELIST=localhost
 exec "$@"''')
     run_tool(

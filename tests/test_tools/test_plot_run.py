@@ -2,7 +2,6 @@
 import os.path as osp
 import re
 import runpy
-import subprocess
 import sys
 
 import numpy as np
@@ -14,10 +13,12 @@ from caco_ext.evaluation import KNNFeatures
 from caco_ext.visualization import RunFeatures, find_neighbours, read_run
 from caco_ext.visualization.loading import build_knn_hook
 from tests.engine.test_knn_hook import find_hook, make_hook, make_runner
-from tests.evaluation.toys import ToyPictures
+from tests.helpers import ROOT
+from tests.helpers.processes import run_tool
+from tests.helpers.toy_algorithm import ToyPictures
 
-ROOT = osp.abspath(osp.join(osp.dirname(__file__), '../..'))
-TOOL = osp.join(ROOT, 'tools/analysis_tools/plot_run.py')
+NAME = 'analysis_tools/plot_run.py'
+TOOL = osp.join(ROOT, 'tools', NAME)
 
 
 @pytest.fixture(scope='module')
@@ -29,20 +30,11 @@ def run(tmp_path_factory):
         make_hook(train_share=0.8),
         epochs=2,
         cfg=dict(
-            custom_imports=dict(imports=['tests.evaluation.toys']),
+            custom_imports=dict(imports=['tests.helpers.toy_algorithm']),
             model=dict(type='ToyAlgorithm'),
             custom_hooks=[make_hook(train_share=0.8)]))
     runner.train()
     return str(work_dir), runner
-
-
-def run_tool(*args):
-    return subprocess.run([sys.executable, TOOL, *args],
-                          capture_output=True,
-                          text=True,
-                          timeout=300,
-                          cwd=ROOT,
-                          env=dict(PYTHONPATH=ROOT, PATH='/usr/bin:/bin'))
 
 
 def test_neighbours_are_those_of_the_model(run):
@@ -91,11 +83,10 @@ def test_hook_is_found_wherever_it_stands(hooks):
 
 def test_tool(run):
     work_dir, _ = run
-    done = run_tool(work_dir, '--queries', '3')
-    assert done.returncode == 0, done.stderr
+    output = run_tool(NAME, work_dir, '--queries', '3', cwd=ROOT)
     assert osp.getsize(osp.join(work_dir, 'curves.png')) > 10000
     assert osp.getsize(osp.join(work_dir, 'neighbours.png')) > 10000
-    lines = done.stdout.strip().splitlines()
+    lines = output.strip().splitlines()
     assert lines[-2:] == [
         f'curves: {work_dir}/curves.png',
         f'neighbours: {work_dir}/neighbours.png'
@@ -105,15 +96,14 @@ def test_tool(run):
         in lines
     last = f'kNN top-1 after epoch 2: {log.knn_by_epoch()[1][1]:.2f} %'
     assert any(line.startswith(last) for line in lines)
-    assert re.search(r'class: \d+ of 15', done.stdout)
+    assert re.search(r'class: \d+ of 15', output)
 
 
 def test_report_of_an_unknown_method(run):
     """What does not apply to a method is said, the rest is shown."""
     work_dir, _ = run
-    done = run_tool(work_dir, '--report')
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f'report: {work_dir}/report.html\n')
+    output = run_tool(NAME, work_dir, '--report', cwd=ROOT)
+    assert output.endswith(f'report: {work_dir}/report.html\n')
     with open(osp.join(work_dir, 'report.html'), encoding='utf-8') as file:
         text = file.read()
     assert 'The checkpoint holds no memory' in text

@@ -2,11 +2,14 @@
 import fcntl
 import os
 import os.path as osp
-import sys
 
 import pytest
 
-from .conftest import ROOT, run, write_config
+from tests.helpers import ROOT
+from tests.helpers.processes import run, write_config
+from tests.helpers.warm_python import warm_python
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -25,7 +28,8 @@ def quickstart(tmp_path):
     python = clone / '.venv' / 'bin' / 'python'
     python.parent.mkdir(parents=True)
     python.write_text('#!/usr/bin/env bash\n'
-                      f'PYTHONPATH={ROOT!r} exec {sys.executable!r} "$@"\n')
+                      f'export PYTHONPATH="{ROOT}"\n'
+                      f'exec {warm_python()!r} "$@"\n')
     python.chmod(0o755)
     write_config(tmp_path)
     data = tmp_path / 'data'

@@ -9,7 +9,9 @@ from PIL import Image
 
 from caco_ext.evaluation import KNNFeatures
 from caco_ext.visualization import open_features, read_run, write_report
-from .conftest import run_tool
+from tests.helpers.processes import run_tool
+
+pytestmark = pytest.mark.slow
 
 TOOLS = 'analysis_tools/'
 
@@ -139,7 +141,7 @@ def test_embed_keeps_features(run, call_tool, tmp_path, monkeypatch):
 
     monkeypatch.setattr(
         'caco_ext.visualization.run_features.'
-        'extract_features', no_second_time)
+        'features_and_labels', no_second_time)
     call_tool(f'{TOOLS}embed', run, '--method', 'pca')
     text = (tmp_path / 'embedding.html').read_text()
     assert '4 pictures of the test set' in text and 'data-sheet' in text

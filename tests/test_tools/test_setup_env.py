@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from .conftest import ROOT, environment
+from tests.helpers import ROOT
+from tests.helpers.processes import environment
 
 # Answers as Python and pip would. `venv` copies it, so the environment's
 # Python is it, too. What it is asked for stands in $CALLS.
@@ -65,7 +66,7 @@ def clone(tmp_path):
     root = tmp_path / 'a clone'
     for name in ('tools/setup_env.sh', 'tools/build_mmcv.sh', 'setup.py',
                  'pyproject.toml', 'caco_ext/version.py',
-                 'caco_ext/startup.py'):
+                 'caco_ext/utils/startup.py'):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(osp.join(ROOT, name), root / name)
     shutil.copytree(osp.join(ROOT, 'requirements'), root / 'requirements')
@@ -132,10 +133,20 @@ class Setup:
         """Forget the calls."""
         self.calls.write_text('')
 
-    @property
-    def stamp(self) -> str:
-        """What the environment says that it is."""
-        return (self.clone / '.venv' / '.complete').read_text()
+    def read(self, name) -> str:
+        """A file of the environment."""
+        return (self.clone / '.venv' / name).read_text()
+
+    def require(self, name) -> None:
+        """Add a requirement."""
+        with open(self.clone / 'requirements' / 'tests.txt', 'a') as file:
+            file.write(f'{name}\n')
+
+    def keep(self):
+        """A file that an environment made anew does not have."""
+        kept = self.clone / '.venv' / 'kept'
+        kept.write_text('')
+        return kept
 
 
 @pytest.fixture
@@ -146,12 +157,12 @@ def setup(clone):
 
 def test_installs_once(setup):
     assert 'mmcv lite' in setup()
-    assert 'ops=lite' in setup.stamp
+    assert 'ops=lite' in setup.read('.complete')
     calls = setup.calls.read_text()
     assert 'pip install --prefer-binary --no-compile -r' in calls
     assert 'openmim==0.3.9' in calls
     assert f'-e {setup.clone} --no-deps' in calls
-    pins = (setup.clone / '.venv' / 'requirements.txt').read_text()
+    pins = setup.read('requirements.txt')
     assert 'torch==2.14.1' in pins and 'mmdet==3.3.0' in pins
     setup.forget()
     assert setup().endswith('(nothing to do)')
@@ -160,28 +171,24 @@ def test_installs_once(setup):
 
 def test_new_requirements_are_installed_into_what_is_there(setup):
     setup()
-    kept = setup.clone / '.venv' / 'kept'
-    kept.write_text('')
-    with open(setup.clone / 'requirements' / 'tests.txt', 'a') as f:
-        f.write('another\n')
+    kept = setup.keep()
+    setup.require('another')
     setup.forget()
     setup()
     assert '-m venv' not in setup.calls.read_text()
     assert kept.exists()
-    pins = (setup.clone / '.venv' / 'requirements.txt').read_text()
-    assert 'another' in pins
+    assert 'another' in setup.read('requirements.txt')
 
 
 def test_another_python_or_place_makes_a_new_one(setup):
     setup()
-    kept = setup.clone / '.venv' / 'kept'
-    kept.write_text('')
+    setup.keep()
     moved = setup.clone.parent / 'moved'
     setup.clone.rename(moved)
     again = Setup(moved)
     again()
     assert not (moved / '.venv' / 'kept').exists()
-    assert f'root={moved}' in again.stamp
+    assert f'root={moved}' in again.read('.complete')
 
 
 def test_killed_in_the_middle_and_mended(setup):
@@ -226,8 +233,7 @@ def test_opencv_without_a_desktop(setup):
     assert 'opencv-python-headless==4.11.0.86' in calls
     # Both own the folder cv2: the next set-up begins with neither.
     setup.forget()
-    with open(setup.clone / 'requirements' / 'tests.txt', 'a') as f:
-        f.write('another\n')
+    setup.require('another')
     setup(INSTALLED='opencv-python-headless')
     calls = setup.calls.read_text()
     gone = '-m pip uninstall -y opencv-python-headless opencv-python\n'
@@ -239,7 +245,7 @@ def test_compiles_mmcv_once_and_goes_back(setup):
     assert 'mmcv full' in setup('--with-ops', INSTALLED='mmcv-lite')
     calls = setup.calls.read_text()
     assert '-m pip uninstall -y mmcv-lite' in calls
-    pins = (setup.clone / '.venv' / 'requirements.txt').read_text()
+    pins = setup.read('requirements.txt')
     assert 'mmcv-lite==' not in pins and 'mmengine' in pins
     wheel = (
         setup.clone.parent / 'cache' / 'caco_ext' / 'wheels' /
@@ -296,10 +302,8 @@ def test_no_network(setup):
 
 def test_no_network_leaves_what_is_there(setup):
     setup()
-    kept = setup.clone / '.venv' / 'kept'
-    kept.write_text('')
-    with open(setup.clone / 'requirements' / 'tests.txt', 'a') as f:
-        f.write('another\n')
+    kept = setup.keep()
+    setup.require('another')
     for _ in range(2):
         assert 'no network' in setup(fails=True, OFFLINE='1')
         assert kept.exists()

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from .conftest import ROOT, run
+from tests.helpers import ROOT
+from tests.helpers.processes import run
 
 TRAINER = '''
 import os, sys, time

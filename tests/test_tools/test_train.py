@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from caco_ext.utils.run_lock import NAME
+from tests.helpers.processes import write_config
 from tests.reliability.test_run_lock import other_run
-from .conftest import write_config
 
 
 def read_scalars(folder):

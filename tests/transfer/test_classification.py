@@ -8,9 +8,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
-from .runs import (CONFIGS, NARROW, losses, pretrained, quick, results, resume,
-                   run_stock, write)
-from .tiny_data import COLOURS
+from tests.helpers.benchmark_data import COLOURS
+from tests.helpers.benchmark_runs import (CONFIGS, NARROW, losses, pretrained,
+                                          quick, results, resume, run_stock,
+                                          write)
 
 ADCO = 'resnet50_linear-8xb32-coslr-100e_in1k.py'
 CACO = 'resnet50_linear-8xb512-larc-coslr-100e_in1k.py'

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 import caco_ext  # noqa: F401  # before anything of a host
 from caco_ext.converters.resnet import Architecture
 from caco_ext.transfer import find_places, load_pretrained
-from .runs import NARROW, pretrained
+from tests.helpers.benchmark_runs import NARROW, pretrained
 
 ROOT = Path(__file__).parents[2] / 'configs/benchmarks'
 NETWORKS = {

@@ -8,9 +8,12 @@ from mmengine.registry import MODELS, init_default_scope
 
 from caco_ext.apis import get_model
 from caco_ext.transfer import load_pretrained
-from .runs import (CONFIGS, NARROW, losses, pretrained, quick, results, resume,
-                   run_stock, write)
-from .tiny_data import make_coco, make_voc
+from tests.helpers.benchmark_data import make_coco, make_voc
+from tests.helpers.benchmark_runs import (CONFIGS, NARROW, losses, pretrained,
+                                          quick, results, resume, run_stock,
+                                          write)
+
+pytestmark = pytest.mark.slow
 
 C4 = 'mmdetection/coco/mask-rcnn_r50-c4_ms-1x_coco.py'
 FPN = 'mmdetection/coco/mask-rcnn_r50_fpn_ms-1x_coco.py'

@@ -11,11 +11,11 @@ from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from caco_ext.transfer.knn import measure_knn
-from .runs import CONFIGS
+from tests.helpers.benchmark_data import VOC_CLASSES
+from tests.helpers.benchmark_runs import CONFIGS
 from .test_classification import make_folders
 from .test_detection import VOC
 from .test_frozen import model, shrink  # noqa: F401
-from .tiny_data import VOC_CLASSES
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from caco_ext.transfer.voc07 import (CLASSES, average_precision_11,
 from caco_ext.transfer.voc07_sgd import Batches, collate, measure_sgd
 from caco_ext.transfer.voc07_svm import (check_few, choose_cost, measure_svm,
                                          sample_few)
-from .runs import CONFIGS, NARROW, pretrained
+from tests.helpers.benchmark_data import make_voc
+from tests.helpers.benchmark_runs import CONFIGS, NARROW, pretrained
 from .test_classification import make_folders
-from .tiny_data import make_voc
 
 
 def shrink(name: str, folder, **changes) -> Config:

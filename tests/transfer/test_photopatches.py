@@ -8,7 +8,10 @@ from mmengine.runner import Runner
 
 from caco_ext.transfer.frozen import FrozenBackbone
 from caco_ext.transfer.linear_grid import measure_grid
-from .runs import CONFIGS, ROOT, pretrained
+from tests.helpers import ROOT
+from tests.helpers.benchmark_runs import CONFIGS, pretrained
+
+pytestmark = pytest.mark.slow
 
 QUICK_START = osp.join(ROOT, 'configs/selfsup/caco',
                        'caco_resnet18_1xb64-sym-coslr-15e_photopatches.py')

@@ -8,9 +8,12 @@ from PIL import Image
 
 from caco_ext.transfer.data_check_hook import (check_classes, check_items,
                                                check_masks)
-from .runs import (CONFIGS, NARROW, losses, pretrained, quick, results, resume,
-                   run_stock, write)
-from .tiny_data import make_cityscapes, make_voc
+from tests.helpers.benchmark_data import make_cityscapes, make_voc
+from tests.helpers.benchmark_runs import (CONFIGS, NARROW, losses, pretrained,
+                                          quick, results, resume, run_stock,
+                                          write)
+
+pytestmark = pytest.mark.slow
 
 VOC = 'mmsegmentation/voc12aug/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'
 CITY = 'mmsegmentation/cityscapes/fcn_r50-d8_4xb2-40k_cityscapes-769x769.py'

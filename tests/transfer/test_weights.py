@@ -9,7 +9,7 @@ from torch import nn
 from caco_ext.converters import CheckpointError, convert, write_checkpoint
 from caco_ext.converters.backbones import read_backbone
 from caco_ext.transfer import find_places, load_pretrained
-from tests.converters import originals
+from tests.helpers import original_checkpoints as originals
 
 SMALL = dict(stem_channels=8, base_channels=8)
 

@@ -12,8 +12,8 @@ from caco_ext.visualization.attention_gallery import (_activation_map,
                                                       _prepare, _square,
                                                       _stage_maps)
 from caco_ext.visualization.tiles import heat
-from tests.evaluation.toys import ToyAlgorithm
-from tests.models.toys import build
+from tests.helpers.small_models import build
+from tests.helpers.toy_algorithm import ToyAlgorithm
 
 MEAN, STD = (10., 20., 30.), (2., 4., 5.)
 

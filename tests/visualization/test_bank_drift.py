@@ -9,8 +9,8 @@ from caco_ext.engine.hooks import TrainingMetricsHook
 from caco_ext.engine.hooks.training_metrics_hook import sum_of_turns
 from caco_ext.models.memories import LearnableBank
 from caco_ext.visualization import read_run
-from tests.dist_utils import run_distributed
 from tests.engine.test_training_hooks import config, run
+from tests.helpers.distributed import run_distributed
 
 
 def turned(columns, degrees):

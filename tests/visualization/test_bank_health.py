@@ -17,8 +17,8 @@ from caco_ext.visualization.embedding import _class_series, check_method
 from caco_ext.visualization.panels import Note
 from caco_ext.visualization.run_features import Extracted
 from caco_ext.visualization.run_logs import RunLog
-from tests.evaluation.toys import ToyPictures
-from tests.models.toys import build
+from tests.helpers.small_models import build
+from tests.helpers.toy_algorithm import ToyPictures
 
 
 def save(path, **memory):

@@ -1,6 +1,6 @@
 """Pages in a real browser; collected where a Chromium is installed."""
 from caco_ext.visualization.page import write_page
-from tests.visualization.browser import visit
+from tests.helpers.browser import visit
 from tests.visualization.test_page import sections
 
 

@@ -5,8 +5,8 @@ import subprocess
 import pytest
 from mmengine.config import Config
 
-from caco_ext.converters.options import config_path
 from caco_ext.transfer.results import write_results
+from caco_ext.utils.config_files import config_path
 from caco_ext.visualization.panels import Code, Note, Table
 from caco_ext.visualization.provenance import (_differences, _flatten,
                                                config_panels, find_base,
@@ -118,7 +118,7 @@ def test_record():
 
 
 def test_commit_of_the_clone():
-    from caco_ext.engine.hooks.run_record_hook import commit, hardware
+    from caco_ext.utils.environment import commit, hardware
     head = subprocess.run(['git', 'rev-parse', 'HEAD'],
                           capture_output=True,
                           text=True)

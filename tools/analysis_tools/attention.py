@@ -8,7 +8,7 @@ block attends to from a place, and what is attended to most.
 """
 import argparse
 import os.path as osp
-from typing import Optional
+from typing import List, Optional
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.datasets import read_picture
@@ -21,11 +21,7 @@ from caco_ext.visualization.run_logs import find_last_checkpoint
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint of a run')
     parser.add_argument(
@@ -66,16 +62,8 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def find_files(paths, count):
-    """Find picture files, of folders some.
-
-    Args:
-        paths (list[str]): Files and folders.
-        count (int): Pictures of a folder.
-
-    Returns:
-        list[str]: Their paths.
-    """
+def find_files(paths: List[str], count: int) -> List[str]:
+    """Picture files, of each folder so many."""
     files = []
     for path in paths:
         if osp.isdir(path):
@@ -93,16 +81,7 @@ def find_files(paths, count):
 
 
 def check_files(checkpoint: str, config: Optional[str]) -> None:
-    """Refuse what is no file.
-
-    Args:
-        checkpoint (str): The checkpoint.
-        config (str, optional): The config.
-
-    Raises:
-        UsageError: Says what it is, and of a run's folder which checkpoint
-            may be meant.
-    """
+    """Refuse what is no file; name the checkpoint that may be meant."""
     for path in filter(None, (checkpoint, config)):
         if osp.isfile(path):
             continue
@@ -114,11 +93,7 @@ def check_files(checkpoint: str, config: Optional[str]) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Look at the pictures and draw.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Look at the pictures and draw."""
     if args.place and not all(0 <= share <= 1 for share in args.place):
         raise UsageError(f'--place {args.place[0]} {args.place[1]}: both are '
                          'shares from 0 to 1')

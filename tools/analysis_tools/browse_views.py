@@ -16,11 +16,7 @@ from caco_ext.visualization import draw_gallery, make_views, views_gallery
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
@@ -47,11 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Make the views and draw them.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Make the views and draw them."""
     for name in ('pictures', 'epoch'):
         if getattr(args, name) < 1:
             raise UsageError(f'--{name} {getattr(args, name)} must be at '

@@ -18,7 +18,8 @@ from typing import Dict, List
 
 import torch
 import torch.multiprocessing as mp
-from parity_cases import KINDS, Reference
+from parity_cases import KINDS
+from parity_reference import Reference
 from torch import distributed
 
 from caco_ext.utils.launch import run_tool

@@ -28,21 +28,14 @@ MAIN = dict(
     detection_voc0712=('pascal_voc/mAP', 'pascal_voc/AP50', 'pascal_voc/AP75'),
     segmentation_voc12aug=('mIoU', ),
     segmentation_cityscapes=('mIoU', ))
+# Task, protocol and metric.
 Column = Tuple[str, str, str]
+# Values by checkpoint, its name and its hash, and by column.
+Table = Dict[Tuple[str, str], Dict[Column, List[float]]]
 
 
 def find_results(paths: List[str]) -> List[str]:
-    """Files named results.json, in and below some folders.
-
-    Args:
-        paths (list[str]): Files or folders.
-
-    Returns:
-        list[str]: Sorted.
-
-    Raises:
-        FileNotFoundError: One does not exist.
-    """
+    """Files named results.json, in and below some folders."""
     found = set()
     for path in paths:
         if osp.isfile(path):
@@ -57,17 +50,7 @@ def find_results(paths: List[str]) -> List[str]:
 
 
 def read(path: str) -> Dict[str, Any]:
-    """Read a results.json.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        dict[str, Any]: Its content.
-
-    Raises:
-        ValueError: It is of something else, or damaged.
-    """
+    """Content of a results.json; a ValueError where it is none."""
     with open(path, encoding='utf-8') as file:
         try:
             content = json.load(file)
@@ -83,14 +66,10 @@ def read(path: str) -> Dict[str, Any]:
 
 
 def numbers(content: Dict[str, Any]) -> Dict[str, float]:
-    """The numbers of a run that go into the table.
+    """The numbers of a run that go into the table, by name.
 
-    Args:
-        content (dict[str, Any]): Of a results.json.
-
-    Returns:
-        dict[str, float]: Its final metrics by name, and the best of a linear
-        probe, which is what the papers report, as 'best NAME'.
+    These are its final metrics, and of a linear probe also the best ones,
+    which the papers report, as 'best NAME'.
     """
     task, metrics = content['task'], content['metrics']
     names = [n for n in MAIN.get(task, ()) if n in metrics] or list(metrics)
@@ -104,18 +83,9 @@ def numbers(content: Dict[str, Any]) -> Dict[str, float]:
     return chosen
 
 
-def collect(contents: List[Dict[str, Any]]):
-    """Group the numbers by checkpoint and column.
-
-    Args:
-        contents (list[dict]): Of results.json files.
-
-    Returns:
-        tuple[dict, list]: Values by (checkpoint, column), and the columns in
-        order; a checkpoint is (name, hash), a column (task, protocol,
-        metric).
-    """
-    table: Dict[Tuple[str, str], Dict[Column, List[float]]] = {}
+def collect(contents: List[Dict[str, Any]]) -> Tuple[Table, List[Column]]:
+    """Group the numbers by checkpoint and column."""
+    table: Table = {}
     columns: List[Column] = []
     for content in contents:
         checkpoint = content.get('checkpoint') or {}
@@ -130,14 +100,7 @@ def collect(contents: List[Dict[str, Any]]):
 
 
 def markdown(contents: List[Dict[str, Any]]) -> str:
-    """The table.
-
-    Args:
-        contents (list[dict]): Of results.json files.
-
-    Returns:
-        str: Markdown; what the columns stand for is below it.
-    """
+    """The table as Markdown; what the columns stand for is below it."""
     table, columns = collect(contents)
     lines = [
         '| checkpoint | sha256 | ' +

@@ -19,11 +19,7 @@ from caco_ext.visualization.panels import Section
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('work_dir', help='work_dir of a run with a KNNHook')
     parser.add_argument(
@@ -47,11 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Extract, reduce and draw.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Extract, reduce and draw."""
     if not args.out.endswith(('.html', '.png')):
         raise UsageError(f'-o {args.out}: the file must end in .html or .png')
     try:

@@ -12,11 +12,7 @@ from caco_ext.visualization import draw_run
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('work_dir', help='work_dir of the run')
     parser.add_argument(
@@ -34,11 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Draw, and say what was found.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Draw, and say what was found."""
     if args.queries < 1:
         get_parser().error(f'--queries {args.queries} must be at least 1')
     try:

@@ -18,11 +18,7 @@ from caco_ext.visualization.report import FORMATS
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
         'work_dirs', nargs='+', metavar='WORK_DIR', help='work_dir of a run')
@@ -58,11 +54,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Read the runs and write the report.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+    """Read the runs and write the report."""
     if args.checkpoint and len(args.work_dirs) > 1:
         raise UsageError('--checkpoint goes with one WORK_DIR, got '
                          f'{len(args.work_dirs)}')

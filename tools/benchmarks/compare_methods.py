@@ -8,6 +8,7 @@ every run anew. A finished run is kept and an interrupted one continued.
 With --jobs several trainings run at a time, on a GPU each, or on an equal
 part of the CPU cores. Seconds per epoch are then those of such a part.
 """
+import argparse
 import fcntl
 import hashlib
 import json
@@ -15,16 +16,21 @@ import os
 import os.path as osp
 import signal
 import sys
+from concurrent.futures import Executor
+from typing import Dict, List, Tuple
 
 import torch
+from comparison_measures import measure_random, measure_run
 from comparison_report import read_json, write_json, write_report
-from comparison_runs import (CORES, Trainings, begin, measure, resolve,
+from comparison_runs import (CORES, Trainings, begin, resolve,
                              schedule_options, start_measuring)
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import UsageError, make_parser, run_tool
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+# Config, options and digest of a method.
+Plan = Tuple[str, List[str], str]
 # What --methods chooses from; several names may lead to one method's configs.
 # Relative to configs/selfsup.
 METHODS = {
@@ -37,10 +43,13 @@ METHODS = {
     'clsa-lars':
     'clsa/clsa_resnet18_1xb64-single-lars-coslr-15e_photopatches.py',
     'care-32px': 'care/care_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'mocov2': 'hosts/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'simclr': 'hosts/simclr_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'byol': 'hosts/byol_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'simsiam': 'hosts/simsiam_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'mocov2':
+    'baselines/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'simclr':
+    'baselines/simclr_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'byol': 'baselines/byol_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+    'simsiam':
+    'baselines/simsiam_resnet18_1xb64-2view-coslr-15e_photopatches.py',
 }
 # Whose untrained network stands for chance, whatever methods are compared.
 RANDOM = 'mocov2'
@@ -55,12 +64,8 @@ COMMON_OPTIONS = ('default_hooks.knn.interval=5',
                   'default_hooks.checkpoint.save_best=None')
 
 
-def get_parser():
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
         '--methods',
@@ -92,15 +97,10 @@ def get_parser():
     return parser
 
 
-def check_arguments(args):
-    """Take the lists apart and refuse what cannot be, before any training.
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuse what cannot be, before any training.
 
-    Args:
-        args (Namespace): Of :func:`get_parser`; ``methods`` and ``seeds``
-            become lists.
-
-    Raises:
-        UsageError: With the option, its value and the way out.
+    ``methods`` and ``seeds`` become lists.
     """
     args.methods = args.methods.split(',')
     for name in args.methods:
@@ -127,18 +127,11 @@ def check_arguments(args):
         raise UsageError('--amp needs a GPU; leave it out on the CPU')
 
 
-def plan(args):
-    """Settle every method's config and options.
+def plan(args: argparse.Namespace) -> Tuple[Dict[str, Plan], str]:
+    """Settle config, options and digest of every method.
 
-    Args:
-        args (Namespace): Checked arguments.
-
-    Returns:
-        tuple[dict, str]: By method ``(config, options, digest)``, and a line
-        that says what all have in common.
-
-    Raises:
-        UsageError: They differ in backbone or batch.
+    Also returns a line that says what all have in common. A UsageError says
+    that they differ in backbone or batch.
     """
     runs, common = {}, {}
     for name in dict.fromkeys([*args.methods, RANDOM]):
@@ -163,19 +156,12 @@ def plan(args):
     return runs, common[first] + (', mixed precision' if args.amp else '')
 
 
-def run_once(pool, trainings, name, seed, plan_of_run, args):
+def run_once(pool: Executor, trainings: Trainings, name: str, seed: int,
+             plan_of_run: Plan, args: argparse.Namespace) -> bool:
     """Train and measure one method with one seed, unless that is done.
 
-    Args:
-        pool (Executor): Measures.
-        trainings (Trainings): Trains.
-        name (str): The method, or 'random' for an untrained network.
-        seed (int): The seed.
-        plan_of_run (tuple): Of :func:`plan`.
-        args (Namespace): Checked arguments.
-
-    Returns:
-        bool: Whether all went well.
+    The method 'random' is an untrained network. Returns whether all went
+    well.
     """
     config, options, digest = plan_of_run
     title = f'[compare] {name}, seed {seed}:'
@@ -186,7 +172,7 @@ def run_once(pool, trainings, name, seed, plan_of_run, args):
         print(title, 'kept', flush=True)
         return True
     if name == 'random':
-        result = measure(pool, 'measure_random', config, options, seed)
+        result = pool.submit(measure_random, config, options, seed).result()
     else:
         log = osp.join(folder, 'train.log')
         if not state['trained']:
@@ -196,7 +182,7 @@ def run_once(pool, trainings, name, seed, plan_of_run, args):
                     tail = ''.join(file.readlines()[-5:])
                 print(title, f'failed\n{tail}', flush=True)
                 return False
-        result = measure(pool, 'measure_run', folder)
+        result = pool.submit(measure_run, folder).result()
         result['peak_memory_mb'] = state['peak_memory_mb']
     with trainings.lock:
         write_json(path, dict(method=name, seed=seed, **result))
@@ -208,20 +194,9 @@ def run_once(pool, trainings, name, seed, plan_of_run, args):
     return True
 
 
-def compare(args, runs, common):
-    """Train and measure whatever is missing.
-
-    Args:
-        args (Namespace): Checked arguments.
-        runs (dict): Of :func:`plan`.
-        common (str): Of :func:`plan`.
-
-    Returns:
-        list[str]: Runs that failed.
-
-    Raises:
-        UsageError: The folder belongs to another comparison.
-    """
+def compare(args: argparse.Namespace, runs: Dict[str, Plan],
+            common: str) -> List[str]:
+    """Train and measure whatever is missing; return the runs that failed."""
     path = osp.join(args.out, 'settings.json')
     settings = dict(common=common, options=args.cfg_options)
     if args.jobs > 1:  # what a second is worth depends on it
@@ -248,12 +223,8 @@ def compare(args, runs, common):
     ]
 
 
-def main(args):
-    """Compare.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Compare."""
     if args.table_only:
         if not osp.isfile(osp.join(args.out, 'settings.json')):
             raise UsageError(f'--out {args.out} holds no comparison')

@@ -1,5 +1,6 @@
 """What a comparison measures of a network: neighbours, probe, seconds."""
 import sys
+from typing import Dict, Sequence
 
 import numpy as np
 import torch
@@ -55,16 +56,11 @@ def linear_probe(features, labels, test_features, test_labels):
     return float(accuracy), search.best_params_['logisticregression__C']
 
 
-def measure_features(cfg, features):
-    """Measure a frozen backbone.
+def measure_features(cfg: Config, features: RunFeatures) -> Dict[str, float]:
+    """Measure a frozen backbone on pictures that are not augmented.
 
-    Args:
-        cfg (Config): Its KNNHook says how neighbours vote.
-        features (RunFeatures): Of its pictures, which are not augmented.
-
-    Returns:
-        dict: ``knn`` and ``probe``, top-1 accuracies in per cent, and
-        ``probe_c``.
+    Returns ``knn`` and ``probe``, top-1 accuracies in per cent, and
+    ``probe_c``. The config's KNNHook says how neighbours vote.
     """
     hook = build_knn_hook(cfg)
     train, test = features.train, features.test
@@ -77,17 +73,9 @@ def measure_features(cfg, features):
     return dict(knn=knn, probe=probe, probe_c=chosen)
 
 
-def measure_random(config, options, seed):
-    """Measure an untrained network.
-
-    Args:
-        config (str): Path of its config.
-        options (Sequence[str]): KEY=VALUE.
-        seed (int): Of its weights.
-
-    Returns:
-        dict: As :func:`measure_features`.
-    """
+def measure_random(config: str, options: Sequence[str],
+                   seed: int) -> Dict[str, float]:
+    """Measure an untrained network, as :func:`measure_features`."""
     cfg = resolve(config, options)
     init_default_scope(cfg.default_scope)
 
@@ -99,20 +87,13 @@ def measure_random(config, options, seed):
     return measure_features(cfg, RunFeatures(cfg, None, model, most=ALL))
 
 
-def measure_run(folder):
-    """Measure a finished run.
+def measure_run(folder: str) -> Dict[str, float]:
+    """Measure a finished run, as :func:`measure_features`.
 
-    Args:
-        folder (str): Its work dir.
-
-    Returns:
-        dict: As :func:`measure_features`, and ``seconds_per_epoch``, the
-        median over the epochs of what their iterations took, loading included
-        and kNN, checkpoints and the filling of a bank not; on a GPU also
-        ``gpu_memory_mb``, the peak.
-
-    Raises:
-        ValueError: The last checkpoint is not of the last epoch.
+    ``seconds_per_epoch`` is the median over the epochs of what their
+    iterations took, with loading, and without kNN, checkpoints and the fill
+    of a bank. On a GPU there is ``gpu_memory_mb`` too, the peak. A ValueError
+    says that the last checkpoint is not of the last epoch.
     """
     log = read_run(folder)
     cfg = Config.fromfile(log.config)

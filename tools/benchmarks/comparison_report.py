@@ -1,13 +1,14 @@
 """Table and plot of a comparison."""
 import glob
 import json
-import os
 import os.path as osp
 import statistics
+from typing import Any, Dict, List
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from caco_ext.utils.files import write_whole
 from caco_ext.visualization import read_run
 from caco_ext.visualization.static import save_figure
 
@@ -22,44 +23,26 @@ COLUMNS = (('knn', 'kNN [%]', 1, 1), ('probe', 'linear probe [%]', 1, 1),
                  2), ('gpu_memory_mb', 'peak GPU memory [GB]', 1e-3, 2))
 
 
-def read_json(path):
-    """Read a file.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        Any: Its content, None where there is no such file.
-    """
+def read_json(path: str) -> Any:
+    """Content of a file, None where there is no such file."""
     if not osp.isfile(path):
         return None
     with open(path, encoding='utf-8') as file:
         return json.load(file)
 
 
-def write_json(path, content):
-    """Write a file under a temporary name and rename it.
-
-    Args:
-        path (str): The file.
-        content (Any): What JSON can hold.
-    """
-    with open(f'{path}.part', 'w', encoding='utf-8') as file:
-        json.dump(content, file, indent=1)
-    os.replace(f'{path}.part', path)
+def write_json(path: str, content: Any) -> None:
+    """Write a file, whole or not at all."""
+    write_whole(path, json.dumps(content, indent=1))
 
 
-def summarise(runs):
-    """Average the seeds of every method.
+def summarise(runs: List[dict]) -> Dict[str, dict]:
+    """Average the seeds of every method, the best kNN first.
 
-    Args:
-        runs (list[dict]): Results, one per method and seed.
-
-    Returns:
-        dict[str, dict]: By method, the best kNN first: ``seeds``, and for
-        every measure its ``mean`` and ``spread``, the standard deviation of a
-        sample (None of one). Of the seconds the least stands for the mean:
-        other work on the machine only adds to them.
+    Each method has ``seeds``, and for every measure its ``mean`` and
+    ``spread``, the standard deviation of a sample (None of one). Of the
+    seconds the least stands for the mean: other work on the machine only adds
+    to them.
     """
     methods = {}
     for run in runs:
@@ -79,16 +62,8 @@ def summarise(runs):
         sorted(summary.items(), key=lambda item: -item[1]['knn']['mean']))
 
 
-def format_table(summary, common):
-    """Write the summary as Markdown.
-
-    Args:
-        summary (dict): Of :func:`summarise`.
-        common (str): What the runs have in common.
-
-    Returns:
-        str: A table and what its numbers are.
-    """
+def format_table(summary: Dict[str, dict], common: str) -> str:
+    """The summary as Markdown, with what the runs have in common."""
     columns = [
         column for column in COLUMNS[:-1] +
         tuple(c for c in COLUMNS[-1:] if any(c[0] in row
@@ -118,15 +93,10 @@ def format_table(summary, common):
     return '\n'.join(lines) + '\n'
 
 
-def read_curves(out):
-    """Read the kNN accuracies of all runs, unfinished ones too.
+def read_curves(out: str) -> Dict[str, Dict[int, List[float]]]:
+    """kNN accuracies of the seeds by method and epoch, of unfinished runs too.
 
-    Args:
-        out (str): Folder of the comparison.
-
-    Returns:
-        dict[str, dict[int, list[float]]]: By method and epoch, those of the
-        seeds; epoch 0 is before the training.
+    Epoch 0 is before the training.
     """
     curves = {}
     pattern = osp.join(glob.escape(out), '*', 'seed_*')
@@ -142,15 +112,8 @@ def read_curves(out):
     return {method: curve for method, curve in curves.items() if curve}
 
 
-def draw_plot(curves, summary, common, path):
-    """Draw kNN accuracy over epochs.
-
-    Args:
-        curves (dict): Of :func:`read_curves`.
-        summary (dict): Of :func:`summarise`.
-        common (str): The title.
-        path (str): A ``.png`` file.
-    """
+def draw_plot(curves: dict, summary: dict, common: str, path: str) -> None:
+    """Draw kNN accuracy over epochs into a ``.png`` file."""
     figure = Figure(figsize=(8, 4.8), layout='constrained')
     axes = figure.subplots()
     # By name, so that colours do not depend on who is best.
@@ -200,28 +163,14 @@ def draw_plot(curves, summary, common, path):
     save_figure(figure, path)
 
 
-def describe(settings):
-    """Say what the runs have in common.
-
-    Args:
-        settings (dict): The comparison's.
-
-    Returns:
-        str: Part of a sentence.
-    """
+def describe(settings: Dict[str, Any]) -> str:
+    """What the runs have in common, as part of a sentence."""
     jobs = settings.get('jobs', 1)
     return settings['common'] + (f', {jobs} runs at a time' * (jobs > 1))
 
 
-def write_report(out):
-    """Write ``results.json``, ``table.md`` and ``plot.png``.
-
-    Args:
-        out (str): Folder of the comparison, perhaps an unfinished one.
-
-    Returns:
-        list[str]: Their paths.
-    """
+def write_report(out: str) -> List[str]:
+    """Write ``results.json``, ``table.md``, ``plot.png``; return the paths."""
     settings = read_json(osp.join(out, 'settings.json'))
     pattern = osp.join(glob.escape(out), '*', 'seed_*', 'result.json')
     runs = [read_json(path) for path in sorted(glob.glob(pattern))]
@@ -232,8 +181,6 @@ def write_report(out):
     write_json(
         paths[0],
         dict(**settings, summary=summary, runs=runs, knn_by_epoch=curves))
-    with open(f'{paths[1]}.part', 'w', encoding='utf-8') as file:
-        file.write(format_table(summary, describe(settings)))
-    os.replace(f'{paths[1]}.part', paths[1])
+    write_whole(paths[1], format_table(summary, describe(settings)))
     draw_plot(curves, summary, describe(settings), paths[2])
     return paths

@@ -9,9 +9,11 @@ import threading
 from concurrent.futures import (CancelledError, ProcessPoolExecutor,
                                 ThreadPoolExecutor, as_completed)
 from queue import SimpleQueue
+from typing import Any, Callable, Dict, List, Sequence
 
 import torch
 from comparison_report import read_json, write_json
+from mmengine.config import Config
 
 from caco_ext.utils import UsageError, add_common_arguments, load_config
 
@@ -21,16 +23,8 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(
 TRAIN = osp.join(osp.dirname(osp.dirname(osp.abspath(__file__))), 'train.py')
 
 
-def resolve(config, options):
-    """Load a config as ``tools/train.py`` does.
-
-    Args:
-        config (str): Its path.
-        options (Sequence[str]): KEY=VALUE.
-
-    Returns:
-        Config: The config.
-    """
+def resolve(config: str, options: Sequence[str]) -> Config:
+    """Load a config and KEY=VALUE options as ``tools/train.py`` does."""
     parser = argparse.ArgumentParser()
     parser.add_argument('config')
     add_common_arguments(parser)
@@ -38,19 +32,10 @@ def resolve(config, options):
         parser.parse_args([config, '--work-dir=', '--cfg-options', *options]))
 
 
-def schedule_options(cfg, epochs, name):
-    """Stretch a schedule to another number of epochs; warm-ups stay.
+def schedule_options(cfg: Config, epochs: int, name: str) -> List[str]:
+    """Options that stretch a schedule to another number of epochs.
 
-    Args:
-        cfg (Config): The config.
-        epochs (int): The number wanted.
-        name (str): The method, for the message.
-
-    Returns:
-        list[str]: KEY=VALUE.
-
-    Raises:
-        UsageError: The warm-up takes as long.
+    Warm-ups stay; a UsageError says where one of them takes as long.
     """
     whole = cfg.train_cfg.max_epochs
     options = [f'train_cfg.max_epochs={epochs}']
@@ -67,18 +52,11 @@ def schedule_options(cfg, epochs, name):
     return options
 
 
-def begin(folder, digest):
-    """Note what a run is about, or compare it with the note.
+def begin(folder: str, digest: str) -> Dict[str, Any]:
+    """Note the digest of a run's config, or compare it with the note.
 
-    Args:
-        folder (str): The run's.
-        digest (str): Of its config.
-
-    Returns:
-        dict: The note: ``digest``, ``trained`` and ``peak_memory_mb``.
-
-    Raises:
-        UsageError: It was begun with another config.
+    The note has ``digest``, ``trained`` and ``peak_memory_mb``. A UsageError
+    says that the run was begun with another config.
     """
     os.makedirs(folder, exist_ok=True)
     path = osp.join(folder, 'state.json')
@@ -103,7 +81,7 @@ class Trainings:
             part of the CPU cores unless ``OMP_NUM_THREADS`` says how many.
     """
 
-    def __init__(self, jobs):
+    def __init__(self, jobs: int) -> None:
         self.lock = threading.RLock()
         self._pool = ThreadPoolExecutor(jobs)
         self._running = set()
@@ -132,35 +110,19 @@ class Trainings:
                     process.terminate()
         self._pool.shutdown()
 
-    def map(self, function, jobs):
-        """Call a function with each job, as many at a time as may train.
-
-        Args:
-            function (Callable): Of a job; it may call :meth:`run`.
-            jobs (Sequence): The jobs, begun in their order.
-
-        Returns:
-            list: What the calls returned, in that order.
-        """
+    def map(self, function: Callable, jobs: Sequence) -> list:
+        """Call a function with each job, as many at a time as may train."""
         futures = [self._pool.submit(function, job) for job in jobs]
         # The first failure ends all, whichever job it is of.
         for future in as_completed(futures):
             future.result()
         return [future.result() for future in futures]
 
-    def run(self, config, options, seed, amp, folder, state):
-        """Train, or go on.
+    def run(self, config: str, options: Sequence[str], seed: int, amp: bool,
+            folder: str, state: Dict[str, Any]) -> int:
+        """Train, or go on; the state of :func:`begin` is told how it ended.
 
-        Args:
-            config (str): The config.
-            options (Sequence[str]): KEY=VALUE.
-            seed (int): The seed.
-            amp (bool): Whether in mixed precision.
-            folder (str): Where to.
-            state (dict): Of :func:`begin`; is told how it ended.
-
-        Returns:
-            int: Exit status.
+        Returns the exit status.
         """
         command = [
             sys.executable, TRAIN, config, '--work-dir', folder, '--resume',
@@ -189,32 +151,10 @@ class Trainings:
         return process.returncode
 
 
-def start_measuring():
+def start_measuring() -> ProcessPoolExecutor:
     """Make the process that measures; it starts with the first measurement.
 
     Trainings are started by a process that never loads a network: their peak
     memory could not be told otherwise.
-
-    Returns:
-        ProcessPoolExecutor: For :func:`measure`; a context manager.
     """
     return ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))
-
-
-def measure(pool, function, *args):
-    """Call a function of ``comparison_measures`` in the other process.
-
-    Args:
-        pool (Executor): Of :func:`start_measuring`.
-        function (str): Its name.
-        args: Its arguments.
-
-    Returns:
-        dict: What it returned.
-    """
-    return pool.submit(_call, function, args).result()
-
-
-def _call(function, args):
-    import comparison_measures
-    return getattr(comparison_measures, function)(*args)

@@ -9,6 +9,7 @@ import argparse
 import os
 import statistics
 import time
+from typing import List
 
 from torch.utils.data import DataLoader
 
@@ -18,44 +19,23 @@ from caco_ext.datasets.containers.lmdb_source import close_all
 from caco_ext.utils import UsageError, run_tool
 
 
-def files_of(root, data):
-    """The files behind a data set.
-
-    Args:
-        root (str): Its data_root.
-        data (ImageFolder): The data set.
-
-    Returns:
-        list[str]: Paths.
-    """
+def files_of(root: str, data: ImageFolder) -> List[str]:
+    """Paths of the files behind a data set."""
     if data.container is not None:
         return [root]
     return [data.get_data_info(i)['img_path'] for i in range(len(data))]
 
 
-def remember(paths):
-    """Bring files into the page cache.
-
-    Args:
-        paths (list[str]): The files.
-    """
+def remember(paths: List[str]) -> None:
+    """Bring files into the page cache."""
     for path in paths:
         with open(path, 'rb') as file:
             while file.read(1 << 20):
                 pass
 
 
-def forget(paths, everything=False):
-    """Drop files from the page cache.
-
-    Args:
-        paths (list[str]): The files.
-        everything (bool): Empty all of the kernel's caches instead. Defaults
-            to False.
-
-    Raises:
-        PermissionError: If ``everything`` is for root only.
-    """
+def forget(paths: List[str], everything: bool = False) -> None:
+    """Drop files from the page cache, or all that it has (for root only)."""
     close_all()  # what is mapped would stay
     os.sync()  # what is not written yet would stay
     if everything:
@@ -67,24 +47,13 @@ def forget(paths, everything=False):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def count(batch):
-    """Collate: only the number of pictures leaves the worker.
-
-    Args:
-        batch (list[dict]): Items.
-
-    Returns:
-        int: How many.
-    """
+def count(batch: list) -> int:
+    """Collate: only the number of pictures leaves the worker."""
     return len(batch)
 
 
-def get_parser():
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: Sources and settings.
-    """
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data_root', nargs='+', help='what to read')
     parser.add_argument(
@@ -97,44 +66,23 @@ def get_parser():
     return parser
 
 
-def read_bytes(results):
-    """Pipeline of --raw: the content of the file.
-
-    Args:
-        results (dict): Holds ``img_path``, perhaps ``img_bytes``.
-
-    Returns:
-        dict: Holds ``img_bytes``.
-    """
+def read_bytes(results: dict) -> dict:
+    """Pipeline of --raw: the content of the file."""
     if 'img_bytes' not in results:
         with open(results['img_path'], 'rb') as file:
             results['img_bytes'] = file.read()
     return results
 
 
-def measure(loader):
-    """Read all pictures once.
-
-    Args:
-        loader (DataLoader): Its batches are their numbers of pictures.
-
-    Returns:
-        float: Pictures per second; workers start in that time.
-    """
+def measure(loader: DataLoader) -> float:
+    """Pictures per second of one pass; workers start in that time."""
     start = time.perf_counter()
     total = sum(loader)
     return total / (time.perf_counter() - start)
 
 
-def main(args):
-    """Measure and print a line per source.
-
-    Args:
-        args (Namespace): The arguments.
-
-    Raises:
-        UsageError: A source has no pictures.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Measure and print a line per source."""
     pipeline = [read_bytes] if args.raw else [dict(type='LoadImage')]
     sources = []
     for root in args.data_root:

@@ -10,6 +10,7 @@ import signal
 import statistics
 import subprocess
 import time
+from typing import List, Sequence, Tuple
 
 from caco_ext.utils import UsageError, run_tool
 
@@ -21,11 +22,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: Config, length and limits.
-    """
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='a config on PhotoPatches')
     parser.add_argument('--out', required=True, help='work folder')
@@ -61,15 +58,8 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def descendants(top: int) -> list:
-    """List a process and all that came from it.
-
-    Args:
-        top (int): Its number.
-
-    Returns:
-        list[int]: Numbers of those that run now.
-    """
+def descendants(top: int) -> List[int]:
+    """Numbers of a process and of all that came from it and run now."""
     children = {}
     for name in filter(str.isdigit, os.listdir('/proc')):
         try:
@@ -84,15 +74,10 @@ def descendants(top: int) -> list:
     return found
 
 
-def read_processes(top: int) -> tuple:
-    """Read what a job uses now.
+def read_processes(top: int) -> Tuple[float, int]:
+    """Memory and open files of a job, of all its processes together.
 
-    Args:
-        top (int): Number of its first process.
-
-    Returns:
-        tuple[float, int]: Proportional memory in MB (what processes share
-        counts once) and open files, of all together.
+    The memory is proportional, in MB: what processes share counts once.
     """
     memory, files = 0., 0
     for number in descendants(top):
@@ -107,16 +92,11 @@ def read_processes(top: int) -> tuple:
     return memory, files
 
 
-def summarise(values: list) -> tuple:
+def summarise(values: Sequence[float]) -> Tuple[float, float, float, float]:
     """Compare the second quarter of a series with the last.
 
-    Args:
-        values (list[float]): Readings in order; the first quarter is the
-            start-up.
-
-    Returns:
-        tuple[float, float, float, float]: Medians of the second, third and
-        last quarter, and the growth from the second to the last, relative.
+    The first quarter is the start-up. Returns medians of the second, third
+    and last quarter, and the relative growth from the second to the last.
     """
     quarter = len(values) // 4
     second, third, last = (
@@ -125,15 +105,11 @@ def summarise(values: list) -> tuple:
     return second, third, last, last / second - 1
 
 
-def start(command: list, memory: int) -> subprocess.Popen:
+def start(command: List[str], memory: int) -> subprocess.Popen:
     """Start a job that ends when this process does, be it by SIGKILL.
 
-    Args:
-        command (list[str]): The job.
-        memory (int): Bytes of address space that each of its processes gets.
-
-    Returns:
-        Popen: The job. What it prints to the standard output is dropped.
+    Each of its processes gets so many bytes of address space. What it prints
+    to the standard output is dropped.
     """
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -151,14 +127,7 @@ def start(command: list, memory: int) -> subprocess.Popen:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train, read, judge.
-
-    Args:
-        args (Namespace): The arguments.
-
-    Raises:
-        UsageError: The training failed, was too short to judge, or grew.
-    """
+    """Train, read, judge."""
     length = int(PICTURES * args.share) // (args.batch_size * args.processes)
     epochs = math.ceil(args.iterations / length)
     job = start([

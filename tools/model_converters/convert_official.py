@@ -8,19 +8,15 @@ import argparse
 import json
 import shlex
 
-from caco_ext.converters import (METHODS, PARTS, beside, convert,
-                                 read_checkpoint, to_official,
+from caco_ext.converters import (METHODS, PARTS, add_source_arguments, beside,
+                                 convert, read_checkpoint, to_official,
                                  write_checkpoint)
 from caco_ext.utils import UsageError, make_parser
 from caco_ext.utils.files import check_output, write_whole
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
         'src', help="an author's checkpoint; with --part, any with a ResNet")
@@ -51,13 +47,6 @@ def get_parser() -> argparse.ArgumentParser:
         default='backbone.',
         help="in front of a backbone's keys, default: backbone.")
     parser.add_argument(
-        '--src-prefix',
-        default='',
-        metavar='PREFIX',
-        help=
-        'with --part, which backbone of SRC, by what its keys begin with, as '
-        "'teacher.'; needed where it has several or its program is not known")
-    parser.add_argument(
         '--back',
         action='store_true',
         help='SRC is of this package, DST is for the original program')
@@ -67,10 +56,7 @@ def get_parser() -> argparse.ArgumentParser:
         help='write the weights beside DST as .safetensors too')
     parser.add_argument(
         '--report', metavar='FILE', help='account of every entry, as JSON')
-    parser.add_argument(
-        '--trust',
-        action='store_true',
-        help='run whatever code SRC names; only for files of people you know')
+    add_source_arguments(parser)
     return parser
 
 

@@ -10,11 +10,11 @@ import pickle
 
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
-from caco_ext.converters import CheckpointError, beside, write_checkpoint
+from caco_ext.converters import (CheckpointError, add_source_arguments, beside,
+                                 write_checkpoint)
 from caco_ext.converters.backbones import read_backbone
-from caco_ext.converters.exports import TARGETS, export
-from caco_ext.converters.onnx_export import export_onnx
-from caco_ext.converters.writing import plain, provenance
+from caco_ext.converters.exports import TARGETS, export, export_onnx
+from caco_ext.converters.files import plain, provenance
 from caco_ext.utils import UsageError, make_parser
 from caco_ext.utils.files import check_output, write_whole
 
@@ -35,11 +35,7 @@ USE = dict(
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('src', help='any checkpoint with a ResNet')
     parser.add_argument(
@@ -58,29 +54,15 @@ def get_parser() -> argparse.ArgumentParser:
         default='backbone.',
         help='in front of the keys for openmmlab, default: backbone.')
     parser.add_argument(
-        '--src-prefix',
-        default='',
-        metavar='PREFIX',
-        help='which backbone of SRC, by what its keys begin with, as '
-        "'teacher.'; needed where it has several or its program is not known")
-    parser.add_argument(
         '--safetensors',
         action='store_true',
         help='write the weights beside DST as .safetensors too')
-    parser.add_argument(
-        '--trust',
-        action='store_true',
-        help='run whatever code SRC names; only for files of people you know')
+    add_source_arguments(parser)
     return parser
 
 
 def write(content: dict, args: argparse.Namespace) -> None:
-    """Write the file in the format that its name asks for.
-
-    Args:
-        content (dict): What to write.
-        args (Namespace): The arguments.
-    """
+    """Write the file in the format that its name asks for."""
     if args.to == 'detectron2':
         weights = dict(state_dict=content['model'], meta=content['meta'])
     else:

@@ -7,14 +7,15 @@ The keys keep their prefix, so that every OpenMMLab project loads the file by
 Any backbone serves, a ResNet or another; export_backbone.py writes ResNets
 for other libraries too.
 """
+import argparse
 
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
-from caco_ext.converters import extract_backbone
+from caco_ext.converters import add_source_arguments, extract_backbone
 from caco_ext.utils import UsageError, make_parser
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
@@ -22,16 +23,11 @@ def parse_args():
         help='checkpoint of a pre-training run, or of another '
         'program with a ResNet')
     parser.add_argument('dst', help='file to write, usually *.pth')
-    parser.add_argument(
-        '--src-prefix',
-        default='',
-        metavar='PREFIX',
-        help='which backbone of SRC, by what its keys begin with, as '
-        "'teacher.'; needed where it has several or its program is not known")
+    add_source_arguments(parser, trust=False)
     return parser.parse_args()
 
 
-def main():
+def main() -> None:
     """Convert and say how to use the result."""
     args = parse_args()
     try:

@@ -3,23 +3,16 @@ import argparse
 
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
+from caco_ext.converters import add_source_arguments
 from caco_ext.converters.inspection import inspect
 from caco_ext.utils import UsageError
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('file', help='any checkpoint')
-    parser.add_argument(
-        '--trust',
-        action='store_true',
-        help='run whatever code FILE names; only for files of people you '
-        'know')
+    add_source_arguments(parser, prefix=False)
     return parser
 
 

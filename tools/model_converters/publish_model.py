@@ -10,16 +10,12 @@ import yaml
 
 # importing the package allows torch to read mmengine's checkpoints
 import caco_ext  # noqa: F401
-from caco_ext.converters.publish import enter, publish, zoo_entry
+from caco_ext.converters.exports import enter, publish, zoo_entry
 from caco_ext.utils import UsageError, make_parser
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: The arguments.
-    """
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('config', help='config the model was trained with')
     parser.add_argument('src', help='its checkpoint')

@@ -7,15 +7,13 @@ from .finite_check_hook import FiniteCheckHook, NonFiniteError
 from .knn_hook import KNNHook
 from .preemption_hook import PreemptionHook
 from .run_record_hook import RunRecordHook
-from .run_report_hook import RunReportHook
 from .setup_check_hook import SetupCheckHook
 from .sharded_memory_hook import ShardedMemoryHook
 from .training_metrics_hook import TrainingMetricsHook
-from .visualization_hook import VisualizationHook
 
 __all__ = [
     'BankFillHook', 'BrokenPicturesHook', 'ShardedMemoryHook',
-    'FiniteCheckHook', 'RunReportHook', 'KNNHook', 'AsyncRuntimeInfoHook',
-    'NonFiniteError', 'VisualizationHook', 'RunRecordHook', 'SetupCheckHook',
-    'PreemptionHook', 'TrainingMetricsHook', 'ResumableCheckpointHook'
+    'FiniteCheckHook', 'KNNHook', 'AsyncRuntimeInfoHook', 'NonFiniteError',
+    'RunRecordHook', 'SetupCheckHook', 'PreemptionHook', 'TrainingMetricsHook',
+    'ResumableCheckpointHook'
 ]

@@ -11,11 +11,12 @@ from caco_ext.utils.async_scalars import AsyncScalars, all_are_wanted
 
 @HOOKS.register_module()
 class AsyncRuntimeInfoHook(RuntimeInfoHook):
-    """mmengine's, without a wait for the device in each iteration.
+    """Log losses without waiting for the device in each iteration.
 
-    The host's reads every loss as soon as the iteration is over. On a GPU
-    this one reads them an iteration later, when they are there, and at once
-    only where the log or a checkpoint wants them. On a CPU it is the host's.
+    mmengine's hook reads every loss as soon as the iteration is over. On a
+    GPU this one reads it an iteration later, when it has been computed, and
+    at once only where the log or a checkpoint needs it. On a CPU it does what
+    mmengine's does.
     """
 
     def __init__(self) -> None:
@@ -27,14 +28,7 @@ class AsyncRuntimeInfoHook(RuntimeInfoHook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Write the losses to the message hub.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Iteration in the epoch, from 0.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): The losses.
-        """
+        """Write the losses to the message hub."""
         outputs = dict(outputs or {})
         late = [
             name for name, value in outputs.items() if
@@ -54,12 +48,7 @@ class AsyncRuntimeInfoHook(RuntimeInfoHook):
                 runner.message_hub.update_scalar(f'train/{name}', value)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """A run that a signal stops saves between two readings.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): The checkpoint.
-        """
+        """Write what is left: a signal may stop a run between two readings."""
         if self._late:
             self._write(runner, leave=0)
             checkpoint['message_hub'] = runner.message_hub.state_dict()

@@ -4,12 +4,13 @@ from itertools import count
 from typing import Iterator, List, Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import nn
 
 from caco_ext.datasets import EpochSeededSampler
 from caco_ext.utils.loaders import remaining_batches
+from caco_ext.utils.models import unwrap_model
 
 
 @HOOKS.register_module()
@@ -27,7 +28,7 @@ class BankFillHook(Hook):
             Defaults to True.
     """
 
-    # Behind the kNN of the untrained network, which the fill trains.
+    # After the kNN of the untrained network, which the fill begins to train.
     priority = 'LOWEST'
 
     def __init__(self, full_lr: bool = True) -> None:
@@ -36,22 +37,12 @@ class BankFillHook(Hook):
         self._rates: Optional[List[float]] = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take over how far the fill had come.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): The checkpoint.
-        """
+        """Take over how far the fill had come."""
         if runner._resume:
             self._done = checkpoint.get('fill_steps', 0)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Note how far the fill has come, and the run's own learning rate.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): The checkpoint, changed in place.
-        """
+        """Note how far the fill has come, and the run's own learning rate."""
         if self._rates is not None:
             checkpoint['fill_steps'] = self._done
             groups = checkpoint['optimizer']['param_groups']
@@ -59,14 +50,8 @@ class BankFillHook(Hook):
                 group['lr'] = lr
 
     def before_train(self, runner: Runner) -> None:
-        """Run the fill, or the rest of it.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
-        module = runner.model
-        if is_model_wrapper(module):
-            module = module.module
+        """Run the fill, or the rest of it."""
+        module = unwrap_model(runner.model)
         memory = getattr(module, 'memory', None)
         if memory is None or not memory.needs_fill:
             return
@@ -90,7 +75,7 @@ class BankFillHook(Hook):
                                                      runner.max_iters)
         runner.logger.info('the bank is filled')
 
-    def _steps(self, runner: Runner, module) -> Iterator[float]:
+    def _steps(self, runner: Runner, module: nn.Module) -> Iterator[float]:
         loader = runner.train_dataloader
         first, skipped = divmod(self._done, len(loader))
         for epoch in count(first):

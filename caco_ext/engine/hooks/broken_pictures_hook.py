@@ -1,6 +1,7 @@
 """Says in the log how many pictures could not be read."""
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 
 
 @HOOKS.register_module()
@@ -18,15 +19,12 @@ class BrokenPicturesHook(Hook):
 
     changes_numbers = False
 
-    def __init__(self, max_listed=5):
+    def __init__(self, max_listed: int = 5) -> None:
         self.max_listed = max_listed
         self._reported = 0
 
-    def after_train_epoch(self, runner):
+    def after_train_epoch(self, runner: Runner) -> None:
         """Log the count of the epoch that ended.
-
-        Args:
-            runner (mmengine.runner.Runner): The runner.
 
         Raises:
             RuntimeError: The ranks together found too many.
@@ -49,7 +47,7 @@ class BrokenPicturesHook(Hook):
             ', '.join(paths) +
             (', ...' if paths and len(paths) < len(indices) else ''))
         if len(indices) > dataset.broken.limit:
-            # Each rank alone had borne its own.
+            # Each rank alone may have found few enough to go on.
             listed = '\n  '.join(
                 dataset.get_data_info(i)['img_path'] for i in indices[:20])
             raise RuntimeError(

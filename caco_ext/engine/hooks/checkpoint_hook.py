@@ -32,18 +32,14 @@ class ResumableCheckpointHook(CheckpointHook):
             ``interval`` iterations and are resumed inside the epoch.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._state: Optional[Dict[str, Any]] = None
         self._rng: Optional[dict] = None
         self._waiting: Optional[int] = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take over what the weights do not tell.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): The checkpoint.
+        """Restore seed, random generators and the place in the epoch.
 
         Raises:
             ValueError: See :func:`run_state.check`.
@@ -58,9 +54,6 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Prepare the folder, put the random generators back.
-
-        Args:
-            runner (Runner): The runner of the training.
 
         Raises:
             OSError: Nothing can be written there.
@@ -90,7 +83,7 @@ class ResumableCheckpointHook(CheckpointHook):
         must not remove that of the run it comes from.
         """
 
-        def here(path):
+        def here(path: str) -> str:
             return path and osp.join(self.out_dir, osp.basename(path))
 
         if getattr(self, 'best_ckpt_path', None):
@@ -113,12 +106,7 @@ class ResumableCheckpointHook(CheckpointHook):
             ) from error
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add what the weights do not tell.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): The checkpoint, changed in place.
-        """
+        """Add seed, random generators and the place in the epoch."""
         if self._state is not None:
             checkpoint['run_state'] = self._state
 
@@ -127,14 +115,7 @@ class ResumableCheckpointHook(CheckpointHook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Save where it is time, or where a checkpoint waits.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Iteration in the epoch, from 0.
-            data_batch (dict, optional): Not used.
-            outputs (dict, optional): Not used.
-        """
+        """Save where it is time, or where a checkpoint waits."""
         self._batches_done = batch_idx + 1
         if not self.by_epoch and (self.every_n_train_iters(
                 runner, self.interval, self.save_begin) or
@@ -152,11 +133,7 @@ class ResumableCheckpointHook(CheckpointHook):
             runner.train_loop, 'stop_training', False)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Save where it is time, or let the checkpoint wait for the step.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Save where it is time, or let the checkpoint wait for the step."""
         self._batches_done = getattr(runner.train_loop, 'batches_cut', 0)
         if not at_step(runner) and self.by_epoch:
             if self.every_n_epochs(runner, self.interval, self.save_begin):
@@ -254,7 +231,8 @@ class ResumableCheckpointHook(CheckpointHook):
         and not of the run. Gives a function that says whether all were."""
         save, failures = runner.save_checkpoint, []
 
-        def save_or_say(out_dir, filename, *args, **kwargs) -> None:
+        def save_or_say(out_dir: str, filename: str, *args: Any,
+                        **kwargs: Any) -> None:
             try:
                 save(out_dir, filename, *args, **kwargs)
             except OSError as error:

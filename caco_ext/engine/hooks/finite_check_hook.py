@@ -2,18 +2,19 @@ import os.path as osp
 from collections import deque
 from functools import wraps
 from types import MethodType
-from typing import Deque, Dict, List, NamedTuple, Optional
+from typing import Any, Deque, Dict, List, NamedTuple, Optional
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.optim import AmpOptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
 from caco_ext.utils.async_scalars import AsyncScalars, all_are_wanted
+from caco_ext.utils.models import unwrap_model
+from caco_ext.utils.text import first_of
 
 
 def all_finite(tensors: List[Tensor]) -> bool:
@@ -33,8 +34,8 @@ def _are_finite(tensors: List[Tensor]) -> Tensor:
     return torch.stack([n.float() for n in norms]).isfinite().all()
 
 
-class _Look(NamedTuple):
-    """What there is to know about a step."""
+class _StepCheck(NamedTuple):
+    """What is checked of a step, and what its error would name."""
     finite: AsyncScalars
     losses: List[Tensor]
     paths: List[str]
@@ -49,7 +50,7 @@ class NonFiniteError(RuntimeError):
 class FiniteCheckHook(Hook):
     """Stop as soon as a loss, a gradient or the bank is NaN or infinite.
 
-    Looks before every optimizer step, so that weights, bank, queue and key
+    Checks before every optimizer step, so that weights, bank, queue and key
     encoder are still those of the step before when it stops, and before every
     checkpoint, so that none holds such numbers. The error names the
     iteration, what is wrong, the pictures of the batch and the checkpoint to
@@ -57,11 +58,11 @@ class FiniteCheckHook(Hook):
     left to its work as long as the losses are finite and it does not do so
     50 times in a row.
 
-    On a GPU that would be a wait for the device in every iteration. There the
-    look is taken one step later, and at once before the log and a checkpoint:
-    the error names the same iteration and pictures, the model has made a step
-    more, and the last good checkpoint is as good. With ``max_skipped`` it is
-    taken before the step everywhere.
+    On a GPU that would mean to wait for the device in every iteration. There
+    a step is checked one step later, and at once before the log and a
+    checkpoint: the error names the same iteration and pictures, only the
+    model has made one step more. With ``max_skipped`` every step is checked
+    before it is made, on a GPU too.
 
     Args:
         max_skipped (int): So many steps in a row are left out before the run
@@ -85,36 +86,33 @@ class FiniteCheckHook(Hook):
         self.skipped = 0
         self._in_a_row = self._scaler_in_a_row = 0
         self._filling = False
-        self._looks: Deque[_Look] = deque()
+        self._pending: Deque[_StepCheck] = deque()
         self._losses: List[Tensor] = []
         self._paths: List[str] = []
         self._statistics: Dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Come between the gradients and the optimizer.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Let each step be checked between its gradients and the optimizer."""
         wrapper, self._runner = runner.optim_wrapper, runner
         backward, step = wrapper.backward, wrapper.step
 
-        def watched_backward(wrapper, loss, **kwargs):
+        def watched_backward(wrapper: OptimWrapper, loss: Tensor,
+                             **kwargs: Any) -> None:
             self._losses.append(loss.detach())
             backward(loss, **kwargs)
 
         # with the mark by which mmengine's schedulers know their counter
         @wraps(step)
-        def watched_step(wrapper, **kwargs):
+        def watched_step(wrapper: OptimWrapper, **kwargs: Any) -> None:
             if self._may_step():
                 step(**kwargs)
 
         wrapper.backward = MethodType(watched_backward, wrapper)
         wrapper.step = MethodType(watched_step, wrapper)
 
+    @property
     def _model(self) -> torch.nn.Module:
-        model = self._runner.model
-        return model.module if is_model_wrapper(model) else model
+        return unwrap_model(self._runner.model)
 
     def note_batch(self, data_batch: dict) -> None:
         """Remember which pictures are on their way.
@@ -135,11 +133,6 @@ class FiniteCheckHook(Hook):
                           data_batch: Optional[dict] = None) -> None:
         """Remember the batch and, if steps may be skipped, the statistics of
         the batch norms, which a forward pass changes.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Not used.
-            data_batch (dict, optional): The batch.
         """
         self._filling = False
         if data_batch is not None:
@@ -147,17 +140,13 @@ class FiniteCheckHook(Hook):
         if self.max_skipped:
             self._statistics = {
                 name: buffer.clone()
-                for name, buffer in self._model().named_buffers()
+                for name, buffer in self._model.named_buffers()
                 if not name.startswith('memory.')
             }
 
     def before_fill_iter(self, runner: Runner, data_batch: dict) -> None:
         """Remember the batch; the fill writes to the bank before a step, so
         none of its steps can be left out.
-
-        Args:
-            runner (Runner): The runner of the training.
-            data_batch (dict): The batch.
         """
         self._filling = True
         self.note_batch(data_batch)
@@ -167,69 +156,70 @@ class FiniteCheckHook(Hook):
         losses, self._losses = self._losses, []
         paths, self._paths = self._paths, []
         gradients = [
-            p.grad for p in self._model().parameters() if p.grad is not None
+            p.grad for p in self._model.parameters() if p.grad is not None
         ]
         if not gradients:
             return True
-        self._looks.append(
-            _Look(
+        self._pending.append(
+            _StepCheck(
                 AsyncScalars(_are_finite(gradients)[None]), losses, paths,
                 self._runner.iter + 1))
         late = not (self.max_skipped or self._filling) and AsyncScalars.pays(
             gradients[0].device)
-        return self._judge(leave=int(late))
+        return self._check_steps(leave=int(late))
 
-    def _judge(self, leave: int) -> bool:
-        """Look at all steps but the last ``leave``; whether all may be."""
-        fine = True
-        while len(self._looks) > leave:
-            look = self._looks.popleft()
+    def _check_steps(self, leave: int) -> bool:
+        """Check all steps but the last ``leave``; whether all are finite."""
+        all_fine = True
+        while len(self._pending) > leave:
+            check = self._pending.popleft()
             # Summed over ranks by DDP: all ranks see the same.
-            if all(look.finite.read()):
+            if all(check.finite.read()):
                 self._in_a_row = self._scaler_in_a_row = 0
                 continue
             if isinstance(self._runner.optim_wrapper, AmpOptimWrapper):
-                bad = torch.tensor(int(not all_finite(look.losses)))
+                bad = torch.tensor(int(not all_finite(check.losses)))
                 all_reduce(bad, 'max')
                 self._scaler_in_a_row += 1
                 if not bad and self._scaler_in_a_row < self.SCALER_PATIENCE:
                     continue
-            self._leave_out(look)
-            fine = False
-        return fine
+            self._leave_out(check)
+            all_fine = False
+        return all_fine
 
-    def _leave_out(self, look: _Look) -> None:
+    def _leave_out(self, check: _StepCheck) -> None:
         self.skipped += 1
         self._in_a_row += 1
-        what = self._describe(look)
+        what = self._describe(check)
         if self._in_a_row > self.max_skipped or self._filling:
             raise NonFiniteError(
                 f'{what}. {self._last_checkpoint()}. A lower learning rate or '
                 "optim_wrapper.clip_grad may help; FiniteCheckHook's "
                 'max_skipped leaves such steps out')
         with torch.no_grad():
-            for name, buffer in self._model().named_buffers():
+            for name, buffer in self._model.named_buffers():
                 if name in self._statistics:
                     buffer.copy_(self._statistics[name])
         self._runner.logger.warning(
             f'{what}; the step is left out ({self.skipped} so far)')
 
-    def _describe(self, look: _Look) -> str:
+    def _describe(self, check: _StepCheck) -> str:
         """What is wrong, where, and with which pictures, of all ranks."""
-        model, wrong = self._model(), []
-        if not all_finite(look.losses):
+        model, wrong = self._model, []
+        if not all_finite(check.losses):
             wrong.append('the loss is ' + ', '.join(f'{float(x):g}'
-                                                    for x in look.losses))
-        for kind, named in (('weights', model.named_parameters()),
-                            ('buffers', model.named_buffers())):
-            names = _not_finite(dict(named))
-            wrong += [f'of the {kind} {names}'] if names else []
-        names = _not_finite({
+                                                    for x in check.losses))
+        weights = dict(model.named_parameters())
+        gradients = {
             name: p.grad
-            for name, p in model.named_parameters() if p.grad is not None
-        })
-        wrong += [f'of the gradients {names}'] if names else []
-        parts = all_gather_object(('; '.join(wrong), look.paths))
+            for name, p in weights.items() if p.grad is not None
+        }
+        for kind, tensors in (('weights', weights),
+                              ('buffers', dict(model.named_buffers())),
+                              ('gradients', gradients)):
+            names = _not_finite(tensors)
+            wrong += [f'of the {kind} {names}'] if names else []
+        parts = all_gather_object(('; '.join(wrong), check.paths))
         text = [
             f'rank {rank}: {wrong} with the pictures {", ".join(paths)}'
             if len(parts) > 1 else
@@ -237,7 +227,7 @@ class FiniteCheckHook(Hook):
             for rank, (wrong, paths) in enumerate(parts)
         ]
         where = f'the fill before iteration {self._runner.iter + 1}' \
-            if self._filling else f'iteration {look.number}'
+            if self._filling else f'iteration {check.number}'
         return (f'{where} came to NaN or infinity: ' + ' | '.join(text))
 
     def _last_checkpoint(self) -> str:
@@ -252,27 +242,17 @@ class FiniteCheckHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Log how many steps were left out, once one was; look at what is
-        still to be looked at before something is written.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Iteration in the epoch, from 0.
-            data_batch (dict, optional): Not used.
-            outputs (dict, optional): Not used.
+        """Check what is pending before something is written, and log how
+        many steps were left out.
         """
-        if self._looks and all_are_wanted(runner, batch_idx):
-            self._judge(leave=0)
+        if self._pending and all_are_wanted(runner, batch_idx):
+            self._check_steps(leave=0)
         if self.skipped:
             runner.message_hub.update_scalar('train/skipped_steps',
                                              self.skipped)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to save what cannot be gone on from.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): The checkpoint.
 
         Raises:
             NonFiniteError: Something in it is not finite.
@@ -290,11 +270,10 @@ class FiniteCheckHook(Hook):
                 f'this is not saved. {self._last_checkpoint()}')
 
 
-def _not_finite(tensors: Dict[str, Tensor], count: int = 3) -> str:
+def _not_finite(tensors: Dict[str, Tensor]) -> str:
     """The first names of tensors that are not finite."""
     names = [
         name for name, value in tensors.items()
         if value.is_floating_point() and not bool(value.isfinite().all())
     ]
-    more = f' and {len(names) - count} more' if len(names) > count else ''
-    return ', '.join(names[:count]) + more
+    return first_of(names)

@@ -7,15 +7,16 @@ import numpy as np
 import torch
 from mmengine.dist import all_reduce, get_dist_info, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop, save_checkpoint
+from mmengine.runner import (BaseLoop, EpochBasedTrainLoop, Runner,
+                             save_checkpoint)
 from torch import nn
 from torch.nn import functional as F
 
 from caco_ext.evaluation import (KNNData, KNNFeatures, build_feature_loader,
-                                 check_knn_options, extract_features,
+                                 check_knn_options, features_and_labels,
                                  knn_correct, name_accuracies, preserve_rng)
+from caco_ext.utils.models import unwrap_model
 from ..monitors import check_monitors, offer, replay
 
 
@@ -103,7 +104,7 @@ class KNNHook(Hook):
         names = name_accuracies(zero, 1, self.k, self.data.num_classes)
         return tuple(f'knn/{name}' for name in names)
 
-    def before_run(self, runner) -> None:
+    def before_run(self, runner: Runner) -> None:
         """Build the data sets, so that errors come before the training."""
         loop = runner._train_loop
         if not isinstance(loop, BaseLoop):
@@ -120,14 +121,14 @@ class KNNHook(Hook):
             runner.logger.warning('kNN: these are other pictures than those '
                                   'of the training')
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Evaluate the untrained network, unless the run is resumed."""
         if runner.iter > 0:
             replay(runner)
         elif self.evaluate_untrained:
             self._report(runner, self.evaluate(runner, keep=True), 0)
 
-    def after_train_epoch(self, runner) -> None:
+    def after_train_epoch(self, runner: Runner) -> None:
         """Evaluate, log, and let those who wait for results act."""
         if not (self.every_n_epochs(runner, self.interval)
                 or self.is_last_train_epoch(runner)):
@@ -136,7 +137,7 @@ class KNNHook(Hook):
         self._report(runner, metrics, runner.epoch + 1)
         offer(runner, metrics)
 
-    def evaluate(self, runner, keep: bool = False) -> Dict[str, float]:
+    def evaluate(self, runner: Runner, keep: bool = False) -> Dict[str, float]:
         """Measure the accuracy of the runner's model. All ranks must call it.
 
         Args:
@@ -197,18 +198,19 @@ class KNNHook(Hook):
                 loader = build_feature_loader(part.dataset, part.indices,
                                               part.indices, self.batch_size,
                                               self.num_workers)
-                found += extract_features(model, loader, normalize=False)
+                found += features_and_labels(model, loader, normalize=False)
         return KNNFeatures(*found)
 
     @staticmethod
-    def _check_model(model) -> None:
-        model = model.module if is_model_wrapper(model) else model
+    def _check_model(model: nn.Module) -> None:
+        model = unwrap_model(model)
         for name in ('backbone', 'data_preprocessor'):
             if not hasattr(model, name):
                 raise ValueError(f'KNNHook needs model.{name}, which '
                                  f'{type(model).__name__} does not have')
 
-    def _report(self, runner, metrics: Dict[str, float], epoch: int) -> None:
+    def _report(self, runner: Runner, metrics: Dict[str, float],
+                epoch: int) -> None:
         """Write the results of an epoch wherever mmengine keeps results."""
         text = '  '.join(f'{name}: {v:.2f}' for name, v in metrics.items())
         note = '  (untrained network)' if epoch == 0 else ''

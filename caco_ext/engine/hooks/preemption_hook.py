@@ -2,6 +2,7 @@ import os
 import signal
 import threading
 from functools import partial
+from types import FrameType
 from typing import Dict, Optional, Sequence, Set
 
 import torch
@@ -15,10 +16,10 @@ from caco_ext.utils.files import was_stopped
 from caco_ext.utils.loaders import obey_parent_only
 from .checkpoint_hook import ResumableCheckpointHook, at_step
 
-# What the runs of this process listen to. A forked child, as of an
-# evaluation's pool, is to end at such a signal, or the pool would wait for it
-# forever. Python drops what reaches a child before it has set itself up, so
-# the signals are held back until the child listens to none of them.
+# The signals that runs of this process handle. A forked child, such as a
+# worker of an evaluation's pool, must end at such a signal, or the pool would
+# wait for it forever. Python loses a signal that reaches a child before it is
+# set up, so signals are blocked until the child has default handlers.
 _heard: Set[int] = set()
 
 
@@ -45,12 +46,12 @@ os.register_at_fork(
 class PreemptionHook(Hook):
     """Save and exit when the job is told to end, and go on at the next start.
 
-    The iteration (with gradient accumulation: the step) is finished, all
-    ranks save ``stopped.pth`` together, be the signal sent to one of them or
-    to all, and the process ends with the status 128 + signal, so that no
-    script takes the run for finished. In the bank's fill the same holds. The
-    next start of the same command resumes from that file by itself. A run
-    that is in its evaluation ends that first.
+    The iteration (with gradient accumulation: the step) is finished. Then all
+    ranks save ``stopped.pth`` together, whether the signal was sent to one of
+    them or to all. The process ends with the status 128 + signal, so that no
+    script takes the run for finished. The fill of a bank stops in the same
+    way. The next start of the same command resumes from that file by itself.
+    An evaluation is finished first.
 
     Args:
         signals (Sequence[str]): Defaults to SIGTERM, of slurm, spot machines
@@ -62,7 +63,7 @@ class PreemptionHook(Hook):
         ValueError: There is no such signal.
     """
 
-    # Behind the checkpoint.
+    # After the checkpoint.
     priority = 'LOWEST'
     changes_numbers = False
 
@@ -78,14 +79,10 @@ class PreemptionHook(Hook):
         self.auto_resume = auto_resume
         self._received = 0
         self._before: Dict[int, object] = {}
-        self._group = None
+        self._group: Optional[dist.ProcessGroup] = None
 
     def before_run(self, runner: Runner) -> None:
-        """Listen; find out whether the last run was stopped.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Listen; find out whether the last run was stopped."""
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test; asking for the property would build the loop
         if threading.current_thread() is threading.main_thread():
@@ -104,16 +101,12 @@ class PreemptionHook(Hook):
             runner._resume, runner._load_from = True, None
 
     def before_train(self, runner: Runner) -> None:
-        """Keep the signal from the loader's workers.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Keep the signal from the loader's workers."""
         loader = runner.train_dataloader
         loader.worker_init_fn = partial(obey_parent_only, self.numbers,
                                         loader.worker_init_fn)
 
-    def _note(self, number: int, frame) -> None:
+    def _note(self, number: int, frame: Optional[FrameType]) -> None:
         self._received = number
 
     def after_train_iter(self,
@@ -121,22 +114,11 @@ class PreemptionHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Stop if any rank was told to.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Iteration in the epoch, from 0.
-            data_batch (dict, optional): Not used.
-            outputs (dict, optional): Not used.
-        """
+        """Stop if any rank was told to."""
         self._stop_if_told(runner, batch_idx + 1, runner.iter + 1)
 
     def after_fill_iter(self, runner: Runner) -> None:
-        """The same in the bank's fill; see :class:`BankFillHook`.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """The same in the bank's fill; see :class:`BankFillHook`."""
         self._stop_if_told(runner, 0, runner.iter)
 
     def _stop_if_told(self, runner: Runner, batches_done: int,
@@ -181,9 +163,5 @@ class PreemptionHook(Hook):
         self._before = {}
 
     def after_run(self, runner: Runner) -> None:
-        """Stop listening.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Stop listening."""
         self._restore()

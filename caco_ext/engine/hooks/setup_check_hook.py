@@ -2,12 +2,13 @@
 from typing import Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
+from torch.utils.data import Dataset
 
 from caco_ext.models.utils import check_view_count
-from caco_ext.utils import describe_differences
+from caco_ext.utils.models import unwrap_model
+from caco_ext.utils.weights import describe_differences
 from .. import schedule_checks, setup_checks
 from ..monitors import check_monitors
 from ..resume_changes import MODES, config_changes, review
@@ -51,24 +52,12 @@ class SetupCheckHook(Hook):
         self.allow_cut_schedule = allow_cut_schedule
         self.resume_changes = resume_changes
 
-    @staticmethod
-    def _model(runner: Runner):
-        model = runner.model
-        return model.module if is_model_wrapper(model) else model
-
     def before_run(self, runner: Runner) -> None:
-        """Check what needs no weights.
-
-        Args:
-            runner (Runner): The runner.
-
-        Raises:
-            ValueError: Names the option, its value and the way out.
-        """
+        """Check what needs no weights."""
         setup_checks.check_names(runner.cfg)
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test; asking for the property would build the loop
-        model = self._model(runner)
+        model = unwrap_model(runner.model)
         setup_checks.check_loop(runner)
         setup_checks.check_sync_bn(runner)
         setup_checks.check_numbers(runner, model)
@@ -79,39 +68,20 @@ class SetupCheckHook(Hook):
             check_monitors(runner, ())
 
     def before_train(self, runner: Runner) -> None:
-        """Check data and model against each other.
-
-        Args:
-            runner (Runner): The runner of the training.
-
-        Raises:
-            ValueError: If they do not fit, or the run is shorter than what
-                is done of it.
-        """
+        """Check data and model against each other."""
         setup_checks.check_progress(runner)
-        model = self._model(runner)
-        self._check_views(runner.train_dataloader.dataset, model)
-        setup_checks.check_trial(runner, model)
-
-    @staticmethod
-    def _check_views(dataset, model) -> None:
+        model = unwrap_model(runner.model)
         wanted = getattr(model, 'num_views', None)
-        made = _find_views(dataset)
+        made = _find_views(runner.train_dataloader.dataset)
         if wanted is not None and made is not None:
             check_view_count(made, wanted)
+        setup_checks.check_trial(runner, model)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint that does not fit the config or the model.
 
         When resuming or testing every key must be there; otherwise, for
         ``load_from``, at least those of the backbone.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): The checkpoint, before it is loaded.
-
-        Raises:
-            ValueError: With the counts and the first names that differ.
         """
         theirs = checkpoint.get('state_dict', checkpoint)
         missing = {'meta', 'optimizer', 'message_hub'}.difference(checkpoint)
@@ -120,14 +90,15 @@ class SetupCheckHook(Hook):
                 f'the checkpoint has no {", ".join(sorted(missing))}: it '
                 'holds weights only, from which no run can be resumed; start '
                 'from them with load_from and resume=False')
-        own = self._model(runner).state_dict()
+        model = unwrap_model(runner.model)
+        own = model.state_dict()
         if runner._resume:
             differences = describe_differences(own, theirs)
         else:
             own = {k: v for k, v in own.items() if k.startswith('backbone.')}
             differences = describe_differences(own, theirs, part=True)
         if differences:
-            method = type(self._model(runner)).__name__
+            method = type(model).__name__
             raise ValueError(
                 f'the checkpoint does not fit {method} of this config: '
                 f'{differences}. Is it of another method, depth or number of '
@@ -143,7 +114,7 @@ class SetupCheckHook(Hook):
                        if change.option.startswith('model.')).rstrip(';')
 
 
-def _find_views(dataset) -> Optional[int]:
+def _find_views(dataset: Dataset) -> Optional[int]:
     """Views that a data set's pipeline makes; None where it cannot be told."""
     while hasattr(dataset, 'dataset'):  # wrappers
         dataset = dataset.dataset

@@ -1,8 +1,11 @@
 # Copyright (c) caco_ext authors. All rights reserved.
+from typing import Any
+
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from caco_ext.utils.models import unwrap_model
 
 
 @HOOKS.register_module()
@@ -17,19 +20,13 @@ class ShardedMemoryHook(Hook):
     changes_numbers = False
 
     def before_run(self, runner: Runner) -> None:
-        """Wrap ``runner.save_checkpoint``.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        memory = getattr(model, 'memory', None)
+        """Wrap ``runner.save_checkpoint``."""
+        memory = getattr(unwrap_model(runner.model), 'memory', None)
         if memory is None or memory.sharding.num_shards == 1:
             return
         save = runner.save_checkpoint
 
-        def save_together(*args, **kwargs) -> None:
+        def save_together(*args: Any, **kwargs: Any) -> None:
             memory.collect()
             try:
                 save(*args, **kwargs)

@@ -6,14 +6,16 @@ from typing import Dict, Optional, Tuple
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.nn import Module
 from torch.nn import functional as F
 
+from caco_ext.utils.models import unwrap_model
+
 # Columns that are compared at a time.
-PIECE = 8192
+_PIECE = 8192
 
 
 def host_memory() -> float:
@@ -28,7 +30,7 @@ def host_memory() -> float:
 
 
 def sum_of_turns(before: Tensor, now: Tensor) -> Tensor:
-    """Angles between columns then and now, added up.
+    """Add up the angles between columns then and now.
 
     Args:
         before (Tensor): Columns (C, K) of any length and precision.
@@ -39,7 +41,7 @@ def sum_of_turns(before: Tensor, now: Tensor) -> Tensor:
     """
     total = now.new_zeros(1, dtype=torch.float32)
     # in pieces, as three more banks would be a lot of memory
-    for pair in zip(before.split(PIECE, 1), now.split(PIECE, 1)):
+    for pair in zip(before.split(_PIECE, 1), now.split(_PIECE, 1)):
         old, new = (F.normalize(one.float(), dim=0) for one in pair)
         # by the chord: the cosine of a small angle is one in float32
         half = ((old - new).norm(dim=0) / 2).clamp(max=1)
@@ -90,7 +92,7 @@ class TrainingMetricsHook(Hook):
         ValueError: If a number is outside its range.
     """
 
-    # Behind the timer, before the logger.
+    # After the timer, before the logger.
     priority = 'NORMAL'
     changes_numbers = False
 
@@ -121,20 +123,11 @@ class TrainingMetricsHook(Hook):
         self._low: Dict[str, int] = {}
         self._columns: Optional[Tensor] = None
 
-    @staticmethod
-    def _model(runner: Runner):
-        model = runner.model
-        return model.module if is_model_wrapper(model) else model
-
     def before_train_epoch(self, runner: Runner) -> None:
-        """Count anew.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Count anew."""
         self._since = time.perf_counter()
         self._images = 0
-        memory = getattr(self._model(runner), 'memory', None)
+        memory = getattr(unwrap_model(runner.model), 'memory', None)
         # In an epoch that is resumed the columns used before count too.
         if memory is not None and not runner.train_loop.batches_done:
             memory.reset_metrics()
@@ -144,14 +137,10 @@ class TrainingMetricsHook(Hook):
                     self._columns = F.normalize(memory.columns, dim=0).half()
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Write how far the bank has turned.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Write how far the bank has turned."""
         if self._columns is None:
             return
-        memory = self._model(runner).memory
+        memory = unwrap_model(runner.model).memory
         turned = sum_of_turns(self._columns, memory.columns)
         self._columns = None
         degrees = float(memory.sharding.reduce(turned)) / memory.num_columns
@@ -164,14 +153,7 @@ class TrainingMetricsHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Write the signals to the message hub.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Iteration in the epoch, from 0.
-            data_batch (dict, optional): The batch, for its size.
-            outputs (dict, optional): Not used.
-        """
+        """Write the metrics to the message hub."""
         self._images += len(data_batch['inputs'][0]) * get_world_size()
         last = batch_idx + 1 == len(runner.train_dataloader)
         if not last and not self.every_n_inner_iters(batch_idx, self.interval):
@@ -181,7 +163,7 @@ class TrainingMetricsHook(Hook):
             images_per_second=self._images / (now - self._since),
             host_memory=host_memory())
         self._since, self._images = now, 0
-        model = self._model(runner)
+        model = unwrap_model(runner.model)
         if hasattr(model, 'metrics'):
             values.update(model.metrics())
         for name, value in values.items():
@@ -212,7 +194,8 @@ class TrainingMetricsHook(Hook):
                     'learning rate, weight decay, temperature and the key '
                     "encoder's momentum right?")
 
-    def _check_columns(self, runner: Runner, memory, used: float) -> None:
+    def _check_columns(self, runner: Runner, memory: Module,
+                       used: float) -> None:
         draws = int(memory.positives.sum())
         chance = 1 - (1 - 1 / memory.num_columns)**draws
         if used < self.limits['min_columns_share'] * chance:

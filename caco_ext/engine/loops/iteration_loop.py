@@ -1,5 +1,5 @@
 import math
-from typing import Dict, Union
+from typing import Any, Dict, Union
 
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 @LOOPS.register_module()
 class IterationTrainLoop(EpochBasedTrainLoop):
-    """A run of so many iterations, whatever the epochs come to.
+    """Train for a number of iterations, counted in epochs all the same.
 
     The data are passed epoch by epoch, as in mmengine's loop by epochs, so
     all that counts epochs does so here too, and a run is resumed inside one.
@@ -30,7 +30,7 @@ class IterationTrainLoop(EpochBasedTrainLoop):
     """
 
     def __init__(self, runner: Runner, dataloader: Union[DataLoader, Dict],
-                 max_iters: int, **kwargs) -> None:
+                 max_iters: int, **kwargs: Any) -> None:
         if int(max_iters) != max_iters or max_iters < 1:
             raise ValueError(f'train_cfg.max_iters={max_iters!r} of '
                              'IterationTrainLoop must be a positive integer')

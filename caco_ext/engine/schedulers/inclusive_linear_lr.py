@@ -1,4 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
+from typing import Any
+
 from mmengine.optim.scheduler import LinearLR
 from mmengine.registry import PARAM_SCHEDULERS
 
@@ -18,12 +20,12 @@ class InclusiveLinearLR(LinearLR):
 
     @classmethod
     def build_iter_from_epoch(cls,
-                              *args,
+                              *args: Any,
                               end: float,
                               epoch_length: int,
                               by_epoch: bool = True,
                               begin: float = 0,
-                              **kwargs) -> 'InclusiveLinearLR':
+                              **kwargs: Any) -> 'InclusiveLinearLR':
         """A scheduler in iterations from one in epochs.
 
         Args:

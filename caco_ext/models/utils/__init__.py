@@ -1,5 +1,4 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from .augment_data_preprocessor import AugmentDataPreprocessor
 from .checks import (check_memory_width, check_temperature, check_view_count,
                      check_weight, gradients_wait, output_width)
 from .momentum_encoder import MomentumEncoder
@@ -9,8 +8,7 @@ from .small_map_conv import SmallMapConv2d
 from .step_listener import call_after_step
 
 __all__ = [
-    'MomentumEncoder', 'Pair', 'Schedule', 'SmallMapConv2d',
-    'AugmentDataPreprocessor', 'call_after_step', 'check_memory_width',
-    'check_temperature', 'check_view_count', 'check_weight', 'gradients_wait',
-    'output_width'
+    'MomentumEncoder', 'Pair', 'Schedule', 'SmallMapConv2d', 'call_after_step',
+    'check_memory_width', 'check_temperature', 'check_view_count',
+    'check_weight', 'gradients_wait', 'output_width'
 ]

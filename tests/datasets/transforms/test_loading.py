@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from caco_ext.datasets import BrokenPictureError, LoadImage, decode_picture
-from ..picture_files import encode, smooth
+from tests.helpers.picture_files import encode, smooth
 
 RGB = Image.fromarray(smooth())
 TURNED = Image.Exif()

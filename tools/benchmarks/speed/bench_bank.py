@@ -16,6 +16,7 @@ import os
 import statistics
 import tempfile
 import time
+from typing import Callable
 
 import torch
 import torch.multiprocessing as mp
@@ -40,12 +41,8 @@ OPTIONS = dict(
     CaCo=(0.08, dict(temperature=0.08)))
 
 
-def get_parser():
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: Sizes and settings.
-    """
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--method', choices=METHODS, default='adco')
     parser.add_argument(
@@ -67,7 +64,7 @@ class Bench:
         args (Namespace): The command line.
     """
 
-    def __init__(self, args):
+    def __init__(self, args: argparse.Namespace) -> None:
         algorithm, query_views, key_views = METHODS[args.method]
         temperature, options = OPTIONS[algorithm.__name__]
         self.device = torch.device(args.device)
@@ -95,18 +92,14 @@ class Bench:
         if name == 'CaCo':
             self.products[1] = len(key_views)
 
-    def step(self):
+    def step(self) -> None:
         """Loss, gradient of the queries, bank."""
         loss = self.head(self.queries, self.keys, self.pairs, self.memory)
         torch.autograd.grad(loss['loss'], self.queries)
         self.memory.step()
 
-    def make_floor(self):
-        """Give the floor's arrays their room.
-
-        Returns:
-            callable: Runs the products once.
-        """
+    def make_floor(self) -> Callable[[], None]:
+        """A function that runs the products once, in memory that is there."""
         with_gradient, alone = self.products
         columns = self.memory.columns
         rows = self.memory.sharding.num_shards * len(self.keys[0])
@@ -125,7 +118,7 @@ class Bench:
         return floor
 
 
-def seconds(function, device):
+def seconds(function: Callable, device: torch.device) -> float:
     """Wall time of one call."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
@@ -139,7 +132,7 @@ def seconds(function, device):
 class Peak:
     """Growth of the process' memory, or the device's, at its highest."""
 
-    def __init__(self, device):
+    def __init__(self, device: torch.device) -> None:
         self.cuda = device.type == 'cuda'
         if self.cuda:
             torch.cuda.reset_peak_memory_stats(device)
@@ -155,7 +148,7 @@ class Peak:
             line = next(line for line in file if line.startswith(key))
         return int(line.split()[1]) * 1024
 
-    def growth(self):
+    def growth(self) -> int:
         """Bytes above the start."""
         now = (
             torch.cuda.max_memory_allocated()
@@ -163,15 +156,8 @@ class Peak:
         return now - self.start
 
 
-def measure(args):
-    """The steps and the floors of this rank.
-
-    Args:
-        args (Namespace): The command line.
-
-    Returns:
-        dict: What the line of JSON holds.
-    """
+def measure(args: argparse.Namespace) -> dict:
+    """The line of this rank: its steps and its floors."""
     torch.manual_seed(0)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -211,14 +197,8 @@ def measure(args):
         sent_mib_per_step=round(sent / 2**20, 4))
 
 
-def run_rank(rank, args, folder):
-    """One process of a group.
-
-    Args:
-        rank (int): Its number.
-        args (Namespace): The command line.
-        folder (str): Where the processes meet.
-    """
+def run_rank(rank: int, args: argparse.Namespace, folder: str) -> None:
+    """One process of a group, which meets in a folder."""
     os.environ.setdefault('GLOO_SOCKET_IFNAME', 'lo')
     distributed.init_process_group(
         'gloo', f'file://{folder}/meet', rank=rank, world_size=args.ranks)
@@ -228,12 +208,8 @@ def run_rank(rank, args, folder):
     distributed.destroy_process_group()
 
 
-def main(args):
-    """Measure and print.
-
-    Args:
-        args (Namespace): The arguments.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Measure and print."""
     args.ranks = args.ranks or (2 if args.shard else 1)
     if args.ranks == 1:
         print(json.dumps(measure(args)))

@@ -10,10 +10,10 @@ import inspect
 import json
 import os
 import os.path as osp
-import platform
 import random
 import statistics
 import time
+from typing import Callable, Dict, List, Optional, Tuple, Union
 
 import cv2
 import torch
@@ -27,18 +27,12 @@ import caco_ext  # noqa: F401
 from caco_ext.datasets import EpochSeededSampler, ImageFolder, MultiCrop
 from caco_ext.datasets.photo_patches import photographs
 from caco_ext.utils import UsageError, run_tool
+from caco_ext.utils.environment import hardware, versions
 
 
-def make_pictures(folder, count, size, quality, seed):
-    """Write JPEGs: random parts of the photographs of PhotoPatches.
-
-    Args:
-        folder (str): Where to; made if missing.
-        count (int): How many.
-        size (tuple[int, int]): Width and height.
-        quality (int): Of the JPEGs.
-        seed (int): Decides which parts.
-    """
+def make_pictures(folder: str, count: int, size: Tuple[int, int], quality: int,
+                  seed: int) -> None:
+    """Write JPEGs: random parts of the photographs of PhotoPatches."""
     os.makedirs(folder, exist_ok=True)
     rng = random.Random(seed)
     photos = [picture for _, picture in photographs()]
@@ -55,16 +49,9 @@ def make_pictures(folder, count, size, quality, seed):
                 osp.join(folder, f'{i:04d}.jpg'), quality=quality)
 
 
-def with_backend(pipeline, backend):
-    """Set the back end of all transforms that have the choice.
-
-    Args:
-        pipeline (list | dict): Configs of transforms, nested at will.
-        backend (str): The option's value.
-
-    Returns:
-        list | dict: A changed copy.
-    """
+def with_backend(pipeline: Union[list, dict],
+                 backend: str) -> Union[list, dict]:
+    """A copy with the back end set in all transforms that have the choice."""
     if isinstance(pipeline, (list, tuple)):
         return [with_backend(step, backend) for step in pipeline]
     if not isinstance(pipeline, dict):
@@ -97,13 +84,8 @@ class Timed:
         return results
 
 
-def time_steps(pipeline, times):
-    """Put a clock around every transform, those of the views too.
-
-    Args:
-        pipeline (mmcv.transforms.Compose): Changed in place.
-        times (dict[str, float]): Filled while the pipeline is used.
-    """
+def time_steps(pipeline: Compose, times: Dict[str, float]) -> None:
+    """Put a clock around every transform, those of the views too."""
     for step in pipeline.transforms:
         if isinstance(step, MultiCrop):
             for views in step.pipelines:
@@ -111,16 +93,11 @@ def time_steps(pipeline, times):
     pipeline.transforms = [Timed(step, times) for step in pipeline.transforms]
 
 
-def shares(pipeline, load):
+def shares(pipeline: Compose, load: Callable) -> Dict[str, float]:
     """Share of each transform in the time of a picture.
 
-    Args:
-        pipeline (mmcv.transforms.Compose): Not used any more afterwards.
-        load (Callable): Takes a pipeline, runs it on some pictures.
-
-    Returns:
-        dict[str, float]: Share by name, sum about 1; what no transform of a
-        view takes is 'MultiCrop', what the data set takes 'rest'.
+    What no transform of a view takes is 'MultiCrop', what the data set takes
+    'rest'. The pipeline cannot be used any more afterwards.
     """
     times = {}
     time_steps(pipeline, times)
@@ -135,15 +112,8 @@ def shares(pipeline, load):
     return {name: round(spent / total, 3) for name, spent in times.items()}
 
 
-def summary(rates):
-    """Median and spread.
-
-    Args:
-        rates (list[float]): Of the rounds.
-
-    Returns:
-        dict[str, float]: Median, lowest and highest.
-    """
+def summary(rates: List[float]) -> Dict[str, float]:
+    """Median, lowest and highest rate of the rounds."""
     return {
         'median': round(statistics.median(rates), 1),
         'min': round(min(rates), 1),
@@ -167,16 +137,13 @@ class Bench:
         self.sampler = EpochSeededSampler(self.data, shuffle=True, seed=seed)
         self.seconds = seconds
 
-    def load(self, pipeline, seconds=None):
-        """Read pictures until the time is over.
+    def load(self,
+             pipeline: Callable,
+             seconds: Optional[float] = None) -> Tuple[float, float, dict]:
+        """Read pictures until the time (default: of a round) is over.
 
-        Args:
-            pipeline (Callable): Takes and returns a dict of results.
-            seconds (float, optional): Defaults to those of a round.
-
-        Returns:
-            tuple[float, float, dict]: Pictures per second of wall clock and
-            of processor time, and the last result.
+        Returns pictures per second of wall clock and of processor time, and
+        the last result.
         """
         self.data.pipeline = pipeline
         count, epoch = 0, 0
@@ -192,16 +159,9 @@ class Bench:
                             count / (time.process_time() - used), result)
             epoch += 1
 
-    def compare(self, pipelines, rounds):
-        """Measure all pipelines, one after another in every round.
-
-        Args:
-            pipelines (dict[str, Callable]): By name.
-            rounds (int): How many.
-
-        Returns:
-            dict[str, dict]: Rates by name.
-        """
+    def compare(self, pipelines: Dict[str, Callable],
+                rounds: int) -> Dict[str, dict]:
+        """Rates of all pipelines, one after another in every round."""
         rates = {name: ([], []) for name in pipelines}
         for pipeline in pipelines.values():
             self.load(pipeline, self.seconds / 5)
@@ -219,12 +179,8 @@ class Bench:
         }
 
 
-def get_parser():
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: Config, pictures and settings.
-    """
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='its train_dataloader is measured')
     parser.add_argument('--images', required=True, help='folder of pictures')
@@ -253,15 +209,8 @@ def get_parser():
     return parser
 
 
-def main(args):
-    """Measure and print the line.
-
-    Args:
-        args (Namespace): The arguments.
-
-    Raises:
-        UsageError: There is no such config, or no picture.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Measure and print the line."""
     if not osp.isfile(args.config):
         raise UsageError(f'no such config: {args.config}')
     if not args.make and not osp.isdir(args.images):
@@ -298,9 +247,8 @@ def main(args):
                 seconds=args.seconds,
                 rounds=args.rounds,
                 seed=args.seed,
-                processor=platform.processor() or platform.machine(),
-                torch=torch.__version__,
-                opencv=cv2.__version__,
+                hardware=hardware(),
+                versions=versions(),
                 results=results)))
 
 

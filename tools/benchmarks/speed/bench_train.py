@@ -9,6 +9,7 @@ Parts: waiting for data; views to the device and normalised; queries through
 their encoder; the step of the momentum encoder; keys through it; losses with
 bank or queue; backward; optimizer; the bank's own step; whatever else is left.
 """
+import argparse
 import functools
 import json
 import resource
@@ -16,22 +17,27 @@ import statistics
 import sys
 import tempfile
 import time
+from itertools import chain, repeat
+from typing import Any, Callable, Dict, List, Tuple
 
 import torch
-from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 import caco_ext  # noqa: F401
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
                             make_parser, run_tool)
+from caco_ext.utils.environment import hardware, versions
+from caco_ext.utils.models import unwrap_model
 
 # Part of a step: the object of the run and its method.
 PARTS = dict(
     normalise=('model.data_preprocessor', 'forward'),
-    queries=('model', 'queries'),
+    queries=('model', 'encode_queries'),
     ema=('model.key_encoder', 'update'),
-    keys=('model', 'keys'),
-    losses=('model', 'compare'),
+    keys=('model', 'encode_keys'),
+    losses=('model', 'compute_losses'),
     backward=('wrapper', 'backward'),
     optimizer=('wrapper', 'step'),
     bank=('model.memory', 'step'))
@@ -44,27 +50,19 @@ class Clock:
         device (torch.device): A GPU is waited for at both ends of a part.
     """
 
-    def __init__(self, device):
+    def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.seconds = {}
-        self._open = []
+        self.seconds: Dict[str, float] = {}
+        self._open: List[float] = []
 
-    def now(self):
+    def now(self) -> float:
         """Seconds, with nothing left to do."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
-    def part(self, name, function):
-        """A function that is timed under a name.
-
-        Args:
-            name (str): Of the part.
-            function (Callable): What it does.
-
-        Returns:
-            Callable: The same, timed.
-        """
+    def part(self, name: str, function: Callable) -> Callable:
+        """The same function, timed under a name."""
 
         @functools.wraps(function)
         def timed(*args, **kwargs):
@@ -83,12 +81,8 @@ class Clock:
         return timed
 
 
-def get_parser():
-    """Describe the command line.
-
-    Returns:
-        ArgumentParser: Config and number of steps.
-    """
+def get_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument('config')
     parser.add_argument('--steps', type=int, default=20, help='measured ones')
@@ -97,31 +91,16 @@ def get_parser():
     return parser
 
 
-def find(roots, path):
-    """Follow a dotted name.
-
-    Args:
-        roots (dict): What it may begin with.
-        path (str): The name.
-
-    Returns:
-        Any: The object, None if there is none.
-    """
+def find(roots: Dict[str, Any], path: str) -> Any:
+    """Follow a dotted name that begins with one of the roots; else None."""
     first, *rest = path.split('.')
     return functools.reduce(lambda node, name: getattr(node, name, None), rest,
                             roots[first])
 
 
-def prepare(args, folder):
-    """Build what a step needs.
-
-    Args:
-        args (Namespace): The command line.
-        folder (str): Where the runner may write.
-
-    Returns:
-        tuple: Runner, loader, model and optimizer wrapper.
-    """
+def prepare(args: argparse.Namespace,
+            folder: str) -> Tuple[Runner, DataLoader, OptimWrapper]:
+    """Build what a step needs; the runner may write to the folder."""
     if args.steps < 1:
         raise UsageError(f'--steps {args.steps} must be at least 1')
     args.work_dir = folder
@@ -144,29 +123,12 @@ def prepare(args, folder):
     return runner, loader, wrapper
 
 
-def batches(loader):
-    """Batches without end.
-
-    Args:
-        loader (DataLoader): Of one epoch.
-
-    Yields:
-        dict: A batch.
-    """
-    while True:
-        yield from loader
-
-
-def main(args):
-    """Measure and print.
-
-    Args:
-        args (Namespace): The command line.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         runner, loader, wrapper = prepare(args, folder)
         model = runner.model
-        inner = model.module if is_model_wrapper(model) else model
+        inner = unwrap_model(model)
         device = next(model.parameters()).device
         clock = Clock(device)
         for name, (path, method) in PARTS.items():
@@ -174,7 +136,8 @@ def main(args):
             function = getattr(owner, method, None)
             if function is not None:
                 setattr(owner, method, clock.part(name, function))
-        data = batches(loader)
+        # epoch after epoch, each in an order of its own
+        data = chain.from_iterable(repeat(loader))
         fetch = clock.part('data', lambda: next(data))
         step = clock.part('rest', model.train_step)
         table, sizes = [], []
@@ -202,7 +165,8 @@ def main(args):
                 batch=sizes[-1],
                 device=str(device),
                 threads=torch.get_num_threads(),
-                torch=torch.__version__,
+                hardware=hardware(),
+                versions=versions(),
                 images_per_second=round(statistics.median(speeds), 2),
                 spread=[round(min(speeds), 2),
                         round(max(speeds), 2)],

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
-from .knn_hook import KNNHook
+from caco_ext.engine.hooks.knn_hook import KNNHook
 
 
 @HOOKS.register_module()
@@ -43,14 +43,7 @@ class RunReportHook(Hook):
         self._knn = False
 
     def before_run(self, runner: Runner) -> None:
-        """Look for what is drawn, so that errors come before the training.
-
-        Args:
-            runner (Runner): The runner of the training.
-
-        Raises:
-            ValueError: The KNNHook does not keep its features.
-        """
+        """Look for what is drawn, so that errors come before the training."""
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test, which draws nothing
         hooks = [hook for hook in runner.hooks if isinstance(hook, KNNHook)]
@@ -63,13 +56,9 @@ class RunReportHook(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        """Draw and write.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Draw and write."""
         try:
-            lines = self._harvest(runner.work_dir)
+            lines = self._write(runner.work_dir)
         except Exception as error:  # the run must not fail by its pictures
             kind = type(error).__name__
             runner.logger.error(
@@ -79,11 +68,12 @@ class RunReportHook(Hook):
         else:
             runner.logger.info('\n'.join(['what the run gave', *lines]))
 
-    def _harvest(self, work_dir: str) -> List[str]:
+    def _write(self, work_dir: str) -> List[str]:
         # here, so that training without this hook does without matplotlib
         from caco_ext.converters import extract_backbone
-        from caco_ext.visualization import RunFeatures, draw_run
-        from caco_ext.visualization.run_logs import find_last_checkpoint
+        from ..run_features import RunFeatures
+        from ..run_logs import find_last_checkpoint
+        from ..run_plots import draw_run
         checkpoint = find_last_checkpoint(work_dir)
         if checkpoint is None:
             raise FileNotFoundError(f'no checkpoint in {work_dir}')

@@ -17,7 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Dict, List, NamedTuple
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 # docs/methods is made of the pages beside the configs.
 PAGES = [
     ROOT / 'README.md',
@@ -160,9 +161,10 @@ def definitions(path: Path) -> dict:
     """{name: source} of what stands at the top of a test file, with what it
     imports from other test files and what ``conftest.py`` gives it."""
     found = {}
-    conftest = path.with_name('conftest.py')
-    if path.name.startswith('test_') and conftest.is_file():
-        found.update(definitions(conftest))
+    if path.name.startswith('test_'):
+        for folder in (ROOT / 'tests', path.parent):
+            if (folder / 'conftest.py').is_file():
+                found.update(definitions(folder / 'conftest.py'))
     text = path.read_text()
     for node in ast.parse(text).body:
         source = ast.get_source_segment(text, node)

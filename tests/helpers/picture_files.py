@@ -7,6 +7,12 @@ import numpy as np
 from PIL import Image
 
 
+def noise(seed, size=(20, 24)):
+    """A picture of noise."""
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+
+
 def smooth(height=37, width=53):
     """A colourful picture without hard edges, (H, W, 3) uint8 RGB."""
     y, x = np.mgrid[:height, :width]

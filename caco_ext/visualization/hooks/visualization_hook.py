@@ -1,14 +1,17 @@
 """Pictures of a run while it trains, in whatever shows its numbers."""
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from caco_ext.engine.hooks.knn_hook import KNNHook
 from caco_ext.evaluation import preserve_rng
-from .knn_hook import KNNHook
+from caco_ext.utils.models import unwrap_model
+
+if TYPE_CHECKING:
+    from ..run_features import RunFeatures
 
 
 @HOOKS.register_module()
@@ -56,14 +59,7 @@ class VisualizationHook(Hook):
         self._knn: Optional[KNNHook] = None
 
     def before_run(self, runner: Runner) -> None:
-        """Find the data sets, so that errors come before the training.
-
-        Args:
-            runner (Runner): The runner.
-
-        Raises:
-            ValueError: The run has no KNNHook.
-        """
+        """Find the data sets, so that errors come before the training."""
         hooks = [hook for hook in runner.hooks if isinstance(hook, KNNHook)]
         if not hooks:
             raise ValueError(
@@ -73,20 +69,15 @@ class VisualizationHook(Hook):
         self._knn = hooks[0]
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Draw and log. All ranks must call it: they share the extraction.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Draw and log. All ranks must call it: they share the extraction."""
         if not (self.every_n_epochs(runner, self.interval)
                 or self.is_last_train_epoch(runner)):
             return
         # here, so that training without this hook does without matplotlib
-        from caco_ext.visualization import RunFeatures
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        from ..run_features import RunFeatures
         with preserve_rng():
-            features = RunFeatures(None, None, model, self._knn)
+            features = RunFeatures(None, None, unwrap_model(runner.model),
+                                   self._knn)
             # all ranks extract, the first one draws
             features.train, features.test
             if not is_main_process():
@@ -98,10 +89,10 @@ class VisualizationHook(Hook):
                     f'VisualizationHook: {type(error).__name__}: {error}; the '
                     'training goes on without these pictures')
 
-    def _draw(self, runner: Runner, features) -> None:
-        from caco_ext.visualization import (find_neighbours, look,
-                                            neighbours_gallery)
-        from caco_ext.visualization.static import gallery_picture
+    def _draw(self, runner: Runner, features: 'RunFeatures') -> None:
+        from ..attention_gallery import look
+        from ..neighbours import find_neighbours, neighbours_gallery
+        from ..static import gallery_picture
         epoch = runner.epoch + 1
         rows = find_neighbours(features, self.queries, self.neighbours)
         galleries = dict(

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 import caco_ext  # noqa: F401
-from tests.models.toys import BACKBONE, BANK, CONFIGS, NECK
+from tests.helpers.small_models import BACKBONE, BANK, CONFIGS, NECK
 
 METHODS = ('AdCo', 'CaCo', 'CLSA', 'CARE')
 # 26 pictures, 8 a batch: 3 iterations an epoch, 5 of the fill.

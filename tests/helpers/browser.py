@@ -64,19 +64,10 @@ addEventListener('message', e => {
 
 
 def visit(page, folder, widths=(400, 1600), timeout=240):
-    """Open a page and let it say how it fares.
-
-    Args:
-        page (Path): The page.
-        folder (Path): For copies and the browser's profile.
-        widths (tuple[int]): Widths in pixels. Defaults to (400, 1600).
-        timeout (int): Seconds. Defaults to 240.
-
-    Returns:
-        dict[int, dict]: By width: 'faults' of the console, marks by the
-        'plots'' titles, 'thumbs' after a hover, 'empty' pictures, 'least'
-        width of a picture or plot, 'whole' width, addresses 'asked' for.
-    """
+    """Open a page; gives for each width what it says of itself: 'faults' of
+    the console, marks by the 'plots'' titles, 'thumbs' after a hover, 'empty'
+    pictures, 'least' width of a picture or plot, 'whole' width, addresses
+    'asked' for."""
     assert CHROMIUM, 'there is no Chromium: apt-get install chromium'
     text = page.read_text(encoding='utf-8')
     text = text.replace('<head>', '<head>' + BEFORE, 1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from tests.dist_utils import run_distributed
+from tests.helpers.distributed import run_distributed
 
 
 def _sum_of_ranks(factor):

@@ -5,8 +5,8 @@ from argparse import Namespace
 import torch
 
 from caco_ext.converters import Architecture
-from caco_ext.converters.library_names import to_detectron2
-from . import originals
+from caco_ext.converters.resnet import to_detectron2
+from tests.helpers import original_checkpoints as originals
 
 SMALL = Architecture(18, 8, None, 8)
 BARE = originals.fill.state_dict(SMALL.shapes())

@@ -21,7 +21,7 @@ def process_context():
     context = mp.get_context('forkserver')
     context.set_forkserver_preload([
         'caco_ext', 'mmselfsup.models', 'mmselfsup.datasets',
-        'mmselfsup.engine', 'tests.models.toys'
+        'mmselfsup.engine', 'tests.helpers.small_models'
     ])
     return context
 
@@ -74,22 +74,10 @@ def _stop(processes):
 def run_distributed(fn, world_size, *args, timeout=180):
     """Call ``fn(*args)`` in ``world_size`` processes of one gloo group.
 
-    Args:
-        fn (callable): A function defined at the top level of a module (it
-            travels by name). It finds the process group initialised and the
-            variables ``RANK``, ``LOCAL_RANK``, ``WORLD_SIZE`` and
-            ``LOCAL_WORLD_SIZE`` set.
-        world_size (int): Number of processes.
-        *args: Arguments of ``fn``; must be picklable.
-        timeout (float): Seconds until the processes are killed, also the
-            time limit of one collective. Defaults to 180.
-
-    Returns:
-        list: What each rank returned, in the order of the ranks.
-
-    Raises:
-        RuntimeError: A rank raised (its traceback is in the message) or died.
-        TimeoutError: The processes did not end in time.
+    It is defined at the top level of a module, because it travels by name,
+    and finds the variables of a launcher set. What it returns comes in the
+    order of the ranks. A rank that raises or dies is a RuntimeError with its
+    traceback; ``timeout`` seconds, also of one collective, a TimeoutError.
     """
     context = process_context()
     with tempfile.TemporaryDirectory() as folder:

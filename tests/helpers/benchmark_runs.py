@@ -10,23 +10,15 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 import caco_ext  # noqa: F401  # before anything of a host
+from tests.helpers import ROOT
 
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 CONFIGS = osp.join(ROOT, 'configs', 'benchmarks')
 #: A ResNet of an eighth of the widths.
 NARROW = dict(stem_channels=8, base_channels=8)
 
 
 def stock(package: str, script: str) -> str:
-    """Path of a script that a host ships.
-
-    Args:
-        package (str): As 'mmdet'.
-        script (str): As 'train.py'.
-
-    Returns:
-        str: The path.
-    """
+    """Path of a script that a host ships."""
     spec = importlib.util.find_spec(package)
     return osp.join(spec.submodule_search_locations[0], '.mim/tools', script)
 
@@ -35,14 +27,7 @@ def run_stock(monkeypatch, package: str, script: str, *arguments) -> None:
     """Run a host's script as ``python script arguments`` would.
 
     In this process, which saves the seconds that a new one takes to import
-    torch and the hosts.
-
-    Args:
-        monkeypatch: Takes back what the script's command line changes.
-        package (str): As 'mmdet'.
-        script (str): As 'train.py'.
-        *arguments: Of the script.
-    """
+    torch and the hosts."""
     path = stock(package, script)
     monkeypatch.setattr(sys, 'argv', [path, *map(str, arguments)])
     monkeypatch.setenv('LOCAL_RANK', '0')
@@ -50,18 +35,8 @@ def run_stock(monkeypatch, package: str, script: str, *arguments) -> None:
 
 
 def resume(monkeypatch, package: str, config: str, work, *options) -> list:
-    """Go on with a run whose backbone's file is no longer there.
-
-    Args:
-        monkeypatch: See :func:`run_stock`.
-        package (str): As 'mmdet'.
-        config (str): Of the run.
-        work (Path): Its folder.
-        *options (str): Of ``--cfg-options``: how much further.
-
-    Returns:
-        list[int]: After which step each evaluation was, of both parts.
-    """
+    """Go on with a run whose backbone's file is no longer there; gives the
+    step of each evaluation of both parts."""
     before = results(work)
     for path in work.parent.glob('a.pth'):
         path.unlink()
@@ -74,31 +49,14 @@ def resume(monkeypatch, package: str, config: str, work, *options) -> list:
 
 
 def write(cfg: Config, folder, name: str = 'tiny.py') -> str:
-    """Write a config that was changed.
-
-    Args:
-        cfg (Config): The config.
-        folder (Path): Where to.
-        name (str): File name. Defaults to 'tiny.py'.
-
-    Returns:
-        str: The file.
-    """
+    """Write a config that was changed; gives the file."""
     path = str(folder / name)
     cfg.dump(path)
     return path
 
 
 def quick(cfg: Config, batch_size: int = 2) -> Config:
-    """No worker processes, and a log line for every step.
-
-    Args:
-        cfg (Config): Changed in place.
-        batch_size (int): Of training. Defaults to 2.
-
-    Returns:
-        Config: ``cfg``.
-    """
+    """No worker processes, and a log line for every step."""
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[name].update(num_workers=0, persistent_workers=False)
         cfg[name].pop('pin_memory', None)
@@ -109,17 +67,8 @@ def quick(cfg: Config, batch_size: int = 2) -> Config:
 
 
 def pretrained(path, depth: int = 50, seed: int = 0, **options) -> dict:
-    """Write a backbone with random weights as a pre-training leaves it.
-
-    Args:
-        path (Path): Where to.
-        depth (int): Of the ResNet. Defaults to 50.
-        seed (int): Of the weights. Defaults to 0.
-        **options: Further options of the ResNet.
-
-    Returns:
-        dict[str, Tensor]: The weights, without a prefix.
-    """
+    """Write a backbone with random weights as a pre-training leaves it; gives
+    the weights without a prefix."""
     torch.manual_seed(seed)
     net = MODELS.build(dict(type='mmselfsup.ResNet', depth=depth, **options))
     net.init_weights()

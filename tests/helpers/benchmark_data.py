@@ -21,20 +21,8 @@ def scene(rng: np.random.Generator,
           height: int = 96,
           count: int = 2,
           kinds: Tuple[int, ...] = (0, 1, 2)):
-    """Draw rectangles on noise.
-
-    Args:
-        rng (Generator): Draws.
-        width (int): Of the picture. Defaults to 128.
-        height (int): Of the picture. Defaults to 96.
-        count (int): Rectangles, each in a part of its own. Defaults to 2.
-        kinds (tuple[int, ...]): Which classes may occur.
-            Defaults to all three.
-
-    Returns:
-        tuple: uint8 pixels (height, width, 3), list of (class, box), and the
-        class plus one of every pixel, 0 for the background.
-    """
+    """Draw rectangles on noise: pixels (H, W, 3), a list of (class, box), and
+    for each pixel its class plus one, 0 for the background."""
     pixels = rng.integers(90, 160, (height, width, 3), dtype=np.uint8)
     classes = np.zeros((height, width), np.uint8)
     objects: List[Tuple[int, Box]] = []
@@ -52,18 +40,7 @@ def scene(rng: np.random.Generator,
 
 
 def make_coco(root: Path, classes, counts=(4, 2), seed: int = 0) -> Path:
-    """Write COCO 2017.
-
-    Args:
-        root (Path): Becomes the data root.
-        classes (Sequence[str]): All names; the first three are drawn.
-        counts (tuple[int, int]): Pictures of train2017 and val2017.
-            Defaults to (4, 2).
-        seed (int): Defaults to 0.
-
-    Returns:
-        Path: ``root``.
-    """
+    """Write COCO 2017; the first three classes are drawn."""
     rng = np.random.default_rng(seed)
     (root / 'annotations').mkdir(parents=True)
     for split, count in zip(('train2017', 'val2017'), counts):
@@ -97,16 +74,7 @@ def make_coco(root: Path, classes, counts=(4, 2), seed: int = 0) -> Path:
 
 
 def make_voc(root: Path, count: int = 4, seed: int = 0) -> Path:
-    """Write VOC2007 and VOC2012 for detection, classes and segmentation.
-
-    Args:
-        root (Path): Becomes ``VOCdevkit``.
-        count (int): Pictures of each split. Defaults to 4.
-        seed (int): Defaults to 0.
-
-    Returns:
-        Path: ``root``.
-    """
+    """Write VOC2007 and VOC2012 for detection, classes and segmentation."""
     rng = np.random.default_rng(seed)
     for year, splits in (('VOC2007', ('train', 'val', 'test')),
                          ('VOC2012', ('train', 'val'))):
@@ -167,16 +135,7 @@ def _voc_annotation(path: Path, name: str, objects) -> None:
 
 
 def make_cityscapes(root: Path, count: int = 2, seed: int = 0) -> Path:
-    """Write Cityscapes with masks of training ids.
-
-    Args:
-        root (Path): Becomes the data root.
-        count (int): Pictures of each split. Defaults to 2.
-        seed (int): Defaults to 0.
-
-    Returns:
-        Path: ``root``.
-    """
+    """Write Cityscapes with masks of training ids."""
     rng = np.random.default_rng(seed)
     for split in ('train', 'val'):
         pictures = root / 'leftImg8bit' / split / 'town'

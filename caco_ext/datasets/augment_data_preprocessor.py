@@ -4,7 +4,7 @@ from typing import Any
 from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
 
-from caco_ext.datasets.transforms import device_ops
+from .transforms import device_ops
 
 
 @MODELS.register_module()
