@@ -98,8 +98,8 @@ class LMDBWriter:
             if header.get('stamps') != self.stamps:
                 raise ValueError(
                     f'{self.target!r} is complete, but pictures in '
-                    f'{self.source.root!r} have changed since (by size or date); '
-                    'remove it to convert them again, or choose another '
+                    f'{self.source.root!r} have changed since (by size or '
+                    'date); remove it to convert them again, or choose another '
                     'target')
         elif header.get('changes') != self.changes:
             print_log(

@@ -340,8 +340,8 @@ def test_torchvision_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(tv.CIFAR10, '_check_integrity', lambda self: True)
     monkeypatch.setattr('torchvision.datasets.cifar.check_integrity',
                         lambda *_: True)
-    for number, (name, _) in enumerate(
-        (*tv.CIFAR10.train_list, *tv.CIFAR10.test_list)):
+    files = (*tv.CIFAR10.train_list, *tv.CIFAR10.test_list)
+    for number, (name, _) in enumerate(files):
         rows = np.full((2, 3072), number, np.uint8)
         rows[:, :1024] = 200  # red
         with open(folder / name, 'wb') as file:
