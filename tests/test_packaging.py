@@ -50,7 +50,7 @@ import caco_ext
 assert not {'mmcv', 'matplotlib', 'tqdm'} & set(sys.modules)
 from caco_ext import doctor
 from caco_ext.utils.checkpoints import import_safetensors
-from caco_ext.datasets.lmdb_format import import_lmdb
+from caco_ext.datasets.containers.lmdb_format import import_lmdb
 from caco_ext.datasets.lmdb_writer import _bar
 from caco_ext.datasets.photo_patches import photographs
 from caco_ext.utils.extras import import_extra

@@ -4,6 +4,7 @@ from .image_folder import ImageFolder
 from .photo_patches import PhotoPatches
 from .pictures import BrokenPictureError, decode_picture, read_picture
 from .seeding import EpochSeededSampler
+from .torchvision_dataset import TorchvisionDataset
 from .transforms import (LoadImage, MultiCrop, StrongAugment, ViewColorJitter,
                          ViewFlip, ViewGaussianBlur, ViewRandomGrayscale,
                          ViewRandomResizedCrop, ViewSolarize, apply_op)
@@ -11,7 +12,7 @@ from .transforms import (LoadImage, MultiCrop, StrongAugment, ViewColorJitter,
 __all__ = [
     'AugmentDataPreprocessor', 'BrokenPictureError', 'EpochSeededSampler',
     'ImageFolder', 'LoadImage', 'MultiCrop', 'PhotoPatches', 'StrongAugment',
-    'ViewGaussianBlur', 'ViewRandomResizedCrop', 'ViewFlip',
-    'ViewRandomGrayscale', 'ViewColorJitter', 'ViewSolarize', 'apply_op',
-    'decode_picture', 'read_picture'
+    'TorchvisionDataset', 'ViewGaussianBlur', 'ViewRandomResizedCrop',
+    'ViewFlip', 'ViewRandomGrayscale', 'ViewColorJitter', 'ViewSolarize',
+    'apply_op', 'decode_picture', 'read_picture'
 ]

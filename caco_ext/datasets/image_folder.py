@@ -8,11 +8,12 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from caco_ext.utils.text import first_of
+from .containers import TORCHVISION, Container, choose_classes, open_container
 from .formats import EXTENSIONS
-from .lists import read_classes, read_list
-from .lmdb_source import LMDBSource
-from .parts import SPLITS, is_measured_on, locate_split
+from .lists import ANNOTATIONS, read_annotations, read_classes, read_list
+from .parts import SPLITS, check_classes, is_measured_on, locate_split
 from .replacing import ReplacingDataset, check_share
+from .shards import data_folder, shards_in
 from .sources import Source, scan_folder
 from .splits import hold_out, keep_fraction
 
@@ -30,6 +31,7 @@ def _choose_part(root: str, prefix: Mapping[str, str],
     ``data_prefix``, and whether the root is divided.
     """
     inner = osp.join(root, prefix['img_path']) if prefix['img_path'] else root
+    inner = data_folder(inner)
     path, divided = locate_split(inner, split)
     if divided:
         return path, dict(img_path=''), True
@@ -37,6 +39,9 @@ def _choose_part(root: str, prefix: Mapping[str, str],
         path, divided = locate_split(root, split)
         if divided:
             return path, prefix, True
+    shards = shards_in(inner, split == 'all')
+    if shards:
+        return shards, dict(img_path=''), False
     return root, prefix, False
 
 
@@ -51,7 +56,7 @@ class ImageFolder(ReplacingDataset):
     Args:
         data_root (str): A folder, a text file with a line 'path' or
             'path label' per picture, or an ``.lmdb`` file made by
-            ``tools/dataset_converters/folder2lmdb.py``. Defaults to ''.
+            ``tools/dataset_converters/pack.py``. Defaults to ''.
         ann_file (str): A text list, relative to ``data_root``. Defaults to
             '' (none).
         data_prefix (str | dict): Where the pictures are, relative to
@@ -106,8 +111,6 @@ class ImageFolder(ReplacingDataset):
                  fraction: float = 1.0,
                  fraction_seed: int = 0,
                  **kwargs: Any) -> None:
-        if split not in SPLITS:
-            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
         check_share('fraction', fraction)
         if not 0 <= val_share < 1:
             raise ValueError('val_share must be at least 0 and below 1, got '
@@ -123,16 +126,21 @@ class ImageFolder(ReplacingDataset):
                              'pictures, an image list or an .lmdb file')
         self.classes = read_classes(classes)
         divided = False
-        if not ann_file and not _are_folders(data_root, self.classes):
+        if not (ann_file or data_root.startswith(TORCHVISION)
+                or _are_folders(data_root, self.classes)):
             data_root, prefix, divided = _choose_part(data_root, prefix, split)
+        self.container = None if ann_file else self._open(data_root, split)
+        divided = divided or bool(self.container and self.container.part)
+        if split not in SPLITS and not divided:
+            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
         # named itself, and not the root that it is a part of
         itself = not divided and split in ('val', 'test') and is_measured_on(
             ann_file or prefix['img_path'] or data_root)
-        if split == 'test' and not divided and not itself:
+        if split == 'test' and not (divided or itself):
             raise ValueError(
                 f"{data_root!r} has no part for split='test'; split='val' "
                 'holds out a share of each class')
-        if osp.isfile(data_root) and not data_root.endswith('.lmdb'):
+        if self.container is None and osp.isfile(data_root):
             if ann_file:
                 raise ValueError(f'data_root {data_root!r} is a file; with '
                                  f'ann_file={ann_file!r} it must be a folder')
@@ -146,12 +154,15 @@ class ImageFolder(ReplacingDataset):
             else with_labels
         self.fraction = fraction
         self.fraction_seed = fraction_seed
-        self.lmdb: Optional[LMDBSource] = None
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
             data_prefix=dict(prefix),
             **kwargs)
+
+    def _open(self, root: str, split: str) -> Optional[Container]:
+        """The file of many pictures that a root is; None for another root."""
+        return open_container(root, split)
 
     def _read_source(self) -> Source:
         """Paths, labels and class names of whatever the source is."""
@@ -159,17 +170,24 @@ class ImageFolder(ReplacingDataset):
         folder = self.data_prefix['img_path']
         if self.ann_file:
             return read_list(self.ann_file, folder, *options)
-        if self.data_root.endswith('.lmdb') and not osp.isdir(self.data_root):
-            self.lmdb = LMDBSource(self.data_root)
-            return self.lmdb.read(self.with_labels, self.classes)
+        if self.container is not None:
+            contents = choose_classes(self.container.contents(),
+                                      self.data_root, self.with_labels,
+                                      self.classes)
+            if self.classes is None:
+                check_classes(contents.names, contents.paths, self.data_root)
+            return contents
+        if self.with_labels is not False and osp.isfile(
+                osp.join(folder, ANNOTATIONS)):
+            return read_annotations(folder)
         return scan_folder(folder, *options, divided=self.split == 'all')
 
     def load_data_list(self) -> List[dict]:
         """Collect the pictures.
 
         Returns:
-            list[dict]: ``img_path`` and ``gt_label`` of each picture; from an
-            LMDB file also ``lmdb_index``.
+            list[dict]: ``img_path`` and ``gt_label`` of each picture; from a
+            container also ``index_in_container``.
         """
         source = self.ann_file or self.data_prefix['img_path']
         paths, labels, names = self._read_source()
@@ -185,12 +203,12 @@ class ImageFolder(ReplacingDataset):
                 f'{len(empty)} of {len(names)} classes of {source!r} have no '
                 f'pictures: {first_of((names[k] for k in empty), 5)}',
                 'current', logging.WARNING)
-        keep = np.arange(len(paths))
+        keep = np.flatnonzero(classes > -2)  # -2: a class not asked for
         if self.val_share is not None:
-            keep = hold_out(classes, self.val_share, self.split)
+            keep = keep[hold_out(classes[keep], self.val_share, self.split)]
             print_log(
                 f"{source!r} has no parts: split={self.split!r} takes "
-                f'{len(keep)} of its {len(paths)} pictures '
+                f'{len(keep)} of its {(classes > -2).sum()} pictures '
                 f'(val_share={self.val_share})', 'current')
         keep = keep_fraction(keep, classes, self.fraction, self.fraction_seed)
         if not len(keep):
@@ -199,12 +217,15 @@ class ImageFolder(ReplacingDataset):
                 'val_share above 0 and have several pictures in each class')
         self._metainfo.setdefault('classes', tuple(names))
         items = [dict(img_path=paths[i], gt_label=labels[i]) for i in keep]
-        if self.lmdb is not None:
+        if self.container is not None:
             for i, item in zip(keep.tolist(), items):
-                item['lmdb_index'] = i
+                item['index_in_container'] = i
         return items
 
     def _join_prefix(self) -> None:
+        if self.container is not None:  # an address may be none of mmengine's
+            self.data_prefix = dict(img_path=self.data_root)
+            return
         super()._join_prefix()
         self.data_prefix = {
             key: osp.normpath(osp.expanduser(path))
@@ -214,7 +235,8 @@ class ImageFolder(ReplacingDataset):
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline on one picture."""
         info = self.get_data_info(idx)
-        if self.lmdb is not None:
-            info['img_bytes'] = self.lmdb.get(
-                info.pop('lmdb_index'), info['img_path'])
+        if self.container is not None:
+            info.update(
+                self.container.load(
+                    info.pop('index_in_container'), info['img_path']))
         return self.pipeline(info)

@@ -17,6 +17,8 @@ MAX_LABEL = 99_999_999
 _LABELLED = re.compile(r'(.*\S)[ \t]+([0-9]{1,18})')
 # What a label that is none, or a column of another format, may look like.
 _COLUMN = re.compile(r'(.*[^\s,;])[\s,;]+(\S+)')
+# Tiny-ImageNet's labels of its validation part.
+ANNOTATIONS = 'val_annotations.txt'
 _UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 
 
@@ -193,12 +195,50 @@ def read_list(list_file: str,
             f'line {numbers[labels.index(largest)]} of {list_file!r} ends in '
             f'{largest}, which is no label of a class; number the classes '
             'from 0, or set with_labels=False')
-    return paths, *_close_gaps(labels, list_file)
+    return paths, *close_gaps(labels, list_file)
 
 
-def _close_gaps(labels: List[int],
-                list_file: str) -> Tuple[List[int], List[str]]:
-    """Number labels from 0 on, and name them by what they were."""
+def read_annotations(folder: str) -> Source:
+    """Read the labels of Tiny-ImageNet's validation part.
+
+    Args:
+        folder (str): Holds ``val_annotations.txt``, with lines of a picture,
+            its class and a box, and the pictures in ``images``.
+
+    Returns:
+        tuple[list[str], list[int], list[str]]: Paths, labels and class names.
+
+    Raises:
+        ValueError: A line has no class.
+    """
+    list_file = osp.join(folder, ANNOTATIONS)
+    lines = _read_lines(list_file, 'list of annotations',
+                        'copy the data set again')
+    rows = [line.split('\t') for line in lines if line]
+    bad = [row for row in rows if len(row) < 2]
+    if bad:
+        raise ValueError(f'a line of {list_file!r} has no class ({bad[0]}); '
+                         'copy the data set again')
+    names = sorted({row[1] for row in rows})
+    place = {name: label for label, name in enumerate(names)}
+    inner = osp.join(folder, 'images')
+    base = inner if osp.isdir(inner) else folder
+    return ([osp.join(base, row[0])
+             for row in rows], [place[row[1]] for row in rows], names)
+
+
+def close_gaps(labels: List[int],
+               list_file: str) -> Tuple[List[int], List[str]]:
+    """Number labels from 0 on, and name them by what they were.
+
+    Args:
+        labels (list[int]): Labels, 0 or more, (N, ).
+        list_file (str): Where they stand, for messages.
+
+    Returns:
+        tuple[list[int], list[str]]: New labels (N, ), and the old number of
+        each.
+    """
     known = sorted(set(labels))
     if known[-1] >= len(known):
         print_log(

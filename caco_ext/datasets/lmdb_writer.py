@@ -5,22 +5,20 @@ import logging
 import mmap
 import os
 import os.path as osp
-import stat
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, Sequence, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
 
 from caco_ext.utils.extras import import_extra
-from .formats import EXTENSIONS
-from .lists import read_list
-from .lmdb_format import (FORMAT, HEADER, LABELS, PATHS, VERSION, digest,
-                          import_lmdb, pack_record, read_header, read_record)
-from .lmdb_pages import check_pages
-from .lmdb_source import close_all, open_for_reading
+from .containers.lmdb_format import (FORMAT, HEADER, LABELS, PATHS, VERSION,
+                                     digest, import_lmdb, pack_record,
+                                     read_header, read_record)
+from .containers.lmdb_pages import check_pages
+from .containers.lmdb_source import close_all, open_for_reading
+from .packing import PackSource
 from .pictures import BrokenPictureError
-from .sources import scan_folder
 
 # An interruption costs at most this many pictures.
 _CHUNK = 1000
@@ -32,79 +30,45 @@ def _bar(*args: Any, **kwargs: Any) -> Any:
     return tqdm.tqdm(*args, **kwargs)
 
 
-def _stamp(path: str) -> Tuple[int, int, int]:
-    """By what a picture that was replaced is told, without reading it: its
-    size, and when its content was last changed, by its own word and by the
-    disk's, in ns.
-    """
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(f'{path!r} is no regular file; take it out of the list')
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
 class LMDBWriter:
-    """Copies the picture files of a folder or a list into one LMDB file.
+    """Copies pictures into one LMDB file.
 
-    The files are copied as they are, neither decoded nor compressed again.
     An interrupted conversion is resumed by the same call: pictures and
-    progress are committed together. Where a picture of the source has changed
-    in between (by size or date), it begins anew and says so.
+    progress are committed together. Where a file of the source has changed in
+    between (by size or date), it begins anew and says so.
 
     Args:
-        source (str): A folder or a text list, see :class:`ImageFolder`.
+        source (PackSource): The pictures.
         target (str): The LMDB file.
-        with_labels (bool, optional): True demands labels, False ignores them.
-            Defaults to None (take what is there).
-        extensions (Sequence[str]): Endings of picture files.
 
     Raises:
-        OSError: If a picture is missing.
-        ValueError: If no pictures are found, or the target is not named
-            ``.lmdb``.
+        ValueError: The target is not named ``.lmdb``, or is no regular file.
     """
 
-    def __init__(self,
-                 source: str,
-                 target: str,
-                 with_labels: Optional[bool] = None,
-                 extensions: Sequence[str] = EXTENSIONS) -> None:
-        extensions = tuple(e.lower() for e in extensions)
-        if osp.isfile(source):
-            folder = osp.dirname(osp.abspath(source))
-            found = read_list(source, folder, extensions, with_labels)
-        else:
-            folder = source
-            found = scan_folder(source, extensions, with_labels)
-        self.paths, self.labels, self.classes = found
-        if not self.paths:
-            raise ValueError(f'no pictures in {source!r} (looked for files '
-                             f'ending in {", ".join(extensions)})')
+    def __init__(self, source: PackSource, target: str) -> None:
         if not target.endswith('.lmdb'):
             raise ValueError(f'the target {target!r} must end in .lmdb, by '
                              'which data_root tells it from a text list')
-        self.source = source
-        self.target = target
         if osp.exists(target) and not osp.isfile(target):
             raise ValueError(f'the target {target!r} is no regular file; '
                              'choose another one')
-        self.names = [osp.relpath(path, folder) for path in self.paths]
-        self.digest = digest([self.names, self.labels, self.classes])
-        self.stamped = np.array([_stamp(path) for path in self.paths])
+        self.source = source
+        self.target = target
+        stamps = list(source.stamps.values())
         # A copy of a picture may have its size and date, but not the disk's.
         # This one changes with names and rights too, and then costs no more
         # than copying again what is unfinished.
-        self.stamps = digest(self.stamped[:, :2].tolist())
-        self.changes = digest(self.stamped.tolist())
+        self.stamps = digest([stamp[:2] for stamp in stamps])
+        self.changes = digest(stamps)
 
     def _header(self, written: int, complete: bool = False) -> bytes:
         return json.dumps(
             dict(
                 format=FORMAT,
                 version=VERSION,
-                length=len(self.paths),
-                classes=self.classes,
-                digest=self.digest,
+                length=len(self.source),
+                classes=self.source.classes,
+                digest=self.source.digest,
                 stamps=self.stamps,
                 changes=self.changes,
                 written=written,
@@ -125,7 +89,7 @@ class LMDBWriter:
                 if not txn.stat()['entries']:
                     return 0, False  # interrupted before the first commit
                 header = read_header(txn, self.target)
-        if header.get('digest') != self.digest:
+        if header.get('digest') != self.source.digest:
             raise ValueError(
                 f'{self.target!r} holds other pictures (or the source has '
                 'changed since); remove it or choose another target')
@@ -134,12 +98,12 @@ class LMDBWriter:
             if header.get('stamps') != self.stamps:
                 raise ValueError(
                     f'{self.target!r} is complete, but pictures in '
-                    f'{self.source!r} have changed since (by size or date); '
-                    'remove it to convert them again, or choose another '
-                    'target')
+                    f'{self.source.root!r} have changed since (by size or '
+                    'date); remove it to convert them again, or choose '
+                    'another target')
         elif header.get('changes') != self.changes:
             print_log(
-                f'pictures in {self.source!r} have changed since the '
+                f'pictures in {self.source.root!r} have changed since the '
                 f'conversion to {self.target!r} was interrupted; it begins '
                 'anew', 'current', logging.WARNING)
             os.truncate(self.target, 0)
@@ -149,19 +113,9 @@ class LMDBWriter:
     def _tables(self) -> Dict[bytes, bytes]:
         """What is stored beside pictures and header."""
         return {
-            LABELS: np.asarray(self.labels, '<i4').tobytes(),
-            PATHS: json.dumps(self.names).encode(),
+            LABELS: np.asarray(self.source.labels, '<i4').tobytes(),
+            PATHS: json.dumps(self.source.names).encode(),
         }
-
-    def _read(self, index: int) -> bytes:
-        path = self.paths[index]
-        with open(path, 'rb') as file:
-            data = file.read()
-        if len(data) != self.stamped[index, 0] or \
-                _stamp(path) != tuple(self.stamped[index]):
-            raise OSError(f'{path!r} has changed while it was copied; run '
-                          'the same command again when it is at rest')
-        return pack_record(data)
 
     def _put(self, env: Any, items: Sequence[Tuple[bytes, bytes]]) -> None:
         """Commit some items together, with more room when it is needed."""
@@ -199,9 +153,9 @@ class LMDBWriter:
             self.check(quiet)
             if not complete:
                 with self._open_for_writing() as env:
-                    header = self._header(len(self.paths), complete=True)
+                    header = self._header(len(self.source), complete=True)
                     self._put(env, [(HEADER, header)])
-        return len(self.paths)
+        return len(self.source)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -238,7 +192,7 @@ class LMDBWriter:
                 'run the same command again, it will resume') from error
 
     def _copy(self, env: Any, written: int, quiet: bool) -> None:
-        total = len(self.paths)
+        total = len(self.source)
         with _bar(
                 total=total,
                 initial=written,
@@ -247,7 +201,7 @@ class LMDBWriter:
                 disable=quiet) as bar:
             for start in range(written, total, _CHUNK):
                 stop = min(start + _CHUNK, total)
-                items = [(str(i).encode(), self._read(i))
+                items = [(str(i).encode(), pack_record(self.source.read(i)))
                          for i in range(start, stop)]
                 items.append((HEADER, self._header(stop)))
                 self._put(env, items)
@@ -266,7 +220,7 @@ class LMDBWriter:
         """
         env = open_for_reading(self.target)
         names = _bar(
-            self.names, unit='pictures', desc='checking', disable=quiet)
+            self.source.names, unit='pictures', desc='checking', disable=quiet)
         try:
             with env.begin(buffers=True) as txn:
                 for index, name in enumerate(names):

@@ -7,6 +7,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 from mmengine.logging import print_log
 
 from .folders import is_folder, kind_of, list_folder
+from .shards import SHARD_KINDS, group_of
 
 # What parts are called, the usual name first.
 PART_NAMES = dict(
@@ -27,7 +28,8 @@ _SERVES = {
     'test': ('test', 'val')
 }
 SPLITS = (*_SERVES, 'all')
-_KINDS = ('', '.lmdb', '.txt')  # a folder, an LMDB file, a list
+# A folder, an LMDB file, a list, shards.
+_KINDS = ('', '.lmdb', '.txt', *SHARD_KINDS)
 
 
 def part_of(name: str) -> Tuple[Optional[str], int, Tuple[str, ...]]:
@@ -65,7 +67,7 @@ def is_measured_on(path: str) -> bool:
     Returns:
         bool: Whether its own name means nothing but validation or test.
     """
-    name = osp.basename(osp.normpath(path))
+    name = group_of(osp.basename(osp.normpath(path)))
     stem, kind = osp.splitext(name)
     meaning, _, others = part_of(stem if kind.lower() in _KINDS[1:] else name)
     return meaning in ('val', 'test') and not others
@@ -160,13 +162,15 @@ def locate_split(root: str, split: str) -> Tuple[str, bool]:
         ValueError: Several parts are as good, or the test part is asked for
             and there is none.
     """
-    if split == 'all' or not osp.isdir(root):
+    if split not in _SERVES or not osp.isdir(root):
         return root, False
-    parts = find_parts(
-        entry.name for entry in list_folder(root)
+    parts = find_parts({
+        group_of(entry.name)
+        for entry in list_folder(root)
         # a part whose disk is not there is missed when it is read
         if entry.name.lower().endswith(_KINDS[1:]) or is_folder(entry)
-        or kind_of(entry) == 'dead link')
+        or kind_of(entry) == 'dead link'
+    })
     if not parts:
         return root, False
     ranked = next(parts[m] for m in _SERVES[split] if m in parts)

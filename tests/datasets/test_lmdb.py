@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from caco_ext.datasets import BrokenPictureError, image_folder, lmdb_format
-from caco_ext.datasets import lmdb_source as source
-from caco_ext.datasets import lmdb_writer
+from caco_ext.datasets import BrokenPictureError, image_folder, lmdb_writer
+from caco_ext.datasets.containers import lmdb_format
+from caco_ext.datasets.containers import lmdb_source as source
 from caco_ext.datasets.lmdb_writer import LMDBWriter
+from caco_ext.datasets.packing import PackSource
 
 LOAD = [dict(type='LoadImage')]
 # Packing the list of pictures collects garbage, which takes a while here.
@@ -31,7 +32,7 @@ SOUND = dict(
 
 
 def convert(folder, target):
-    return LMDBWriter(str(folder), str(target)).write(quiet=True)
+    return LMDBWriter(PackSource(str(folder)), str(target)).write(quiet=True)
 
 
 def as_list(batch):
@@ -146,7 +147,7 @@ def interrupted(labelled, tmp_path, monkeypatch):
     """An LMDB file whose conversion ended at the twentieth picture, and the
     pictures that are read from now on."""
     monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
-    read, calls = LMDBWriter._read, []
+    read, calls = PackSource.read, []
 
     def stop_at_20(self, index):
         if index == 20 and 20 not in calls:
@@ -155,7 +156,7 @@ def interrupted(labelled, tmp_path, monkeypatch):
         calls.append(index)
         return read(self, index)
 
-    monkeypatch.setattr(LMDBWriter, '_read', stop_at_20)
+    monkeypatch.setattr(PackSource, 'read', stop_at_20)
     with pytest.raises(KeyboardInterrupt):
         convert(labelled, tmp_path / 'set.lmdb')
     assert calls == list(range(21))
@@ -206,7 +207,7 @@ def test_picture_replaced_before_resuming(labelled, interrupted, said, how):
     assert len(said) == 1 and 'begins anew' in said[0]
     stored = source.LMDBSource(target)
     assert stored.get(3, 'ant/03.png') == changed.read_bytes()
-    assert len(stored.read()[0]) == 30
+    assert len(stored.contents()[0]) == 30
 
 
 def test_picture_replaced_after_the_end(labelled, converted):
@@ -226,7 +227,7 @@ def test_file_without_stamps(labelled, converted):
 
 def test_picture_replaced_while_it_is_copied(labelled, tmp_path):
     target = str(tmp_path / 'set.lmdb')
-    writer = LMDBWriter(str(labelled), target)
+    writer = LMDBWriter(PackSource(str(labelled)), target)
     replace(labelled / 'bee' / '00.png', later=0)
     with pytest.raises(OSError, match='bee/00.png.*same command again'):
         writer.write(quiet=True)
@@ -247,7 +248,7 @@ def test_full_disk(labelled, converted, tmp_path, monkeypatch, room):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert target.stat().st_size <= room
-    with pytest.raises(ValueError, match='did not end|folder2lmdb'):
+    with pytest.raises(ValueError, match='did not end|pack.py'):
         ImageFolder(str(target))
     assert convert(labelled, target) == 30
     assert source.LMDBSource(str(target)).get(29, '') == \
@@ -256,7 +257,7 @@ def test_full_disk(labelled, converted, tmp_path, monkeypatch, room):
 
 def test_one_writer_at_a_time(labelled, tmp_path):
     target = tmp_path / 'set.lmdb'
-    writer = LMDBWriter(str(labelled), str(target))
+    writer = LMDBWriter(PackSource(str(labelled)), str(target))
     with writer._alone():
         with pytest.raises(OSError, match='another process is writing'):
             writer.write(quiet=True)
@@ -267,22 +268,23 @@ def test_one_writer_at_a_time(labelled, tmp_path):
 def test_only_regular_files(labelled, tmp_path):
     os.mkfifo(tmp_path / 'a.lmdb')
     with pytest.raises(ValueError, match='a.lmdb.*no regular file'):
-        LMDBWriter(str(labelled), str(tmp_path / 'a.lmdb'))
+        LMDBWriter(PackSource(str(labelled)), str(tmp_path / 'a.lmdb'))
     with pytest.raises(FileNotFoundError, match='no LMDB file.*a.lmdb'):
         ImageFolder(str(tmp_path / 'a.lmdb'))
     os.mkfifo(labelled / 'ant' / 'fifo.jpg')
-    assert LMDBWriter(str(labelled),
+    assert LMDBWriter(PackSource(str(labelled)),
                       str(tmp_path / 'b.lmdb')).write(True) == 30
     (labelled / 'list.txt').write_text('to_fifo.jpg\n')
     os.symlink(labelled / 'ant' / 'fifo.jpg', labelled / 'to_fifo.jpg')
     with pytest.raises(OSError, match='to_fifo.jpg.*no regular file'):
-        LMDBWriter(str(labelled / 'list.txt'), str(tmp_path / 'c.lmdb'))
+        LMDBWriter(
+            PackSource(str(labelled / 'list.txt')), str(tmp_path / 'c.lmdb'))
 
 
 def test_picture_that_is_missing(labelled, tmp_path):
     (labelled / 'ant' / 'link.png').symlink_to(tmp_path / 'nowhere.png')
     with pytest.raises(FileNotFoundError, match='link.png'):
-        LMDBWriter(str(labelled), str(tmp_path / 'set.lmdb'))
+        LMDBWriter(PackSource(str(labelled)), str(tmp_path / 'set.lmdb'))
 
 
 @pytest.mark.parametrize('value', [
@@ -389,7 +391,7 @@ def flip_and_read(path, data, whole, flips):
         path.write_bytes(damaged)
         one = source.LMDBSource(str(path))
         try:
-            assert one.read() == whole[0]
+            assert one.contents() == whole[0]
         except ValueError as error:
             assert str(path) in str(error)
             ends['refused'] += 1
@@ -406,7 +408,7 @@ def flip_and_read(path, data, whole, flips):
 def test_flipped_bits(converted):
     """Of LMDB's own pages; a picture's pages are covered by its checksum."""
     one = source.LMDBSource(str(converted))
-    whole = one.read(), [one.get(i, '') for i in range(30)]
+    whole = one.contents(), [one.get(i, '') for i in range(30)]
     source.close_all()
     data = converted.read_bytes()
     page = mmap.PAGESIZE
@@ -438,9 +440,16 @@ def test_classes_of_another_order(converted):
     ours = ['ant', 'bee', 'cat']
     data = ImageFolder(str(converted), classes=ours)
     assert data.metainfo['classes'] == ('ant', 'bee', 'cat')
-    # labels would be called by the names of others
-    with pytest.raises(ValueError, match='ant, bee, cat in this order'):
-        ImageFolder(str(converted), classes=ours[::-1])
+    turned = ImageFolder(str(converted), classes=ours[::-1])
+    assert [turned.get_data_info(i)['gt_label'] for i in range(len(data))] == [
+        2 - data.get_data_info(i)['gt_label'] for i in range(len(data))
+    ]
+    chosen = ImageFolder(str(converted), classes=['cat'])
+    names = {chosen.get_data_info(i)['img_path'] for i in range(len(chosen))}
+    assert len(names) == len(chosen) == 10 and all('cat' in n for n in names)
+    # some labels would be called by the names of others
+    with pytest.raises(ValueError, match='1 of the 3 names.*none of them'):
+        ImageFolder(str(converted), classes=['ant', 'bee', 'dog'])
     data = ImageFolder(str(converted), classes=['x', 'y', 'z'])
     assert data.metainfo['classes'] == ('x', 'y', 'z')
 
@@ -459,7 +468,7 @@ def test_no_lmdb_file(tmp_path, flat):
     with pytest.raises(ValueError, match='no LMDB file'):
         ImageFolder(str(tmp_path / 'text.lmdb'))
     with pytest.raises(ValueError, match='end in .lmdb'):
-        LMDBWriter(str(flat), str(tmp_path / 'set'))
+        LMDBWriter(PackSource(str(flat)), str(tmp_path / 'set'))
 
 
 def test_no_labels_to_demand(flat, tmp_path):

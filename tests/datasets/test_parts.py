@@ -10,6 +10,7 @@ from mmengine.registry import DATASETS
 
 from caco_ext.datasets import image_folder
 from caco_ext.datasets.lmdb_writer import LMDBWriter
+from caco_ext.datasets.packing import PackSource
 from caco_ext.datasets.parts import part_folders, part_of
 from caco_ext.evaluation import read_labels, translate_labels
 from caco_ext.evaluation.knn_data import count_shared
@@ -107,7 +108,8 @@ def test_validation_before_test(grow):
 
 def test_parts_of_other_kinds(grow):
     root = divided(grow, 'Train', 'valid')
-    LMDBWriter(f'{root}/valid', f'{root}/Test.lmdb').write(quiet=True)
+    LMDBWriter(PackSource(f'{root}/valid'),
+               f'{root}/Test.lmdb').write(quiet=True)
     with open(f'{root}/dev.txt', 'w') as file:
         file.write('valid/red/0.png 0\nvalid/green/0.png 1\n')
     assert taken(root, 'test') == (2, 'Test.lmdb')
@@ -154,7 +156,7 @@ def test_parts_are_no_classes(grow, counts, words):
     with pytest.raises(ValueError, match=words):
         ImageFolder(root)
     with pytest.raises(ValueError, match=words):
-        LMDBWriter(root, f'{root}/a.lmdb')
+        LMDBWriter(PackSource(root), f'{root}/a.lmdb')
 
 
 def test_parts_are_not_mixed_without_labels(grow):
@@ -163,8 +165,9 @@ def test_parts_are_not_mixed_without_labels(grow):
         with pytest.raises(ValueError, match="data' holds the parts"):
             ImageFolder(root, **options)
     assert len(ImageFolder(root, split='all')) == 3
-    with pytest.raises(ValueError, match='holds the parts test, train'):
-        LMDBWriter(f'{root}/data', f'{root}/a.lmdb', with_labels=False)
+    with pytest.raises(ValueError, match='holds the parts train, val'):
+        LMDBWriter(
+            PackSource(f'{root}/data', with_labels=False), f'{root}/a.lmdb')
 
 
 def test_several_equal_parts_are_refused(grow):
@@ -194,7 +197,10 @@ def test_lmdb_file_of_two_parts(grow, monkeypatch):
     with monkeypatch.context() as patch:  # as releases without the check did
         for name in ('check_classes', 'refuse_parts'):
             patch.setattr(f'caco_ext.datasets.sources.{name}', lambda *_: None)
-        LMDBWriter(root, target).write(quiet=True)
+        patch.setattr('caco_ext.datasets.packing.parts_of',
+                      lambda root: {'': root})
+        classes = ['test', 'train']
+        LMDBWriter(PackSource(root, classes=classes), target).write(quiet=True)
     with pytest.raises(ValueError, match="'test', 'train' of .*a.lmdb"):
         ImageFolder(target)
     assert len(ImageFolder(target, classes=['test', 'train'])) == 2

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from mmengine.dist import get_world_size, is_main_process
 
 from tests.helpers.distributed import run_distributed
-from tests.helpers.tiny_runs import (SHARDED, METHODS, double_precision, read,
+from tests.helpers.tiny_runs import (METHODS, SHARDED, double_precision, read,
                                      record, stopped, train)
 
 pytestmark = pytest.mark.slow

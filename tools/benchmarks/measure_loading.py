@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 
 import caco_ext  # noqa: F401
 from caco_ext.datasets import EpochSeededSampler, ImageFolder
-from caco_ext.datasets.lmdb_source import close_all
+from caco_ext.datasets.containers.lmdb_source import close_all
 from caco_ext.utils import UsageError, run_tool
 
 
 def files_of(root: str, data: ImageFolder) -> List[str]:
     """Paths of the files behind a data set."""
-    if data.lmdb:
+    if data.container is not None:
         return [root]
     return [data.get_data_info(i)['img_path'] for i in range(len(data))]
 

@@ -17,6 +17,7 @@ class LoadImage(BaseTransform):
 
     - img_path
     - img_bytes (optional): the file's content, when a data set has it already
+    - img (optional): the picture, when a data set has it already
 
     Added Keys:
 
@@ -32,10 +33,11 @@ class LoadImage(BaseTransform):
     def transform(self, results: Results) -> Results:
         """Read the picture."""
         path = results['img_path']
-        data = results.pop('img_bytes', None)
-        if data is None:
-            data = read_content(path)
-        img = decode_picture(data, path)
-        results['img'] = img
+        img = results.get('img')
+        if img is None:
+            data = results.pop('img_bytes', None)
+            if data is None:
+                data = read_content(path)
+            img = results['img'] = decode_picture(data, path)
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results

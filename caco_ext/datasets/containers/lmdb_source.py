@@ -1,13 +1,11 @@
-"""Reading the LMDB files that ``folder2lmdb.py`` writes."""
+"""Reading the LMDB files that ``pack.py`` writes."""
 import os
 import os.path as osp
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List
 
-from caco_ext.utils.text import first_of
+from .container import Container, Contents
 from .lmdb_format import import_lmdb, read_header, read_record, read_tables
 from .lmdb_pages import check_pages
-from .parts import check_classes
-from .sources import Source
 
 
 def fits_memory(path: str) -> bool:
@@ -47,14 +45,14 @@ def open_for_reading(path: str, readahead: bool = True) -> Any:
             path, subdir=False, readonly=True, lock=False, readahead=readahead)
     except lmdb.Error as error:
         raise ValueError(f'{path!r} is no LMDB file ({error}); make one with '
-                         'tools/dataset_converters/folder2lmdb.py') from error
+                         'tools/dataset_converters/pack.py') from error
     needed = (env.info()['last_pgno'] + 1) * env.stat()['psize']
     if os.path.getsize(path) < needed:
         env.close()
         # reading past the end of a memory map would kill the process
         raise ValueError(
             f'{path!r} is truncated ({os.path.getsize(path)} of {needed} '
-            'bytes); copy it again or run folder2lmdb.py on it again')
+            'bytes); copy it again or run pack.py on it again')
     return env
 
 
@@ -74,7 +72,7 @@ def close_all() -> None:
 os.register_at_fork(before=close_all)
 
 
-class LMDBSource:
+class LMDBSource(Container):
     """Pictures of one LMDB file, for any number of loader workers.
 
     The file is opened at the first access in each process. The object itself
@@ -85,6 +83,7 @@ class LMDBSource:
     """
 
     def __init__(self, path: str) -> None:
+        super().__init__(path)
         self.path = osp.abspath(path)
 
     def _transaction(self) -> Any:
@@ -96,24 +95,12 @@ class LMDBSource:
             _OPENED[self.path] = open_for_reading(self.path, readahead)
         return _OPENED[self.path].begin(buffers=True)
 
-    def read(self,
-             with_labels: Optional[bool] = None,
-             classes: Optional[Sequence[str]] = None) -> Source:
-        """Read the table of contents.
-
-        Args:
-            with_labels (bool, optional): True demands labels, False ignores
-                them. Defaults to None (take what is there).
-            classes (Sequence[str], optional): Names to use for the labels.
-                Defaults to None (those in the file).
-
-        Returns:
-            tuple[list[str], list[int], list[str]]: Paths, labels (-1: none)
-            and class names.
+    def contents(self) -> Contents:
+        """See :meth:`Container.contents`.
 
         Raises:
-            ValueError: If the conversion did not end, the file is damaged or
-                does not have the labels asked for.
+            ValueError: The conversion did not end, the file is damaged, or
+                its classes are parts of a data set.
         """
         with self._transaction() as txn:
             check_pages(self.path)
@@ -122,28 +109,18 @@ class LMDBSource:
             if not header or not header['complete']:
                 raise ValueError(
                     f'the conversion to {self.path!r} did not end; run '
-                    'folder2lmdb.py with the same arguments again to resume')
+                    'pack.py with the same arguments again to resume')
             labels, paths = read_tables(txn, header, self.path)
         paths = [osp.join(self.path, path) for path in paths]
-        names = header['classes']
-        if with_labels is False:
-            return paths, [-1] * len(paths), []
-        if with_labels and min(labels) < 0:
-            raise ValueError(f'{self.path!r} has no labels; convert a folder '
-                             'with class folders, or set with_labels=False')
-        if classes is None:
-            check_classes(names, paths, self.path)
-            return paths, labels, names
-        if len(classes) != len(names):
-            raise ValueError(
-                f'{self.path!r} has {len(names)} classes, but the option '
-                f'classes has {len(classes)} names')
-        if list(classes) != names and set(classes) & set(names):
-            raise ValueError(
-                f'{self.path!r} has the classes {first_of(names, 5)} in '
-                'this order, and the option classes has another; it cannot '
-                'choose or order those of an LMDB file')
-        return paths, labels, list(classes)
+        return Contents(paths, labels, header['classes'])
+
+    def files(self) -> List[str]:
+        """See :meth:`Container.files`."""
+        return [self.path]
+
+    def load(self, index: int, name: str) -> Dict[str, Any]:
+        """See :meth:`Container.load`."""
+        return dict(img_bytes=self.get(index, name))
 
     def get(self, index: int, name: str) -> bytes:
         """Content of one picture file.

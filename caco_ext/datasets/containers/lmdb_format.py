@@ -1,4 +1,4 @@
-"""What stands in the LMDB files that ``folder2lmdb.py`` writes.
+"""What stands in the LMDB files that ``pack.py`` writes.
 
 Format, version 1 (single file, no pickle anywhere):
 
@@ -24,14 +24,14 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 
 from caco_ext.utils.extras import import_extra
-from .pictures import BrokenPictureError
+from ..pictures import BrokenPictureError
 
 FORMAT = 'caco_ext-pictures'
 VERSION = 1
 HEADER, LABELS, PATHS = b'__header__', b'__labels__', b'__paths__'
 # What a header must have. The digest is the checksum of classes, labels and
 # paths; a length, or 'complete', that was damaged fits nothing.
-_ENTRIES = dict(
+_ENTRIES: Dict[str, Any] = dict(
     length=int,
     classes=list,
     digest=(str, type(None)),
@@ -117,7 +117,7 @@ def read_header(txn: Any, path: str) -> Dict[str, Any]:
             version.
     """
     damaged = (f'the header of {path!r} is damaged; copy the file again, or '
-               'remove it and run folder2lmdb.py again')
+               'remove it and run pack.py again')
     try:
         header = json.loads(bytes(txn.get(HEADER) or b'{}'))
     except (import_lmdb().Error, ValueError) as error:
@@ -127,7 +127,7 @@ def read_header(txn: Any, path: str) -> Dict[str, Any]:
     if header.get('format') != FORMAT:
         raise ValueError(
             f'{path!r} is an LMDB file of another program; make one with '
-            'tools/dataset_converters/folder2lmdb.py')
+            'tools/dataset_converters/pack.py')
     if header.get('version') != VERSION:
         raise ValueError(
             f"{path!r} has format version {header.get('version')}, this "
@@ -166,7 +166,7 @@ def read_tables(txn: Any, header: Dict[str, Any],
                                          digest([names, labels, classes])):
         raise ValueError(
             f'the list of paths or labels of {path!r} is damaged; copy the '
-            'file again, or remove it and run folder2lmdb.py again')
+            'file again, or remove it and run pack.py again')
     if not names:
         raise ValueError(f'{path!r} holds no pictures; remove it')
     return labels, names

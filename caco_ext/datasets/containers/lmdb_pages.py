@@ -1,5 +1,6 @@
 """Check the pages of an LMDB file, which LMDB itself does not do."""
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def check_pages(path: str) -> None:
     Raises:
         ValueError: A page is damaged.
     """
-    file = np.memmap(path, np.uint8, 'r')
+    file: Any = np.memmap(path, np.uint8, 'r')  # is a buffer, too
     # the newer of two descriptions counts
     size, = struct.unpack_from('<I', file, 40)
     root, _ = max((struct.unpack_from('<Q8xQ', file, start + 128)
@@ -34,7 +35,7 @@ def check_pages(path: str) -> None:
         if left < 0 or not _add_children(file, size, number, waiting):
             raise ValueError(
                 f'{path!r} is damaged (page {number}); copy it again, or '
-                'remove it and run folder2lmdb.py again')
+                'remove it and run pack.py again')
 
 
 def _add_children(file: np.ndarray, size: int, number: int,

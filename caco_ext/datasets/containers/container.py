@@ -1,0 +1,156 @@
+"""What all files that hold many pictures have in common."""
+import re
+from abc import ABC, abstractmethod
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+from mmengine.logging import print_log
+
+from caco_ext.utils.text import first_of
+from ..lists import MAX_LABEL, close_gaps
+
+
+class Contents(NamedTuple):
+    """The pictures of a container.
+
+    Attributes:
+        paths (list[str]): A name for each picture, for messages.
+        labels (list[int]): From 0 on; -1 where there is none.
+        names (list[str]): Of the classes.
+    """
+    paths: List[str]
+    labels: List[int]
+    names: List[str]
+
+
+class Container(ABC):
+    """Pictures in files that hold many, for any number of loader workers.
+
+    An object holds no open file when it is pickled or copied; each process
+    opens what it reads.
+
+    Args:
+        root (str): Where the pictures are, as the user names it.
+    """
+
+    # The part of a data set that this is; '' if all of it, or unknown.
+    part = ''
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    @abstractmethod
+    def contents(self) -> Contents:
+        """Read the table of contents.
+
+        Returns:
+            Contents: The pictures.
+
+        Raises:
+            ValueError: A file is damaged or holds no pictures.
+        """
+
+    @abstractmethod
+    def files(self) -> List[str]:
+        """Local files that hold the pictures, by which a change is told."""
+
+    @abstractmethod
+    def load(self, index: int, name: str) -> Dict[str, Any]:
+        """What a pipeline needs to read one picture.
+
+        Args:
+            index (int): Its place in :meth:`contents`.
+            name (str): Its path there, for messages.
+
+        Returns:
+            dict: ``img_bytes``, a file's content, or ``img``, (H, W, 3)
+            uint8 in BGR.
+
+        Raises:
+            BrokenPictureError: It cannot be read.
+        """
+
+
+def number_labels(texts: Sequence[Optional[str]], root: str,
+                  captions: bool) -> Contents:
+    """Make classes of what stands beside the pictures.
+
+    Args:
+        texts (Sequence[str | None]): One a picture; None where there is none.
+        root (str): For messages.
+        captions (bool): Whether the texts may be sentences, which are no
+            classes: so they are taken if few are equal.
+
+    Returns:
+        Contents: Without paths.
+
+    Raises:
+        ValueError: Some pictures have a label and some have none.
+    """
+    known = [text for text in texts if text is not None]
+    if not known or captions and not _are_classes(known):
+        return Contents([], [-1] * len(texts), [])
+    if len(known) < len(texts):
+        raise ValueError(
+            f'{len(texts) - len(known)} of the {len(texts)} pictures of '
+            f'{root!r} have no label; give each one, or set '
+            'with_labels=False')
+    if all(re.fullmatch(r'\d{1,18}', text) for text in known):
+        numbers = [int(text) for text in known]
+        if max(numbers) > MAX_LABEL:
+            raise ValueError(f'{root!r} has the label {max(numbers)}, which '
+                             'is no number of a class; set with_labels=False')
+        return Contents([], *close_gaps(numbers, root))
+    names = sorted(set(known))
+    place = {name: i for i, name in enumerate(names)}
+    return Contents([], [place[text] for text in known], names)
+
+
+def _are_classes(texts: Sequence[str]) -> bool:
+    """Whether texts repeat as classes do, or differ as captions do."""
+    return all(re.fullmatch(r'\d{1,18}', text)
+               for text in texts) or 2 * len(set(texts)) <= len(texts)
+
+
+def choose_classes(contents: Contents, root: str, with_labels: Optional[bool],
+                   classes: Optional[Sequence[str]]) -> Contents:
+    """Apply the options ``with_labels`` and ``classes``.
+
+    Args:
+        contents (Contents): What the container has.
+        root (str): For messages.
+        with_labels (bool, optional): True demands labels, False ignores them.
+        classes (Sequence[str], optional): Classes to take, in label order, if
+            all of them are names that the container has; else names for its
+            labels.
+
+    Returns:
+        Contents: Labels are -2 for pictures that are not taken.
+
+    Raises:
+        ValueError: There are no labels, or ``classes`` do not fit them.
+    """
+    paths, labels, names = contents
+    if with_labels is False:
+        return Contents(paths, [-1] * len(paths), [])
+    if (with_labels or classes is not None) and not names or (with_labels and
+                                                              min(labels) < 0):
+        raise ValueError(f'{root!r} has no labels; set with_labels=False, or '
+                         'leave out what needs labels (kNN: '
+                         'default_hooks.knn=None)')
+    if classes is None:
+        return contents
+    unknown = [name for name in classes if name not in names]
+    if not unknown:
+        place = {names.index(name): i for i, name in enumerate(classes)}
+        labels = [place.get(label, -2) for label in labels]
+        print_log(
+            f'{root!r}: classes takes {len(classes)} of its {len(names)} '
+            f'classes, {sum(label >= 0 for label in labels)} of its '
+            f'{len(labels)} pictures', 'current')
+        return Contents(paths, labels, list(classes))
+    if len(classes) == len(names) and len(unknown) == len(classes):
+        return Contents(paths, labels, list(classes))
+    raise ValueError(
+        f'{root!r} has {len(names)} classes ({first_of(names, 5)}), and '
+        f'{len(unknown)} of the {len(classes)} names of the option classes '
+        f'are none of them ({first_of(unknown, 5)}); correct classes')

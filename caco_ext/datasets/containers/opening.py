@@ -1,0 +1,37 @@
+"""Which container a name means."""
+import os.path as osp
+from typing import Optional
+
+from ..shards import TAR, kind_of_shards
+from .arrow_source import ArrowSource
+from .container import Container
+from .lmdb_source import LMDBSource
+from .tar_source import TarSource
+from .torchvision_source import PREFIX, TorchvisionSource
+
+
+def open_container(root: str, split: str) -> Optional[Container]:
+    """Make the container that a root means.
+
+    Args:
+        root (str): An LMDB file, shards, or 'torchvision:NAME', perhaps with
+            ':FOLDER' behind it, where the data set is or goes (default
+            'data').
+        split (str): The part, for those that have parts themselves.
+
+    Returns:
+        Container, optional: None for a folder or a list.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: torchvision has no such data set, or it no such part.
+    """
+    if root.startswith(PREFIX):
+        name, _, folder = root[len(PREFIX):].partition(':')
+        return TorchvisionSource(name, folder or 'data', split, download=True)
+    if root.endswith('.lmdb') and not osp.isdir(root):
+        return LMDBSource(root)
+    kind = kind_of_shards(root)
+    if not kind:
+        return None
+    return TarSource(root) if kind == TAR else ArrowSource(root)

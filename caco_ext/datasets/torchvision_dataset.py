@@ -1,0 +1,54 @@
+"""Data sets of torchvision in this package's pipelines."""
+from typing import Any
+
+from mmengine.registry import DATASETS
+
+from .containers import TORCHVISION, Container, TorchvisionSource
+from .image_folder import ImageFolder
+
+
+@DATASETS.register_module()
+class TorchvisionDataset(ImageFolder):
+    """One of torchvision's data sets, with this package's pipeline.
+
+    ``ImageFolder(data_root='torchvision:CIFAR10')`` is the same with the
+    defaults. Seeding, broken pictures, classes and exact resume are those of
+    :class:`ImageFolder`.
+
+    Args:
+        name (str): Class in ``torchvision.datasets``, such as 'CIFAR10'.
+        root (str): Where torchvision keeps or puts the files. Defaults to
+            'data'.
+        split (str): 'train', 'val' (else test), 'test' (else val), '' (for
+            training), or what torchvision itself calls a part, such as
+            'unlabeled' of STL10. Defaults to ''.
+        download (bool): Let torchvision fetch missing files. Defaults to
+            False.
+        options (dict, optional): Further arguments of torchvision's class,
+            such as ``dict(size='160px')`` of Imagenette. Defaults to None.
+        **kwargs: Of :class:`ImageFolder` (``pipeline``, ``fraction``,
+            ``val_share``, ``classes``, ...).
+
+    Raises:
+        FileNotFoundError: The files are missing; says which to put where.
+        ValueError: There is no such data set or part.
+
+    Example:
+        >>> data = TorchvisionDataset(
+        ...     'CIFAR10', root='data', split='train', download=True,
+        ...     pipeline=[dict(type='LoadImage')])
+    """
+
+    def __init__(self,
+                 name: str,
+                 root: str = 'data',
+                 split: str = '',
+                 download: bool = False,
+                 options: Any = None,
+                 **kwargs: Any) -> None:
+        self.source = dict(
+            name=name, root=root, download=download, **(options or {}))
+        super().__init__(f'{TORCHVISION}{name}', split=split, **kwargs)
+
+    def _open(self, root: str, split: str) -> Container:
+        return TorchvisionSource(split=split, **self.source)
