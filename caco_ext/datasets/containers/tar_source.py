@@ -1,13 +1,10 @@
 """Pictures in tar shards, as WebDataset names them."""
-import io
 import json
 import os
 import os.path as osp
-import tarfile
-import zipfile
 import zlib
 from collections import Counter, OrderedDict
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Tuple, Union
 
 import numpy as np
 from mmengine.logging import print_log
@@ -15,151 +12,14 @@ from mmengine.logging import print_log
 from caco_ext.utils.extras import import_extra
 from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import first_of
-from ..formats import EXTENSIONS
 from ..pictures import BrokenPictureError
 from ..shards import cached_name, expand_shards, group_of, is_remote, stamp_of
 from .container import Container, Contents, number_labels
+from .tar_index import (TarIndex, index_shard, pack_index, read_index,
+                        split_name)
 
 _VERSION = 1
-# A larger label file is none.
-_MAX_LABEL_BYTES = 1 << 20
-# Where a .json file has the label.
-_LABEL_KEYS = ('label', 'cls', 'class', 'class_id', 'target', 'class_name')
-_LABEL_FIELDS = ('cls', 'json', 'txt')
 _MAX_OPEN = 64
-_BLOCK = 512
-
-
-class _Index(NamedTuple):
-    """The pictures of one shard."""
-    names: List[str]
-    offsets: np.ndarray  # bytes, (N, ) int64
-    sizes: np.ndarray  # bytes, (N, ) int64
-    labels: List[Optional[str]]
-    field: str  # what gave the labels: one of _LABEL_FIELDS, 'folder' or ''
-
-
-def _split_name(name: str) -> Tuple[str, str]:
-    """Key of the sample and field: 'a/b.seg.png' to ('a/b', 'seg.png')."""
-    folder, base = osp.split(name)
-    key, _, field = base.partition('.')
-    return osp.join(folder, key), field.lower()
-
-
-def _picture_of(fields: Dict[str, tarfile.TarInfo], key: str,
-                path: str) -> Optional[tarfile.TarInfo]:
-    """The member of a sample that is its picture."""
-    plain = [f for f in fields if f'.{f}' in EXTENSIONS]
-    found = plain or [
-        f for f in fields
-        if osp.splitext(f'.{f}')[1] in EXTENSIONS or f.endswith(EXTENSIONS)
-    ]
-    if len(found) > 1:
-        raise ValueError(
-            f'the sample {key!r} of {path!r} has several pictures '
-            f'({first_of(found, 5)}); keep one in the shard')
-    return fields[found[0]] if found else None
-
-
-def _label_of(archive: tarfile.TarFile, member: tarfile.TarInfo, field: str,
-              path: str) -> Optional[str]:
-    """What a .cls, .json or .txt file says."""
-    if member.size > _MAX_LABEL_BYTES:
-        return None
-    file = archive.extractfile(member)
-    assert file is not None  # it is a regular file
-    try:
-        text = file.read().decode()
-        if field != 'json':
-            return text.strip()
-        entries = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f'{member.name!r} of {path!r} is no '
-                         f'{"JSON" if field == "json" else "text"} file '
-                         f'({error}); mend it or take it out') from error
-    for name in _LABEL_KEYS:
-        if isinstance(entries, dict) and name in entries:
-            return str(entries[name])
-    return None
-
-
-def index_shard(stream: Any, path: str, size: int) -> _Index:
-    """Find the pictures of a tar file.
-
-    Args:
-        stream (BinaryIO): The file, open.
-        path (str): Its name.
-        size (int): Its bytes.
-
-    Returns:
-        _Index: Names, offsets, sizes and labels of the pictures.
-
-    Raises:
-        ValueError: It is no tar file, compressed, cut off, has a sample
-            twice, or holds no picture.
-    """
-    samples: 'OrderedDict[str, Dict[str, tarfile.TarInfo]]' = OrderedDict()
-    end = 0
-    try:
-        with tarfile.open(fileobj=stream, mode='r:') as archive:
-            for member in archive:
-                blocks = -(-member.size // _BLOCK) if member.isreg() else 0
-                end = member.offset_data + blocks * _BLOCK
-                base = osp.basename(member.name)
-                if not member.isreg() or base.startswith('.'):
-                    continue
-                key, field = _split_name(member.name)
-                fields = samples.setdefault(key, {})
-                if field in fields:
-                    raise ValueError(
-                        f'{path!r} has {member.name!r} twice; make the shard '
-                        'again with a name for each sample')
-                fields[field] = member
-            # two empty blocks end an archive
-            stream.seek(end)
-            if end + 2 * _BLOCK > size or any(stream.read(2 * _BLOCK)):
-                raise tarfile.ReadError(
-                    f'it ends after {size} bytes without an end mark')
-            return _make_index(archive, samples, path)
-    except tarfile.TarError as error:
-        stream.seek(0)
-        start = stream.read(6)
-        hint = 'copy it again'
-        if start[:2] == b'\x1f\x8b' or start[:4] == b'(\xb5/\xfd' or (
-                start[:3] == b'BZh' or start == b'\xfd7zXZ\0'):
-            hint = 'it is compressed, and parts of it cannot be read: unpack' \
-                   ' it (gunzip, zstd -d, ...)'
-        raise ValueError(f'{path!r} is no whole tar file ({error}); '
-                         f'{hint}') from error
-
-
-def _make_index(archive: tarfile.TarFile, samples: Dict[str, dict],
-                path: str) -> _Index:
-    pictures: List[tarfile.TarInfo] = []
-    labels: List[Optional[str]] = []
-    fields: Counter = Counter()
-    for key, members in samples.items():
-        picture = _picture_of(members, key, path)
-        if picture is None:
-            continue
-        label = None
-        field = next((f for f in _LABEL_FIELDS if f in members), '')
-        if field:
-            label = _label_of(archive, members[field], field, path)
-        fields[field if label is not None else ''] += 1
-        pictures.append(picture)
-        labels.append(label)
-    if not pictures:
-        raise ValueError(f'{path!r} holds no pictures (files that end in '
-                         f'{first_of(EXTENSIONS, 8)}, ...); correct data_root')
-    field = fields.most_common(1)[0][0]
-    folders = [osp.basename(osp.dirname(one.name)) for one in pictures]
-    if not any(label is not None for label in labels) and all(folders):
-        labels, field = list(folders), 'folder'
-    return _Index([one.name for one in pictures],
-                  np.array([one.offset_data for one in pictures], np.int64),
-                  np.array([one.size for one in pictures], np.int64), labels,
-                  field)
 
 
 class _Local:
@@ -238,7 +98,8 @@ class TarSource(Container):
     def __init__(self, root: str) -> None:
         super().__init__(root)
         self.shards = expand_shards(root)
-        self.reader = _Remote(root) if is_remote(root) else _Local()
+        self.reader: Union[_Local, _Remote] = (
+            _Remote(root) if is_remote(root) else _Local())
 
     def contents(self) -> Contents:
         """See :meth:`Container.contents`."""
@@ -262,7 +123,7 @@ class TarSource(Container):
             for name in one.names
         ]
         again = Counter(
-            _split_name(name)[0] for one in indices for name in one.names)
+            split_name(name)[0] for one in indices for name in one.names)
         twice = [key for key, count in again.items() if count > 1]
         if twice:
             print_log(
@@ -293,14 +154,14 @@ class TarSource(Container):
                 [str(one) for one in names])
         return labelled
 
-    def _index(self, path: str) -> _Index:
+    def _index(self, path: str) -> TarIndex:
         """Read a shard's index, or make it."""
         stamp = [_VERSION, *self.reader.stamp(path)]
         places = [cached_name(path, '.index.npz')]
         if not is_remote(path):
             places.insert(0, f'{path}.index.npz')
         for place in places:
-            index = _read_index(place, stamp)
+            index = read_index(place, stamp)
             if index is not None:
                 return index
         print_log(f'looking for the pictures of {path!r}', 'current')
@@ -308,7 +169,7 @@ class TarSource(Container):
             index = index_shard(stream, path, stamp[1])
         for place in places:
             try:
-                write_whole(place, _pack_index(index, stamp))
+                write_whole(place, pack_index(index, stamp))
                 break
             except OSError:
                 continue  # the next place; without one it is made every time
@@ -330,29 +191,3 @@ class TarSource(Container):
         if len(data) < size:
             raise BrokenPictureError(name, 'the shard has become shorter')
         return dict(img_bytes=data)
-
-
-def _pack_index(index: _Index, stamp: Sequence[int]) -> bytes:
-    texts = json.dumps([index.names, index.labels, index.field]).encode()
-    out = io.BytesIO()
-    np.savez_compressed(
-        out,
-        stamp=np.array(stamp, np.int64),
-        offsets=index.offsets,
-        sizes=index.sizes,
-        texts=np.frombuffer(texts, np.uint8))
-    return out.getvalue()
-
-
-def _read_index(place: str, stamp: Sequence[int]) -> Optional[_Index]:
-    """An index of this stamp; None where there is none that can be read."""
-    try:
-        with np.load(place, allow_pickle=False) as stored:
-            if stored['stamp'].tolist() != list(stamp):
-                return None
-            names, labels, field = json.loads(stored['texts'].tobytes())
-            return _Index(names, stored['offsets'], stored['sizes'], labels,
-                          field)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile,
-            zlib.error):
-        return None
