@@ -33,7 +33,7 @@ SOURCES = {
     'setup.cfg', 'setup.py', 'tests', 'tools'
 }
 EXTRAS = {
-    'mmselfsup', 'mmpretrain', 'onedl', 'report', 'lmdb', 'data', 'export',
+    'mmselfsup', 'mmpretrain', 'onedl', 'report', 'lmdb', 'data', 'hub', 'export',
     'all', 'dev'
 }
 # Scripts that need the rest of a clone.

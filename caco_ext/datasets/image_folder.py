@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from caco_ext.utils.text import first_of
-from .containers import TORCHVISION, Container, choose_classes, open_container
+from .containers import Container, choose_classes, is_container, open_container
 from .formats import EXTENSIONS
 from .lists import ANNOTATIONS, read_annotations, read_classes, read_list
 from .parts import SPLITS, check_classes, is_measured_on, locate_split
@@ -126,7 +126,7 @@ class ImageFolder(ReplacingDataset):
                              'pictures, an image list or an .lmdb file')
         self.classes = read_classes(classes)
         divided = False
-        if not (ann_file or data_root.startswith(TORCHVISION)
+        if not (ann_file or is_container(data_root)
                 or _are_folders(data_root, self.classes)):
             data_root, prefix, divided = _choose_part(data_root, prefix, split)
         self.container = None if ann_file else self._open(data_root, split)

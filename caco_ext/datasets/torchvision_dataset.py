@@ -3,7 +3,7 @@ from typing import Any
 
 from mmengine.registry import DATASETS
 
-from .containers import TORCHVISION, Container, TorchvisionSource
+from .containers import Container, TorchvisionSource
 from .image_folder import ImageFolder
 
 
@@ -48,7 +48,7 @@ class TorchvisionDataset(ImageFolder):
                  **kwargs: Any) -> None:
         self.source = dict(
             name=name, root=root, download=download, **(options or {}))
-        super().__init__(f'{TORCHVISION}{name}', split=split, **kwargs)
+        super().__init__(f'torchvision:{name}', split=split, **kwargs)
 
     def _open(self, root: str, split: str) -> Container:
         return TorchvisionSource(split=split, **self.source)

@@ -307,6 +307,45 @@ def test_addresses_are_read_through_fsspec(shards, monkeypatch):
         ImageFolder('memory://bucket/train-000000.tar')
 
 
+class Hub:
+    """The two functions of ``datasets`` that are used, for a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def get_dataset_split_names(self, name, configuration):
+        if name != 'someone/set':
+            raise ValueError(f'no data set {name}')
+        return ['train', 'validation']
+
+    def load_dataset(self, name, configuration, split):
+        assert configuration == 'small'
+        self.cache_files = [dict(filename=f'{self.folder}/{split}.arrow')]
+        return self
+
+
+def test_hub(tmp_path, monkeypatch):
+    for part, first in (('train', 0), ('validation', 50)):
+        table = pa.table(
+            dict(
+                image=[picture(first + i) for i in range(3)], label=[0, 1, 0]))
+        with pa.ipc.new_stream(str(tmp_path / f'{part}.arrow'),
+                               table.schema) as writer:
+            writer.write_table(table)
+    monkeypatch.setitem(os.sys.modules, 'datasets', Hub(tmp_path))
+    root = 'hf:someone/set:small'
+    data = ImageFolder(root, pipeline=LOAD)
+    assert greys(data) == [0, 1, 2] and labels(data) == [0, 1, 0]
+    assert greys(pickle.loads(pickle.dumps(data))) == [0, 1, 2]
+    assert greys(ImageFolder(root, split='test',
+                             pipeline=LOAD)) == [50, 51, 52]
+    with pytest.raises(FileNotFoundError, match='hf:other.*no data set other'):
+        ImageFolder('hf:other')
+    monkeypatch.setitem(os.sys.modules, 'datasets', None)
+    with pytest.raises(MissingExtraError, match=r'caco_ext\[hub\]'):
+        ImageFolder(root)
+
+
 def write(path, value=0):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(picture(value))
@@ -375,7 +414,7 @@ def test_torchvision_without_parts(tmp_path):
     (dict(name='STL10', split='extra'), ValueError,
      "no part 'extra'; it has 'test', 'train', 'train.unlabeled'"),
     (dict(name='CIFAR10', split='unlabeled'), ValueError,
-     "no part 'unlabeled'; use split='train' or 'test'"),
+     "no part 'unlabeled'; it has 'train', 'test'"),
     (dict(name='CIFAR10'), FileNotFoundError,
      'put there: https://.*cifar-10-python.tar.gz'),
     (dict(name='STL10', split='unlabeled'), FileNotFoundError,

@@ -38,15 +38,17 @@ class ArrowSource(Container):
 
     Args:
         root (str): A file, a glob, or 'name-{00000..00009}.parquet'.
+        shards (list[str], optional): The files themselves. Defaults to None:
+            those that ``root`` names.
 
     Raises:
         FileNotFoundError: A file is missing.
         MissingExtraError: pyarrow is not installed.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, shards: Optional[List[str]] = None) -> None:
         super().__init__(root)
-        self.shards = expand_shards(root)
+        self.shards = expand_shards(root) if shards is None else shards
         _arrow()
         # of this process; what is mapped is not copied by a fork
         self._tables: Dict[int, Any] = {}

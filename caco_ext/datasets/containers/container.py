@@ -70,6 +70,37 @@ class Container(ABC):
         """
 
 
+# What a data set may call the part of ours, the best first.
+_PARTS = {
+    '': ('train', 'trainval'),
+    'train': ('train', 'trainval'),
+    'val': ('val', 'validation', 'valid', 'test'),
+    'test': ('test', 'val', 'validation', 'valid'),
+}
+
+
+def choose_part(split: str, known: Sequence[str], root: str) -> str:
+    """The part that serves a split.
+
+    Args:
+        split (str): 'train', 'val', 'test', '' (for training), or the name of
+            a part.
+        known (Sequence[str]): Names of the parts.
+        root (str): For messages.
+
+    Returns:
+        str: One of ``known``.
+
+    Raises:
+        ValueError: None serves it.
+    """
+    for part in _PARTS.get(split, (split, )):
+        if part in known:
+            return part
+    raise ValueError(f'{root!r} has no part {split!r}; it has '
+                     f'{", ".join(map(repr, known))}')
+
+
 def number_labels(texts: Sequence[Optional[str]], root: str,
                   captions: bool) -> Contents:
     """Make classes of what stands beside the pictures.

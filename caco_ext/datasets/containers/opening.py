@@ -5,18 +5,25 @@ from typing import Optional
 from ..shards import TAR, kind_of_shards
 from .arrow_source import ArrowSource
 from .container import Container
+from .hub_source import PREFIX as HUB
+from .hub_source import HubSource
 from .lmdb_source import LMDBSource
 from .tar_source import TarSource
 from .torchvision_source import PREFIX, TorchvisionSource
+
+
+def is_container(root: str) -> bool:
+    """Whether a root is named like a data set that is no path."""
+    return root.startswith((PREFIX, HUB))
 
 
 def open_container(root: str, split: str) -> Optional[Container]:
     """Make the container that a root means.
 
     Args:
-        root (str): An LMDB file, shards, or 'torchvision:NAME', perhaps with
-            ':FOLDER' behind it, where the data set is or goes (default
-            'data').
+        root (str): An LMDB file, shards, 'hf:NAME', or 'torchvision:NAME',
+            perhaps with ':FOLDER' behind it, where the data set is or goes
+            (default 'data').
         split (str): The part, for those that have parts themselves.
 
     Returns:
@@ -29,6 +36,8 @@ def open_container(root: str, split: str) -> Optional[Container]:
     if root.startswith(PREFIX):
         name, _, folder = root[len(PREFIX):].partition(':')
         return TorchvisionSource(name, folder or 'data', split, download=True)
+    if root.startswith(HUB):
+        return HubSource(root[len(HUB):], split)
     if root.endswith('.lmdb') and not osp.isdir(root):
         return LMDBSource(root)
     kind = kind_of_shards(root)

@@ -14,16 +14,9 @@ from PIL import Image
 from caco_ext.utils.names import nearest_names
 from ..picture_samples import rgb_samples
 from ..pictures import BrokenPictureError, read_content
-from .container import Container, Contents
+from .container import Container, Contents, choose_part
 
 PREFIX = 'torchvision:'
-# What a data set may call the part of ours, the best first.
-_PARTS = {
-    '': ('train', 'trainval'),
-    'train': ('train', 'trainval'),
-    'val': ('val', 'valid', 'test'),
-    'test': ('test', 'val', 'valid'),
-}
 # Where torchvision's classes keep labels, and paths of pictures.
 _LABELS = ('targets', '_labels', 'labels', 'y')
 _SAMPLES = ('samples', '_samples', 'imgs')
@@ -78,29 +71,15 @@ class TorchvisionSource(Container):
 
     def _choose_part(self, split: str, parameters: Any) -> Tuple[str, dict]:
         """The part that serves a split: its name, and how to ask for it."""
-        if split == 'all':
-            raise ValueError(
-                f"split='all' of {self.root!r}: torchvision gives one part at "
-                "a time; use ConcatDataset, or split='train'")
         if 'train' in parameters and 'split' not in parameters:
-            if split not in _PARTS:
-                raise ValueError(f'{self.root!r} has no part {split!r}; use '
-                                 "split='train' or 'test'")
-            train = split in ('', 'train')
-            return 'train' if train else 'test', dict(train=train)
+            part = choose_part(split, ('train', 'test'), self.root)
+            return part, dict(train=part == 'train')
         option = next((o for o in ('split', 'image_set') if o in parameters),
                       None)
         if option is None:
             return '', {}  # one part: ImageFolder holds out a share
-        candidates = _PARTS.get(split, (split, ))
-        known = self._known_parts(option)
-        for one in candidates:
-            if one in known:
-                return one, {option: one}
-        if known:
-            raise ValueError(f'{self.root!r} has no part {split!r}; it has '
-                             f'{", ".join(map(repr, known))}')
-        return candidates[0], {option: candidates[0]}
+        part = choose_part(split, self._known_parts(option), self.root)
+        return part, {option: part}
 
     def _known_parts(self, option: str) -> Sequence[str]:
         """Parts that the class accepts: its refusal of another names them."""
