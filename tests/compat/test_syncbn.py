@@ -127,6 +127,7 @@ def torch_refuses():
     return layer.running_mean, layer.running_var
 
 
+@pytest.mark.slow
 def test_what_torch_refuses_and_how_mmcv_builds_it():
     for mean, var in run_distributed(torch_refuses, 2):
         # Values 0 0 1 1 and 0 0 3 3, unbiased, momentum 0.1.
@@ -144,6 +145,7 @@ def alone():
     return plain(x), layer(x), plain.running_var, layer.running_var
 
 
+@pytest.mark.slow
 def test_one_rank_is_plain_batch_norm():
     want, got, want_var, got_var = run_distributed(alone, 1)[0]
     assert torch.equal(want, got) and torch.equal(want_var, got_var)

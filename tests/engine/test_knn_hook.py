@@ -87,6 +87,7 @@ def test_results_are_logged_every_epoch(tmp_path, caplog):
     assert expected['knn/top1'] == rows[3]['knn/top1']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options, steps', [
     (dict(interval=2), [0, 2, 3]),
     (dict(interval=100), [0, 3]),
@@ -174,6 +175,7 @@ def test_best_checkpoint(tmp_path, monkeypatch, interval):
                            best['state_dict']['backbone.one.0.weight'])
 
 
+@pytest.mark.slow
 def test_untrained_network_is_not_evaluated_on_resume(tmp_path):
     make_runner(tmp_path, make_hook(), epochs=2).train()
     runner = make_runner(tmp_path, make_hook(), epochs=3, resume=True)

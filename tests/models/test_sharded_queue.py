@@ -105,6 +105,7 @@ def enqueue(columns, sizes):
     return queue.state_dict(), wanted.columns, int(wanted.pointer)
 
 
+@pytest.mark.slow
 def test_any_batch_enters_in_order():
     for state, columns, pointer in run_distributed(enqueue, 2, 10,
                                                    (3, 8, 1, 7, 2, 5)):
@@ -151,6 +152,7 @@ def sizes():
     return [train(CASES[0], columns, True)[3] for columns in (24, 240)]
 
 
+@pytest.mark.slow
 def test_what_is_sent_does_not_depend_on_the_columns():
     for few, many in run_distributed(sizes, 2):
         # Gathered are one weak and one strong query a picture; summed of

@@ -106,6 +106,7 @@ def cells(out) -> dict:
     return {row[0]: row[1:] for row in rows[2:]}
 
 
+@pytest.mark.slow
 def test_table_and_plot(compare):
     rows = cells(compare.out)
     assert set(rows) == {'mocov2', 'simclr', 'random network'}
@@ -133,6 +134,7 @@ def test_table_and_plot(compare):
         assert picture.width > 800 and len(set(picture.getdata())) > 50
 
 
+@pytest.mark.slow
 def test_each_run_is_measured_as_it_was_logged(compare):
     results = read(compare.out / 'results.json')
     trained = [r for r in results['runs'] if r['method'] != 'random']
@@ -157,6 +159,7 @@ def test_each_run_is_measured_as_it_was_logged(compare):
     assert set(results['knn_by_epoch']['simclr']) == {'0', '1'}
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_resumed(compare):
     first, second = (compare.out / 'mocov2' / f'seed_{s}' for s in (0, 1))
     assert 'Saving checkpoint at 1' in (first / 'train.log').read_text()
@@ -168,6 +171,7 @@ def test_an_interrupted_run_is_resumed(compare):
         assert second[name] == first[name]
 
 
+@pytest.mark.slow
 def test_finished_runs_are_kept(compare, capfd):
     sizes = {p: p.stat().st_size for p in compare.out.glob('*/*/train.log')}
     assert len(sizes) == 4
@@ -181,6 +185,7 @@ def test_finished_runs_are_kept(compare, capfd):
     assert cells(compare.out) == before
 
 
+@pytest.mark.slow
 def test_table_of_what_there_is(compare, tmp_path):
     result = compare.out / 'simclr' / 'seed_1' / 'result.json'
     shutil.move(result, tmp_path)
@@ -195,6 +200,7 @@ def test_table_of_what_there_is(compare, tmp_path):
     assert cells(compare.out)['simclr'][-1] == '0, 1'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('arguments, message', [
     (('--methods', 'caco,moco'), "there is no 'moco'; choose among adco-asym"),
     (('--seeds', '0,x'), '--seeds 0,x must be whole numbers'),
@@ -209,6 +215,7 @@ def test_wrong_arguments(compare, arguments, message):
         compare(*arguments)
 
 
+@pytest.mark.slow
 def test_another_config_in_an_old_folder(compare, modules, monkeypatch):
     simclr = modules.compare_methods.METHODS['simclr']
     monkeypatch.setitem(modules.compare_methods.METHODS, 'mocov2', simclr)
@@ -217,6 +224,7 @@ def test_another_config_in_an_old_folder(compare, modules, monkeypatch):
         compare('--methods', 'mocov2')
 
 
+@pytest.mark.slow
 def test_a_failing_run_is_named_and_the_others_go_on(compare, modules,
                                                      monkeypatch, tmp_path,
                                                      capsys):
@@ -290,6 +298,7 @@ def test_an_error_stops_what_trains(modules, tmp_path):
         os.kill(pid, 0)
 
 
+@pytest.mark.slow
 def test_table_only_needs_a_comparison(compare, tmp_path):
     with pytest.raises(SystemExit, match='nothing holds no comparison'):
         compare('--table-only', out=tmp_path / 'nothing')

@@ -82,6 +82,7 @@ def test_hook_is_found_wherever_it_stands(hooks):
         build_knn_hook(Config(dict(custom_hooks=[dict(type='A')])))
 
 
+@pytest.mark.slow
 def test_tool(run):
     work_dir, _ = run
     output = run_tool(NAME, work_dir, '--queries', '3', cwd=ROOT)

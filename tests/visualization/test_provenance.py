@@ -60,6 +60,7 @@ def test_a_run_that_changes_nothing(run):
     assert isinstance(note, Note) and 'Nothing differs' in note.text
 
 
+@pytest.mark.slow
 def test_a_named_base_and_none(run, tmp_path):
     other = QUICK.replace('sym-', 'sym-48px-')
     assert find_base(run, Config.fromfile(run.config)) == config_path(QUICK)

@@ -1,8 +1,11 @@
 """UMAP itself; collected where umap-learn is installed."""
 import numpy as np
+import pytest
 
 from caco_ext.visualization.embedding import embed
 from .test_bank_health import embed_clusters
+
+pytestmark = pytest.mark.slow
 
 
 def test_clusters_stay_apart():
