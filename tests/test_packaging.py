@@ -33,8 +33,8 @@ SOURCES = {
     'setup.cfg', 'setup.py', 'tests', 'tools'
 }
 EXTRAS = {
-    'mmselfsup', 'mmpretrain', 'onedl', 'report', 'lmdb', 'data', 'hub', 'export',
-    'all', 'dev'
+    'mmselfsup', 'mmpretrain', 'onedl', 'report', 'lmdb', 'data', 'hub',
+    'export', 'all', 'dev'
 }
 # Scripts that need the rest of a clone.
 CLONE_ONLY = {'build_mmcv.sh', 'quickstart.sh', 'run_tests.sh', 'setup_env.sh'}

@@ -247,8 +247,10 @@ def test_commands_in_the_text_are_seen(tmp_path):
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_tools_options_and_configs_exist(page):
     """Also those of commands that nobody can run here."""
-    shared = (ROOT / 'caco_ext/utils/launch.py').read_text() + \
-        (ROOT / 'tools/train.py').read_text()
+    shared = ''.join(
+        (ROOT / name).read_text()
+        for name in ('caco_ext/utils/launch.py',
+                     'caco_ext/converters/files.py', 'tools/train.py'))
     found = [
         command for block in read_blocks(page) if block.language in SHELL
         for command in commands(block)

@@ -60,9 +60,12 @@ def warm_python() -> str:
             env=dict(os.environ, OMP_NUM_THREADS='1'),
             stdin=subprocess.PIPE,
             pass_fds=[door.fileno()])
+    # a first line of a script cannot name a path with a blank
+    plain = os.path.join(folder.name, 'interpreter')
+    os.symlink(os.path.realpath(sys.executable), plain)
     client = os.path.join(folder.name, 'python')
     with open(client, 'w') as file:
-        file.write(CLIENT.format(python=sys.executable, address=address))
+        file.write(CLIENT.format(python=plain, address=address))
     os.chmod(client, 0o755)
 
     @atexit.register

@@ -104,6 +104,11 @@ class ArrowSource(Container):
                 path for chunk in column.chunks
                 for path in chunk.field('path').to_pylist()
             ]
+            # a whole path is that of the machine that made the file
+            names = [
+                osp.basename(name) if osp.isabs(name or '') else name
+                for name in names
+            ]
             if all(names) and len(set(names)) == len(names):
                 return names
         return [str(row) for row in range(len(table))]
