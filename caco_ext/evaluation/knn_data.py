@@ -2,6 +2,7 @@
 import logging
 import os.path as osp
 from dataclasses import dataclass
+from inspect import signature
 from typing import (Any, Dict, Iterator, List, Mapping, Optional, Sequence,
                     Union)
 
@@ -9,11 +10,12 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from .features import preserve_rng
 from .knn import check_knn_options
-from .labelled import choose_share, read_labels, translate_labels
+from .labelled import (build_feature_loader, choose_share, read_labels,
+                       translate_labels)
 
 PARTS = ('train_dataset', 'test_dataset')
 # Options of a data set that do not decide which pictures it has.
@@ -57,6 +59,9 @@ class KNNData:
         train_share (float): Share of each training class that is searched.
             Defaults to 1.0.
         seed (int): Chooses the share. Defaults to 0.
+        batch_size (int): Pictures that a network sees at a time. Defaults to
+            64.
+        num_workers (int): Processes that load them. Defaults to 2.
     """
 
     def __init__(self,
@@ -64,12 +69,51 @@ class KNNData:
                  test_dataset: dict,
                  k: Union[int, Sequence[int]] = 20,
                  train_share: float = 1.0,
-                 seed: int = 0) -> None:
+                 seed: int = 0,
+                 batch_size: int = 64,
+                 num_workers: int = 2) -> None:
         self.configs = dict(zip(PARTS, (train_dataset, test_dataset)))
         self.k = k
         self.train_share = train_share
         self.seed = seed
+        self.batch_size = batch_size
+        self.num_workers = num_workers
         self._parts: Optional[List[KNNPart]] = None
+
+    @classmethod
+    def of_run(cls, cfg: Mapping) -> 'KNNData':
+        """The pictures that measure a run, without its hook.
+
+        Args:
+            cfg (Mapping): Config of the run.
+
+        Returns:
+            KNNData: Those that its KNNHook names.
+
+        Raises:
+            ValueError: The config has no KNNHook.
+        """
+        options = find_knn_options(cfg)
+        if options is None:
+            raise ValueError('the config of this run has no KNNHook, whose '
+                             'data sets the pictures are taken from')
+        known = signature(cls).parameters
+        return cls(**{k: v for k, v in options.items() if k in known})
+
+    def loader(self, dataset: Dataset, indices: Sequence[int],
+               labels: Sequence[int]) -> DataLoader:
+        """Load some pictures.
+
+        Args:
+            dataset (Dataset): Where they are.
+            indices (Sequence[int]): Which, (N, ).
+            labels (Sequence[int]): What comes with each, (N, ).
+
+        Returns:
+            DataLoader: See :func:`build_feature_loader`.
+        """
+        return build_feature_loader(dataset, indices, labels, self.batch_size,
+                                    self.num_workers)
 
     @property
     def parts(self) -> List[KNNPart]:

@@ -3,35 +3,14 @@ from typing import Any, Dict, Optional
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import HOOKS, MODELS, init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from caco_ext.converters.files import meta_of
-from caco_ext.engine.hooks.knn_hook import KNNHook
-from caco_ext.evaluation import find_knn_options
 from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.config_text import check_config_text
 from caco_ext.utils.old_names import with_present_names
 from caco_ext.utils.weights import check_weights
-
-
-def build_knn_hook(cfg: Config) -> KNNHook:
-    """Build the KNNHook that a config names.
-
-    Args:
-        cfg (Config): Config of a run.
-
-    Returns:
-        KNNHook: The hook, not part of any runner.
-
-    Raises:
-        ValueError: The config has none.
-    """
-    options = find_knn_options(cfg)
-    if options is None:
-        raise ValueError('the config of this run has no KNNHook, whose data '
-                         'sets the pictures are taken from')
-    return HOOKS.build(options)
 
 
 def load_model(cfg: Config,

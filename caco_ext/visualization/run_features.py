@@ -14,13 +14,11 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caco_ext.engine.hooks.knn_hook import KNNHook
-from caco_ext.evaluation import (KNNFeatures, build_feature_loader,
-                                 features_and_labels)
+from caco_ext.evaluation import KNNData, KNNFeatures, features_and_labels
 from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.files import write_whole
 from caco_ext.utils.text import printable
-from .loading import build_knn_hook, load_model
+from .loading import load_model
 from .run_logs import RunLog, find_last_checkpoint
 from .tiles import thumbnails
 
@@ -75,13 +73,13 @@ class RunFeatures:
 
     Args:
         cfg (Config, optional): Config of the run. Not needed beside ``model``
-            and ``hook``.
+            and ``data``.
         checkpoint (str, optional): Checkpoint of the run. Not needed beside
-            ``model`` and ``hook``.
+            ``model`` and ``data``.
         model (nn.Module, optional): The model, where it is built already.
             Defaults to None.
-        hook (KNNHook, optional): The hook whose data sets are used. Defaults
-            to None: the one of the config.
+        data (KNNData, optional): The pictures. Defaults to None: those that
+            measure the run of ``cfg``.
         cache (str, optional): Folder that keeps features between calls.
             Defaults to None: nothing is kept.
         most (tuple[int, int]): Largest number of training and of test
@@ -93,7 +91,7 @@ class RunFeatures:
         cfg: Optional[Config],
         checkpoint: Optional[str],
         model: Optional[nn.Module] = None,
-        hook: Optional[KNNHook] = None,
+        data: Optional[KNNData] = None,
         cache: Optional[str] = None,
         most: Tuple[int, int] = (MOST_TRAIN, MOST_TEST)
     ) -> None:
@@ -103,8 +101,8 @@ class RunFeatures:
         self.most = most
         if model is not None:
             self.model = model
-        if hook is not None:
-            self.hook = hook
+        if data is not None:
+            self.data = data
 
     @cached_property
     def content(self) -> Dict[str, Any]:
@@ -127,13 +125,13 @@ class RunFeatures:
         return load_model(self.cfg, self.checkpoint, self.content)
 
     @cached_property
-    def hook(self) -> KNNHook:
-        """KNNHook: See :func:`build_knn_hook`."""
+    def data(self) -> KNNData:
+        """KNNData: The pictures that measure the run."""
         init_default_scope(self.cfg.get('default_scope') or 'mmengine')
-        return build_knn_hook(self.cfg)
+        return KNNData.of_run(self.cfg)
 
     def _extract(self, which: int) -> Extracted:
-        part = self.hook.data.parts[which]
+        part = self.data.parts[which]
         dataset, indices, labels = part.dataset, part.indices, part.labels
         if len(indices) > self.most[which]:
             chosen = np.sort(choose_queries(labels, self.most[which]))
@@ -148,10 +146,8 @@ class RunFeatures:
                 kept, pooled = file['kept'], torch.from_numpy(file['pooled'])
         else:
             # the places as labels say which pictures could be read
-            loader = build_feature_loader(dataset, indices.tolist(),
-                                          range(len(indices)),
-                                          self.hook.batch_size,
-                                          self.hook.num_workers)
+            loader = self.data.loader(dataset, indices.tolist(),
+                                      range(len(indices)))
             pooled, places = features_and_labels(
                 self.model, loader, normalize=False)
             kept = places.numpy()
@@ -179,7 +175,7 @@ class RunFeatures:
         pictures and the preprocessing."""
         if self.cache is None or self.checkpoint is None:
             return None
-        data = [*self.hook.data.configs.values()][which]
+        data = [*self.data.configs.values()][which]
         what = (self.file.st_size, self.file.st_mtime_ns, indices.tolist(),
                 str(data), str(self.cfg.model))
         key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
@@ -212,7 +208,7 @@ class RunFeatures:
         Returns:
             list[str]: The names, or the labels where there are none.
         """
-        train = self.hook.data.parts[0].dataset
+        train = self.data.parts[0].dataset
         names = getattr(train, 'metainfo', {}).get('classes')
         return [printable(str(names[i] if names else i)) for i in labels]
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from caco_ext.evaluation import KNNFeatures
+from caco_ext.evaluation import KNNData, KNNFeatures
 from caco_ext.visualization import RunFeatures, find_neighbours, read_run
-from caco_ext.visualization.loading import build_knn_hook
 from tests.engine.test_knn_hook import find_hook, make_hook, make_runner
 from tests.helpers import ROOT
 from tests.helpers.processes import run_tool
@@ -77,9 +76,9 @@ def test_neighbours_are_those_of_the_model(run):
                                            make_hook()]),
 ])
 def test_hook_is_found_wherever_it_stands(hooks):
-    assert build_knn_hook(Config(hooks)).k == 5
+    assert KNNData.of_run(Config(hooks)).k == 5
     with pytest.raises(ValueError, match='has no KNNHook'):
-        build_knn_hook(Config(dict(custom_hooks=[dict(type='A')])))
+        KNNData.of_run(Config(dict(custom_hooks=[dict(type='A')])))
 
 
 @pytest.mark.slow

@@ -10,11 +10,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 
 import caco_ext  # noqa: F401  registers the classes that configs name
-from caco_ext.evaluation import knn_accuracy
+from caco_ext.evaluation import find_knn_options, knn_accuracy
 from caco_ext.utils.checkpoints import read_checkpoint
 from caco_ext.utils.extras import import_extra
 from caco_ext.visualization import read_run
-from caco_ext.visualization.loading import build_knn_hook
 from caco_ext.visualization.run_features import RunFeatures
 
 # Of the linear probe: inverse strength of the penalty on its weights.
@@ -62,12 +61,13 @@ def measure_features(cfg: Config, features: RunFeatures) -> Dict[str, float]:
     Returns ``knn`` and ``probe``, top-1 accuracies in per cent, and
     ``probe_c``. The config's KNNHook says how neighbours vote.
     """
-    hook = build_knn_hook(cfg)
     train, test = features.train, features.test
-    first = hook.k[0] if isinstance(hook.k, (list, tuple)) else hook.k
+    k = features.data.k
+    first = k if isinstance(k, int) else k[0]
+    options = find_knn_options(cfg) or {}
+    voting = {n: v for n, v in options.items() if n == 'temperature'}
     knn = knn_accuracy(train.unit, torch.as_tensor(train.labels), test.unit,
-                       torch.as_tensor(test.labels), first,
-                       hook.temperature)['top1']
+                       torch.as_tensor(test.labels), first, **voting)['top1']
     probe, chosen = linear_probe(train.unit.numpy(), train.labels,
                                  test.unit.numpy(), test.labels)
     return dict(knn=knn, probe=probe, probe_c=chosen)

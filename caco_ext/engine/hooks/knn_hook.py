@@ -13,9 +13,9 @@ from mmengine.runner import (BaseLoop, EpochBasedTrainLoop, Runner,
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from caco_ext.evaluation import (KNNData, KNNFeatures, build_feature_loader,
-                                 check_knn_options, features_and_labels,
-                                 knn_correct, name_accuracies, preserve_rng)
+from caco_ext.evaluation import (KNNData, KNNFeatures, check_knn_options,
+                                 features_and_labels, knn_correct,
+                                 name_accuracies, preserve_rng)
 from caco_ext.utils.models import unwrap_model
 from ..monitors import check_monitors, offer, replay
 
@@ -91,10 +91,9 @@ class KNNHook(Hook):
         self.temperature = temperature
         self.interval = interval
         self.evaluate_untrained = before_train
-        self.batch_size = batch_size
-        self.num_workers = num_workers
         self.save_features = save_features
-        self.data = KNNData(train_dataset, test_dataset, k, train_share, seed)
+        self.data = KNNData(train_dataset, test_dataset, k, train_share, seed,
+                            batch_size, num_workers)
 
     @property
     def metric_names(self) -> Tuple[str, ...]:
@@ -195,9 +194,8 @@ class KNNHook(Hook):
         with preserve_rng():
             # Labelled by their places, which tell what is unreadable.
             for part in self.data.parts:
-                loader = build_feature_loader(part.dataset, part.indices,
-                                              part.indices, self.batch_size,
-                                              self.num_workers)
+                places = part.indices.tolist()
+                loader = self.data.loader(part.dataset, places, places)
                 found += features_and_labels(model, loader, normalize=False)
         return KNNFeatures(*found)
 

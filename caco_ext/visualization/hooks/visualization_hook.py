@@ -77,7 +77,7 @@ class VisualizationHook(Hook):
         from ..run_features import RunFeatures
         with preserve_rng():
             features = RunFeatures(None, None, unwrap_model(runner.model),
-                                   self._knn)
+                                   self._knn and self._knn.data)
             # all ranks extract, the first one draws
             features.train, features.test
             if not is_main_process():
