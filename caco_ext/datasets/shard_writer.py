@@ -1,4 +1,4 @@
-"""Writing pictures to tar shards, Parquet files and folders."""
+"""Write pictures to tar shards, Parquet files and folders."""
 import io
 import json
 import logging
@@ -18,7 +18,7 @@ from .containers.lmdb_format import digest
 from .containers.tar_source import index_shard
 from .packing import PackSource, ending_of
 
-# Pictures that are read and shrunk ahead, and rows of a Parquet row group.
+# Pictures to read and shrink ahead; rows of a Parquet row group.
 _AHEAD, _ROW_GROUP = 64, 100
 
 
@@ -31,17 +31,17 @@ class Record(NamedTuple):
 
 
 class Writer(ABC):
-    """Writes a source piece by piece; each piece is whole or absent.
+    """Writes a source piece by piece; each piece is complete or absent.
 
-    A piece is read back and compared before it takes its name. An
-    interrupted run is resumed by the same call. Where a file of the source
-    has changed in between, it begins anew.
+    A piece is read back and compared before it gets its name. The same call
+    resumes an interrupted run. If a file of the source has changed meanwhile,
+    it starts again.
 
     Args:
         source (PackSource): The pictures.
         folder (str): Where the pieces go.
-        part (str): What their names begin with, such as 'train'.
-        per_piece (int): Pictures of a piece.
+        part (str): Start of their names, such as 'train'.
+        per_piece (int): Pictures per piece.
 
     Raises:
         ValueError: ``folder`` holds other pictures of this name.
@@ -64,11 +64,11 @@ class Writer(ABC):
             changes=digest(list(source.stamps.values())))
         self._names = self._choose_names()
 
-    # Whether a class is a folder, in which names have to differ.
+    # Whether classes are folders. Then names need only differ within a class.
     class_folders = False
 
     def _choose_names(self) -> List[str]:
-        """The shortest names, without endings, that differ."""
+        """Choose the shortest unique names, without endings."""
         stems = [osp.splitext(name)[0] for name in self.source.names]
         labels = self.source.labels if self.class_folders else [0] * len(stems)
         for names in ([osp.basename(stem) for stem in stems],
@@ -88,14 +88,14 @@ class Writer(ABC):
         """
 
     def _finish(self) -> None:
-        """Write what belongs to all pieces."""
+        """Write the files that belong to all pieces."""
 
     @abstractmethod
     def _is_there(self) -> bool:
         """Whether the folder holds pieces of this name."""
 
     def write(self, quiet: bool = False) -> int:
-        """Write what is missing.
+        """Write the missing pieces.
 
         Args:
             quiet (bool): Show no progress bar. Defaults to False.
@@ -126,7 +126,7 @@ class Writer(ABC):
         return len(self.source)
 
     def _done(self) -> int:
-        """How many pieces are there and can stay."""
+        """Number of pieces that are there and can stay."""
         if not osp.exists(self._state_file):
             if self._is_there():
                 raise ValueError(
@@ -175,7 +175,7 @@ class Writer(ABC):
 
 
 class _ShardWriter(Writer):
-    """Writes files of many pictures."""
+    """Writes files that hold many pictures."""
 
     def _path(self, number: int) -> str:
         raise NotImplementedError
@@ -204,7 +204,7 @@ class _ShardWriter(Writer):
         write_whole(path, write)
 
     def _sums(self, path: str) -> List[int]:
-        """Checksums of the pictures in a file that was written."""
+        """Checksums of the pictures in a written file."""
         raise NotImplementedError
 
 
@@ -320,14 +320,14 @@ WRITERS = dict(tar=TarWriter, parquet=ParquetWriter, folder=FolderWriter)
 
 def make_writer(kind: str, source: PackSource, folder: str, part: str,
                 per_shard: Optional[int]) -> Writer:
-    """The writer of a format.
+    """Make the writer for a format.
 
     Args:
         kind (str): 'tar', 'parquet' or 'folder'.
         source (PackSource): The pictures.
         folder (str): Where they go.
         part (str): 'train', 'val' or 'test'; '' for a set without parts.
-        per_shard (int, optional): Pictures of a shard. None takes 5000.
+        per_shard (int, optional): Pictures per shard. None means 5000.
 
     Returns:
         Writer: Ready to write.

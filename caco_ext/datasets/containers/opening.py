@@ -11,20 +11,20 @@ from .torchvision_source import PREFIX, TorchvisionSource
 
 
 def open_container(root: str, split: str) -> Optional[Container]:
-    """Make the container that a root means.
+    """Open the container that a root names.
 
     Args:
-        root (str): An LMDB file, shards, or 'torchvision:NAME', perhaps with
-            ':FOLDER' behind it, where the data set is or goes (default
-            'data').
-        split (str): The part, for those that have parts themselves.
+        root (str): An LMDB file, shards, 'torchvision:NAME' or
+            'torchvision:NAME:FOLDER'. FOLDER is where the data set is or
+            should go (default 'data').
+        split (str): The part, for containers that have parts themselves.
 
     Returns:
         Container, optional: None for a folder or a list.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: torchvision has no such data set, or it no such part.
+        ValueError: torchvision has no such data set or part.
     """
     if root.startswith(PREFIX):
         name, _, folder = root[len(PREFIX):].partition(':')

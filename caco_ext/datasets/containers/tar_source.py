@@ -21,9 +21,9 @@ from ..shards import cached_name, expand_shards, group_of, is_remote, stamp_of
 from .container import Container, Contents, number_labels
 
 _VERSION = 1
-# A larger label file is none.
+# A larger file is not a label.
 _MAX_LABEL_BYTES = 1 << 20
-# Where a .json file has the label.
+# Entries of a .json file that may hold the label.
 _LABEL_KEYS = ('label', 'cls', 'class', 'class_id', 'target', 'class_name')
 _LABEL_FIELDS = ('cls', 'json', 'txt')
 _MAX_OPEN = 64
@@ -48,7 +48,7 @@ def _split_name(name: str) -> Tuple[str, str]:
 
 def _picture_of(fields: Dict[str, tarfile.TarInfo], key: str,
                 path: str) -> Optional[tarfile.TarInfo]:
-    """The member of a sample that is its picture."""
+    """The picture among the files of a sample."""
     plain = [f for f in fields if f'.{f}' in EXTENSIONS]
     found = plain or [
         f for f in fields
@@ -63,7 +63,7 @@ def _picture_of(fields: Dict[str, tarfile.TarInfo], key: str,
 
 def _label_of(archive: tarfile.TarFile, member: tarfile.TarInfo, field: str,
               path: str) -> Optional[str]:
-    """What a .cls, .json or .txt file says."""
+    """The label in a .cls, .json or .txt file."""
     if member.size > _MAX_LABEL_BYTES:
         return None
     file = archive.extractfile(member)
@@ -87,15 +87,15 @@ def index_shard(stream: Any, path: str, size: int) -> _Index:
     """Find the pictures of a tar file.
 
     Args:
-        stream (BinaryIO): The file, open.
+        stream (BinaryIO): The open file.
         path (str): Its name.
-        size (int): Its bytes.
+        size (int): Its size in bytes.
 
     Returns:
         _Index: Names, offsets, sizes and labels of the pictures.
 
     Raises:
-        ValueError: It is no tar file, compressed, cut off, has a sample
+        ValueError: It is no tar file, is compressed or cut off, has a sample
             twice, or holds no picture.
     """
     samples: 'OrderedDict[str, Dict[str, tarfile.TarInfo]]' = OrderedDict()
@@ -115,7 +115,7 @@ def index_shard(stream: Any, path: str, size: int) -> _Index:
                         f'{path!r} has {member.name!r} twice; make the shard '
                         'again with a name for each sample')
                 fields[field] = member
-            # two empty blocks end an archive
+            # An archive ends with two empty blocks.
             stream.seek(end)
             if end + 2 * _BLOCK > size or any(stream.read(2 * _BLOCK)):
                 raise tarfile.ReadError(
@@ -180,7 +180,7 @@ class _Local:
                 os.close(self._open.popitem(last=False)[1])
             self._open[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._open.move_to_end(path)
-        # takes no position, which forked workers would share
+        # Unlike read, pread uses no file position. Forks would share it.
         return os.pread(self._open[path], size, offset)
 
     def __reduce__(self) -> tuple:
@@ -188,7 +188,7 @@ class _Local:
 
 
 class _Remote:
-    """Reads shards from wherever fsspec does."""
+    """Reads shards from any storage that fsspec supports."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -216,15 +216,15 @@ class _Remote:
 class TarSource(Container):
     """Pictures of tar shards in WebDataset's naming.
 
-    A sample is what has one name up to the first dot: ``0001.jpg`` and
-    ``0001.cls``. Its label is the content of the ``.cls`` file, the entry
-    'label' (or 'cls', 'class', 'class_id', 'target', 'class_name') of the
-    ``.json`` file, or the ``.txt`` file if it is no caption; or else the
-    folder that it is in.
+    Files with the same name up to the first dot form a sample, such as
+    ``0001.jpg`` and ``0001.cls``. Its label is the content of the ``.cls``
+    file, the entry 'label' (or 'cls', 'class', 'class_id', 'target',
+    'class_name') of the ``.json`` file, or the ``.txt`` file unless it is a
+    caption. Without these, it is the folder of the sample.
 
-    The places of all pictures are looked up once. This index is kept beside
-    each shard, or in the cache where that folder is read-only, and made again
-    when size or date of the shard change.
+    The positions of all pictures are looked up once. This index is stored
+    beside each shard, or in the cache if that folder is read-only. It is
+    renewed when the size or date of the shard changes.
 
     Args:
         root (str): A shard, a glob, 'train-{000000..000146}.tar', or an
@@ -272,7 +272,7 @@ class TarSource(Container):
         return labelled._replace(paths=paths)
 
     def _name_classes(self, labelled: Contents) -> Contents:
-        """Take the names of numbered classes that a file beside them has."""
+        """Name numbered classes by a file that lies beside the shards."""
         group = group_of(osp.basename(self.shards[0])).partition('*')[0]
         for name in (f'{group}classes.json', 'classes.json', 'classes.txt',
                      'classnames.txt'):
@@ -311,7 +311,7 @@ class TarSource(Container):
                 write_whole(place, _pack_index(index, stamp))
                 break
             except OSError:
-                continue  # the next place; without one it is made every time
+                continue  # try the next place; or else index at every start
         return index
 
     def files(self) -> List[str]:
@@ -345,7 +345,7 @@ def _pack_index(index: _Index, stamp: Sequence[int]) -> bytes:
 
 
 def _read_index(place: str, stamp: Sequence[int]) -> Optional[_Index]:
-    """An index of this stamp; None where there is none that can be read."""
+    """Read the index with this stamp; None if there is none."""
     try:
         with np.load(place, allow_pickle=False) as stored:
             if stored['stamp'].tolist() != list(stamp):
