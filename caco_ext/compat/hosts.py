@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Defects of mmengine and mmselfsup that any run meets."""
+"""Defects of mmengine and mmselfsup that affect any run."""
 import copy
 import functools
 import glob
@@ -118,13 +118,13 @@ def mend_mixed_precision() -> Outcome:
         return False, f'the device {device} has its own GradScaler'
     module.GradScaler = functools.partial(torch.amp.GradScaler, device)
     if device == 'cpu':
-        # The name serves only the assertion that a GPU is there.
+        # mmengine uses this name only to assert that there is a GPU.
         module.is_cuda_available = lambda: True
     return True, f'torch.amp.GradScaler for {device}'
 
 
-# (part of the message, category, module that warns). All of these speak of
-# the hosts' code and say nothing that a user can act on.
+# (part of the message, category, module that warns). These warnings are about
+# the hosts' code; a user can do nothing about them.
 _NOISE = (
     ('Fail to import ``MultiScaleDeformableAttention``', UserWarning,
      'mmcv.cnn.bricks.transformer'),
@@ -170,7 +170,7 @@ def remove_hooks_by_none() -> Outcome:
     """
     from mmengine.runner import Runner
 
-    # For these None has a meaning of its own: not the stock hook.
+    # For these, mmengine itself handles None: it leaves out the stock hook.
     own = ('runtime_info', 'timer', 'sampler_seed', 'logger',
            'param_scheduler', 'checkpoint')
 
@@ -221,14 +221,14 @@ def format_configs_once() -> Outcome:
     while a run starts and again for each checkpoint, 0.3 s each time for a
     small config and 2 s for a large one.
 
-    Remedy: remember the last texts and what became of them. A config that
-    changes is another text.
+    Remedy: cache the last texts and their results. A changed config is
+    another text.
 
     Needed while mmengine 0.10 is the engine.
     """
     from mmengine.config import config as module
     if not hasattr(module, 'FormatCode'):
-        # The maintained fork imports it where it is called.
+        # The maintained fork imports it where it calls it.
         from yapf.yapflib import yapf_api as module
 
     @functools.lru_cache(maxsize=8)

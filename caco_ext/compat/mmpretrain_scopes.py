@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""The scopes of mmselfsup and mmcls where mmpretrain is the host."""
+"""The scopes of mmselfsup and mmcls if mmpretrain is the host."""
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -11,18 +11,19 @@ from mmengine.registry import Registry
 from caco_ext.utils.environment import installed_version
 from .versions import Outcome, providers
 
-# mmpretrain is what these two became. Its parts have their names and
-# arguments, except for those in `mmpretrain_parts`.
+# mmpretrain replaced these two. Its classes have the same names and arguments,
+# except for those in `mmpretrain_parts`.
 SCOPES = ('mmselfsup', 'mmcls')
-# A registry without a place to import from is warned of as not installed.
+# mmengine warns of a registry without a module to import as not installed.
 PARTS = dict(mmselfsup=['caco_ext.compat.mmpretrain_parts'], mmcls=[__name__])
 
 
 class SuccessorRegistry(Registry):
-    """Finds what a former package registered in the one that replaced it.
+    """Finds a former package's classes in the package that replaced it.
 
     Args:
-        name (str): Of the registry in ``mmengine.registry``, as 'MODELS'.
+        name (str): Name of the registry in ``mmengine.registry``, such as
+            'MODELS'.
         scope (str): The former package.
     """
 
@@ -69,8 +70,8 @@ def lend_former_scopes() -> Outcome:
     for scope in SCOPES:
         if f'{scope}.registry' in sys.modules:
             continue
-        # mmengine imports this to learn of a scope, and warns whenever it
-        # builds something if it cannot.
+        # mmengine imports this module to set up a scope. If it cannot, it
+        # warns whenever it builds something.
         module = ModuleType(f'{scope}.registry', lend_former_scopes.__doc__)
         for name, root in vars(roots).items():
             if isinstance(root, Registry):

@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Name the class that a misspelt type may mean."""
+"""Suggest classes for a misspelt type."""
 import re
 from typing import Any, Callable, Dict, Iterator, Tuple
 
@@ -28,7 +28,7 @@ def _known_names(registry: Registry, scope: str) -> Dict[str, str]:
 
 
 def _unknown(registry: Registry, name: str, scope: str, kind: str) -> str:
-    """Say that a class is not there, and which may be meant."""
+    """Message for an unknown class, with similar names."""
     names = _known_names(registry, scope)
     nearest = nearest_names(name.rpartition('.')[2], names)
     hint = ('nearest: ' + ', '.join(names[one] for one in nearest)
@@ -73,7 +73,7 @@ def _dicts(node: Any, key: str = '') -> Iterator[Tuple[str, dict]]:
 
 
 def check_types_first() -> Outcome:
-    """Check the types that the hosts look up and take for found.
+    """Check types that the hosts look up without checking the result.
 
     What breaks: mmengine 0.10 and mmcv 2.0 go on with None for an optimizer, a
     ``collate_fn``, a layer or a norm that they do not know: ``None is not a

@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Checkpoints that are whole, found again, and resumed where they were."""
+"""Write complete checkpoints, find them, and resume inside an epoch."""
 import copy
 import logging
 import os
@@ -42,7 +42,7 @@ def write_files_whole() -> Outcome:
                   filepath: str) -> None:
         os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
         if osp.exists(filepath) and not osp.isfile(filepath):
-            put(self, obj, filepath)  # a device or a pipe has no other name
+            put(self, obj, filepath)  # a device or pipe cannot be renamed
         else:
             write_whole(filepath, obj)
 
@@ -86,7 +86,7 @@ def _newest_whole(path: str) -> Tuple[Optional[str], List[str]]:
     """The checkpoint to resume from, and the newer ones that are damaged."""
     damaged: List[str] = []
     for candidate in resumable(path):
-        # a folder is a checkpoint of DeepSpeed
+        # A folder is a checkpoint of DeepSpeed.
         if osp.isdir(candidate) or is_whole(candidate):
             if damaged:
                 print_log(
@@ -128,7 +128,7 @@ def resume_inside_epoch() -> Outcome:
         self._epoch += 1
 
     EpochBasedTrainLoop.batches_done = 0
-    # no end but the epoch's
+    # By default only the epoch's end ends the loop.
     EpochBasedTrainLoop.iterations_left = None
     return True, 'mmengine starts the epoch anew'
 
@@ -167,7 +167,7 @@ def _write_or_log(method: Callable, backend: Any, *args: Any,
                 'current',
                 level=logging.ERROR)
         backend.lost = True
-        # TensorBoard's writer is dead for good; the next call makes one
+        # TensorBoard's writer is broken; the next call makes a new one.
         backend._env_initialized = False
 
 
@@ -232,7 +232,7 @@ def keep_on_resume() -> Outcome:
 
 
 def _kept(cfg: ConfigType) -> Tuple[ConfigType, str]:
-    """A config with a checkpoint's values, and what they replace."""
+    """A config with a checkpoint's values, and a list of the changes."""
     from mmengine.runner import checkpoint, runner
     path = cfg.get('load_from')
     if not cfg.get('resume'):
@@ -245,7 +245,7 @@ def _kept(cfg: ConfigType) -> Tuple[ConfigType, str]:
     meta = checkpoint.CheckpointLoader.load_checkpoint(
         path, map_location='cpu').get('meta') or {}
     if not isinstance(meta.get('cfg'), str):
-        return cfg, ''  # of which the log tells when it is loaded
+        return cfg, ''  # logged when the checkpoint is loaded
     cfg = copy.deepcopy(cfg if isinstance(cfg, Config) else Config(cfg))
     try:
         before = run_config.parse(with_present_names(meta['cfg']))

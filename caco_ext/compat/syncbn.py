@@ -16,8 +16,8 @@ from .versions import Outcome
 class _SumOverRanks(torch.autograd.Function):
     """Sum over the ranks of a group.
 
-    Each rank's loss depends on each rank's summand, so that the gradient is
-    the sum over the ranks as well.
+    Each rank's loss depends on each rank's summand, so the gradient is a sum
+    over the ranks, too.
     """
 
     @staticmethod
@@ -52,9 +52,8 @@ def _cross_rank_batch_norm(module: SyncBatchNorm, x: Tensor,
     dims = [d for d in range(x.dim()) if d != 1]
     shape = [1, -1] + [1] * (x.dim() - 2)
     values = x if x.dtype == torch.float64 else x.float()
-    # Moments about the rank's own mean, put together in double precision:
-    # sums of squares about zero would lose the variance of channels whose
-    # mean is large.
+    # Moments about each rank's own mean, combined in double precision. Sums of
+    # squares about zero would lose the variance of channels with large means.
     count = x.numel() // x.size(1)
     mean = values.sum(dims) / max(count, 1)
     spread = (values - mean.view(shape)).square().sum(dims)

@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Pictures and numbers in today's MLflow."""
+"""Log pictures and numbers to current MLflow."""
 import os.path as osp
 from typing import Any, Callable, Optional
 

@@ -73,13 +73,13 @@ def _tensors(content: Any) -> List[Tensor]:
 
 def _nature(content: Any, path: str,
             meta: Mapping) -> Dict[str, Optional[str]]:
-    """What it is, its method, backbone and epoch."""
+    """Kind of the file, its method, backbone and epoch."""
     method: Optional[str] = 'unknown'
     epoch, architecture = meta.get('epoch'), 'unknown'
     try:
         backbone = find_backbone(content, path)
     except CheckpointError as error:
-        # a file of another program, or damaged: say why
+        # A damaged file or one of another program: say why.
         kind = f'{_program(content, path)}: {error}'.replace(repr(path), 'it')
     else:
         kind, method = backbone.source, backbone.meta.get('method')

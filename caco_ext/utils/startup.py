@@ -132,15 +132,14 @@ def split_values(text: str) -> list:
         text (str): Such as ``1, (2, 3), "a, b"``.
 
     Returns:
-        list[str]: The parts, between which the commas were that stand neither
-        in brackets nor in quotes.
+        list[str]: The parts. Commas in brackets or quotes do not count.
 
     Raises:
         ValueError: The brackets do not match.
     """
     import re
 
-    # Only at the begin of a value: elsewhere it may be an apostrophe.
+    # Only at the start of a value; elsewhere it may be an apostrophe.
     quoted = re.compile(r'\s*(["\']).*?\1\s*(?=[,)\]]|$)')
     parts, begin, place, depth, is_begin = [], 0, 0, 0, True
     while place < len(text):
@@ -168,11 +167,11 @@ def parse_value(text: str, parse_word: 'Callable[[str], Any]') -> 'Any':
         text (str): A word, ``[a,b]`` or ``a,b`` for a list, ``(a,b)`` for a
             tuple. A part of a list or tuple begins and ends where its blanks
             do. Quotes around a text keep its commas and blanks.
-        parse_word (Callable): Makes a number, bool or None of a word, and
-            leaves any other text as it is.
+        parse_word (Callable): Turns a word into a number, bool or None, and
+            leaves any other text unchanged.
 
     Returns:
-        Any: The value. A text has all its blanks.
+        Any: The value. A text keeps all its blanks.
     """
     bare = text.strip()
     is_quoted = bare[:1] in ('"', "'") and bare.find(bare[0],
@@ -215,7 +214,7 @@ def keep_blanks(module: 'ModuleType') -> bool:
 
 
 def adapt_config_module(module: 'ModuleType') -> None:
-    """Do what is to be done once mmengine can read configs.
+    """Adapt mmengine's config module after its import.
 
     Args:
         module (ModuleType): ``mmengine.config.config``, just imported.
@@ -244,10 +243,10 @@ class AfterImport:
     """A finder that finds nothing itself but acts after an import.
 
     Args:
-        actions (dict[str, Callable]): What to call with the module, by the
+        actions (dict[str, Callable]): Function to call with a module, by the
             module's full name.
-        readers (Sequence[str]): Nothing is done before one of these packages
-            is imported. Defaults to none: begin at once.
+        readers (Sequence[str]): Wait until one of these packages is imported.
+            Defaults to none: begin at once.
     """
 
     def __init__(
@@ -271,8 +270,8 @@ class AfterImport:
             target (ModuleType | None): The module to be reloaded.
 
         Returns:
-            ModuleSpec | None: The others' spec, None for any module that
-            nothing waits for.
+            ModuleSpec | None: The others' spec; None for modules without an
+            action.
         """
         if self.readers:
             if name not in self.readers:
@@ -296,8 +295,8 @@ class AfterImport:
                 execute(module)
                 action(module)
 
-            # On the instance, which belongs to this one import: the loader
-            # keeps its class and everything else it can do.
+            # Set on the instance, which belongs to this import only. So the
+            # loader's class does not change.
             setattr(spec.loader, 'exec_module', exec_module)
         return spec
 
