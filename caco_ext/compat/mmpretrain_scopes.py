@@ -34,15 +34,15 @@ class SuccessorRegistry(Registry):
         self.attribute = name
 
     def get(self, key: str) -> Optional[Type]:
-        """Find a class: the part that differs, else mmpretrain's, else
-        mmengine's; for another scope what that has."""
+        """Find a class: ours if it differs, else mmpretrain's, else
+        mmengine's; for another scope that scope's."""
         self.import_from_location()
         scope, name = self.split_scope_key(key)
         if scope in (None, self.scope):
             own = self.module_dict.get(name)
             if own is not None:
                 return own
-            # On demand: it imports all of mmpretrain.
+            # On demand, as this imports all of mmpretrain.
             successor: Any = getattr(
                 import_module('mmpretrain.registry'), self.attribute,
                 self.parent)

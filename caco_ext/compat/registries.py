@@ -14,12 +14,11 @@ _UNKNOWN = re.compile(r'(\S+) is not in the (\S+)::(.+?) registry\.')
 
 
 def _known_names(registry: Registry, scope: str) -> Dict[str, str]:
-    """What a type may be called where a config is read in a scope: by the name
-    of the class, what to write.
+    """For each class name, how to write it as ``type`` in a config of a scope.
     """
     root = registry._get_root_registry()
     names = {}
-    # Of classes of one name that counts which needs no scope in front.
+    # If several classes have a name, the one that needs no scope wins.
     children = sorted(root.children.values(), key=lambda c: c.scope == scope)
     for one in (*children, root):
         prefix = '' if one is root or one.scope == scope else f'{one.scope}.'

@@ -83,13 +83,13 @@ def _cross_rank_batch_norm(module: SyncBatchNorm, x: Tensor,
 
 
 def _update_running_stats(module: Any, mean: Tensor, var: Tensor) -> None:
-    """Move the running statistics, as ``F.batch_norm`` does, by mean and
+    """Update the running statistics, as ``F.batch_norm`` does, with mean and
     unbiased variance over all ranks, (C, ).
     """
     if not module.track_running_stats:
         return
     module.num_batches_tracked.add_(1)
-    # Without a momentum the statistics are the average of all batches.
+    # Without a momentum the statistics are the average over all batches.
     factor = (1.0 / module.num_batches_tracked.item()
               if module.momentum is None else module.momentum)
     for running, new in ((module.running_mean, mean), (module.running_var,

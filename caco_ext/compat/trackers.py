@@ -46,10 +46,10 @@ def log_to_mlflow() -> Outcome:
 
 
 def _own_store_of_mlflow() -> Optional[str]:
-    """Where MLflow keeps runs by itself; None where it takes any folder."""
+    """MLflow's default store for runs; None if it accepts any folder."""
     try:
         import mlflow
         from mlflow.environment_variables import MLFLOW_ALLOW_FILE_STORE
-    except ImportError:  # an older MLflow, or none, of which the host tells
+    except ImportError:  # an older MLflow, or none, which the host reports
         return None
     return None if MLFLOW_ALLOW_FILE_STORE.get() else mlflow.get_tracking_uri()

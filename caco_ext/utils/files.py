@@ -40,7 +40,7 @@ def check_output(path: str, *inputs: str) -> None:
 
 
 def _output_problem(path: str) -> str:
-    """Why a file, links followed, cannot be written; empty where it can."""
+    """Why a file (links followed) cannot be written; empty if it can."""
     if osp.isdir(path):
         return 'is a folder; name a file'
     if osp.islink(path):
@@ -48,7 +48,7 @@ def _output_problem(path: str) -> str:
     if osp.exists(path):
         if not osp.isfile(path):
             return 'is a device or a pipe; name a file'
-        # root may write to everything, but was told not to
+        # root could write to a read-only file, but should not.
         if not (os.stat(path).st_mode & 0o222 and os.access(path, os.W_OK)):
             return 'is read-only; name another file'
     folder = osp.dirname(path)

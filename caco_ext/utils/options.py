@@ -156,9 +156,7 @@ def _accepted(node: dict, path: str, cfg: Config,
 
 def _accepted_by_type(kind: Union[str, type], node: dict,
                       cfg: Config) -> Optional[Set[str]]:
-    """Say which arguments the class takes that a dict names; None when they
-    cannot be known.
-    """
+    """Arguments of the class that a dict names; None if they are unknown."""
     if not isinstance(kind, str):
         classes = [kind]
     else:
@@ -167,7 +165,7 @@ def _accepted_by_type(kind: Union[str, type], node: dict,
         for registry in _REGISTRIES:
             with registry.switch_scope_and_registry(scope) as scoped:
                 classes.append(scoped.get(kind))
-    # The same name may stand in several registries.
+    # Several registries may have the same name.
     known = [c for c in classes if c is not None]
     return _parameters(*known, more=_BUILDER_KEYS) if known else None
 

@@ -58,7 +58,7 @@ class RunReportHook(Hook):
         """Draw and write."""
         try:
             lines = self._write(runner.work_dir)
-        except Exception as error:  # the run must not fail by its pictures
+        except Exception as error:  # drawing must not make the run fail
             kind = type(error).__name__
             runner.logger.error(
                 f'RunReportHook: {kind}: {error}; the run is finished and its '
@@ -68,7 +68,7 @@ class RunReportHook(Hook):
             runner.logger.info('\n'.join(['what the run gave', *lines]))
 
     def _write(self, work_dir: str) -> List[str]:
-        # here, so that training without this hook does without matplotlib
+        # Imported here: only this hook needs matplotlib.
         from caco_ext.converters import extract_backbone
         from ..run_features import RunFeatures
         from ..run_logs import find_last_checkpoint
