@@ -63,14 +63,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def find_files(paths: List[str], count: int) -> List[str]:
-    """Picture files, of each folder so many."""
+    """Picture files, up to ``count`` from each folder."""
     files = []
     for path in paths:
         if osp.isdir(path):
             found = find_pictures(path)
             if not found:
                 raise UsageError(f'{path} has no pictures')
-            # from the whole folder, so from all its subfolders
+            # Evenly from the whole folder, so from all its subfolders.
             step = max(1, len(found) // count)
             files += found[::step][:count]
         elif osp.isfile(path):

@@ -61,7 +61,7 @@ def check(kind: str, path: str) -> tuple:
 
 
 def worker(rank: int, cases: List[tuple], folder: str) -> None:
-    """Check the files of one rank, each case in a process group of its own."""
+    """Check the files of one rank, each case in a separate process group."""
     torch.set_num_threads(1)
     for number, (kind, paths) in enumerate(cases):
         distributed.init_process_group(
@@ -70,8 +70,8 @@ def worker(rank: int, cases: List[tuple], folder: str) -> None:
             rank=rank,
             world_size=len(paths),
             timeout=timedelta(seconds=60))
-        # A rank whose case asks nothing of the others would close its
-        # connections while they still make theirs.
+        # Without this, a rank that needs nothing from the others could close
+        # its connections while they still open theirs.
         distributed.barrier()
         result = check(kind, paths[rank])
         distributed.destroy_process_group()

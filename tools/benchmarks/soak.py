@@ -59,14 +59,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def descendants(top: int) -> List[int]:
-    """Numbers of a process and of all that came from it and run now."""
+    """Numbers of a process and of its running descendants."""
     children = {}
     for name in filter(str.isdigit, os.listdir('/proc')):
         try:
             with open(f'/proc/{name}/stat') as file:
                 parent = int(file.read().rpartition(')')[2].split()[1])
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
+            continue  # it has just ended
         children.setdefault(parent, []).append(int(name))
     found = [top]
     for one in found:
