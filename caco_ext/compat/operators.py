@@ -16,15 +16,14 @@ _ATTENTION = 'MultiScaleDeformableAttention'
 def operators_from_torchvision() -> Outcome:
     """Let mmdet and mmseg run where mmcv has no compiled operators.
 
-    What breaks: mmcv-lite, and onedl-mmcv as pip builds it, carry the Python
-    side of ``mmcv.ops`` and not the extension behind it, so that ``import
+    What breaks: mmcv-lite, and onedl-mmcv as pip builds it, contain the Python
+    part of ``mmcv.ops`` but not its compiled extension. So ``import
     mmdet.models`` and ``import mmseg.models`` end with ``No module named
-    'mmcv._ext'``, although of all its operators Mask R-CNN needs two and FCN
-    none.
+    'mmcv._ext'``. Yet Mask R-CNN needs only two of the operators and FCN none.
 
-    Remedy: where that extension is absent, a module takes its place which
-    computes ``nms`` and ``roi_align`` with torchvision and says of any other
-    operator, when it is called, how to get it.
+    Remedy: a module replaces the missing extension. It computes ``nms`` and
+    ``roi_align`` with torchvision. A call of any other operator raises an
+    error that says how to get it.
 
     Needed while mmcv is installed without its extension.
     """

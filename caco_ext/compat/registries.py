@@ -74,12 +74,12 @@ def _dicts(node: Any, key: str = '') -> Iterator[Tuple[str, dict]]:
 def check_types_first() -> Outcome:
     """Check types that the hosts look up without checking the result.
 
-    What breaks: mmengine 0.10 and mmcv 2.0 go on with None for an optimizer, a
-    ``collate_fn``, a layer or a norm that they do not know: ``None is not a
-    callable object``, ``Cannot find None in registry``; a log processor is
-    looked up where there is no log yet that could take the stack.
+    What breaks: mmengine 0.10 and mmcv 2.0 continue with None for an unknown
+    optimizer, ``collate_fn``, layer or norm. The error is then ``None is not a
+    callable object`` or ``Cannot find None in registry``. A log processor is
+    looked up before there is a log that could hold the traceback.
 
-    Remedy: look these up before a runner is made of a config.
+    Remedy: look these up before a runner is built from a config.
 
     Needed while mmengine 0.10 and mmcv 2.0 are hosts.
     """

@@ -27,11 +27,11 @@ def write_files_whole() -> Outcome:
     """Let mmengine write files under a temporary name.
 
     What breaks: mmengine 0.10 opens a checkpoint for writing under its own
-    name. A run that is killed meanwhile, or a full disk, leaves half a file in
-    the place of whatever was there, and ``--resume`` dies of it.
+    name. If the run is killed meanwhile or the disk is full, half a file
+    replaces the old one, and ``--resume`` fails.
 
-    Remedy: write beside it, force it to the disk, then rename. Whatever is
-    written through a local file backend takes this way.
+    Remedy: write to another name, force it to the disk, then rename. This
+    applies to everything that is written through a local file backend.
 
     Needed while mmengine 0.10 is the engine.
     """
@@ -53,8 +53,8 @@ def find_whole_checkpoint() -> Outcome:
     """Let ``--resume`` find the newest checkpoint that is whole.
 
     What breaks: mmengine 0.10 resumes from the file that ``last_checkpoint``
-    names, be it damaged or gone, and starts anew where that note is missing,
-    over the checkpoints that are there.
+    names, even if it is damaged or missing. Without that note it starts a new
+    run and overwrites the existing checkpoints.
 
     Remedy: check that the file is whole; otherwise take the newest one of the
     folder that is, with a warning. Where there are checkpoints but none is
@@ -100,15 +100,15 @@ def _newest_whole(path: str) -> Tuple[Optional[str], List[str]]:
 
 
 def resume_inside_epoch() -> Outcome:
-    """Resume an epoch where it was left.
+    """Resume an epoch where it was interrupted.
 
-    What breaks: mmengine 0.10 starts the epoch anew when it resumes from a
-    checkpoint of the middle of one (``by_epoch=False``): pictures are seen
-    twice, and the numbers of iterations run ahead of the epochs.
+    What breaks: mmengine 0.10 restarts the epoch when it resumes from a
+    checkpoint inside one (``by_epoch=False``). Pictures are seen twice, and
+    the count of iterations no longer fits the epochs.
 
-    Remedy: the loop leaves out as many batches as ``batches_done`` says, an
-    attribute that whoever loads the checkpoint sets; without it nothing
-    changes.
+    Remedy: the loop leaves out as many batches as its attribute
+    ``batches_done`` says. The code that loads the checkpoint sets it; without
+    it nothing changes.
 
     Needed while mmengine 0.10 is the engine.
     """
@@ -136,11 +136,11 @@ def resume_inside_epoch() -> Outcome:
 def outlast_full_disks() -> Outcome:
     """Let a run go on while its scalars cannot be written.
 
-    What breaks: mmengine 0.10 ends the run with the ``OSError`` of a line of
-    scalars, so a disk that is full for a minute costs all since the last
-    checkpoint.
+    What breaks: mmengine 0.10 ends the run if a line of scalars cannot be
+    written (``OSError``). So a disk that is full for a minute loses all work
+    since the last checkpoint.
 
-    Remedy: say so once, leave the lines out, begin again as soon as they can
+    Remedy: warn once, leave the lines out, and continue as soon as they can
     be written. The log itself does so already.
 
     Needed while mmengine 0.10 is the engine.

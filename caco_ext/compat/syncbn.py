@@ -101,9 +101,9 @@ def sync_batchnorm_on_cpu() -> Outcome:
     """Let ``SyncBatchNorm`` work on tensors on the CPU.
 
     What breaks: any torch. ``SyncBatchNorm`` refuses tensors on the CPU once a
-    process group exists, and DDP refuses models that contain it, so that two
-    gloo processes can neither run such a config nor give what one process with
-    the whole batch gives.
+    process group exists, and DDP refuses models that contain it. So two gloo
+    processes cannot run such a config, nor give the results of one process
+    with the whole batch.
 
     Remedy: on the CPU, in training, share mean and variance by a
     differentiable all-reduce; with one process, or in evaluation, use plain

@@ -179,7 +179,7 @@ def check_versions() -> Outcome:
 
     Raises:
         ImportError: If the combination is not supported; the message lists
-            each problem with the command that mends it.
+            each problem with the command that fixes it.
     """
     problems = _version_problems()
     if problems:

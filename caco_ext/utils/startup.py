@@ -1,25 +1,25 @@
 """Lets any config say ``_base_ = 'caco_ext::selfsup/...'``.
 
-mmengine looks the name before ``::`` up in a fixed table, and it does so
-while it parses a config: before ``custom_imports`` could import this package.
-So the entry has to be there without anybody importing ``caco_ext``. An
-installation puts this file beside the package as ``caco_ext_startup.py``,
-with a ``.pth`` file whose only line imports it when Python starts.
+mmengine looks up the name before ``::`` in a fixed table while it parses a
+config. This is before ``custom_imports`` could import this package. So the
+entry must exist although nobody has imported ``caco_ext``. An installation
+puts this file beside the package as ``caco_ext_startup.py``, with a ``.pth``
+file whose only line imports it when Python starts.
 
-It runs in every Python of the environment. Therefore it imports only what
-Python has loaded by then, and leaves a finder that does nothing until mmengine
+It runs in every Python of the environment. So it imports only modules that
+Python has already loaded. It adds a finder that does nothing until mmengine
 or openmim is imported. From then on it acts after two imports:
 
-* ``mmengine.config.config``: adds the entry, and lets inherited dicts be
-  built in the scope of the host, because this package registers in the root
-  registries and has no scope of its own. That host is mmselfsup, and for a
-  benchmark the one that trains it. Where mmcls is not installed but
-  its successor mmpretrain is, ``mmcls::`` leads there. Names of packages in
-  the table that are those of maintained forks here are corrected: with
-  onedl-mmsegmentation, ``mmseg::`` leads nowhere.
-* ``pkg_resources``, by which mmengine and openmim find an installed package:
-  takes an editable installation to be in ``site-packages``, where only its
-  metadata is; told the real folder here.
+* ``mmengine.config.config``: it adds the entry. It also makes mmengine build
+  inherited dicts in the scope of the host, as this package registers in the
+  root registries and has no scope. The host is mmselfsup, or for a benchmark
+  the one that trains it. If mmpretrain is installed and mmcls is not,
+  ``mmcls::`` leads to mmpretrain. Names of packages in the table are replaced
+  by those of installed forks: with onedl-mmsegmentation, mmengine would not
+  find ``mmseg::``.
+* ``pkg_resources``, by which mmengine and openmim find an installed package.
+  It expects an editable installation in ``site-packages``, where only its
+  metadata is. Here it is told the real folder.
 
 The environment variable ``CACO_EXT_NO_STARTUP``, set to anything, switches
 all of this off.
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 PACKAGE = 'caco_ext'
 SWITCH = 'CACO_EXT_NO_STARTUP'
-# Who finds other packages' configs, and so what the finder waits for.
+# Packages that find other packages' configs. The finder waits for them.
 READERS = ('mmengine', 'mim')
-# Whose names a config means, by its folder below ``configs``; what several
-# hosts share means those of the config that inherits it.
+# Scope of a config by its folder below ``configs``. Configs that several hosts
+# share have the scope of the config that inherits them.
 SCOPES = {
     'benchmarks/_base_/': None,
     'benchmarks/classification/': 'mmcls',
@@ -55,8 +55,8 @@ def scope_of(config: str) -> 'Optional[str]':
         config (str): Its path below ``configs``.
 
     Returns:
-        str | None: The scope of the host that trains it, None for that of
-        the config that inherits it.
+        str | None: The scope of the host that trains it. None means the scope
+        of the config that inherits it.
     """
     for folder, scope in SCOPES.items():
         if config.startswith(folder):

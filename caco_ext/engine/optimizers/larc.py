@@ -58,7 +58,7 @@ class LARC(torch.optim.SGD):
         """One step.
 
         Args:
-            closure (Callable, optional): Evaluates the loss anew.
+            closure (Callable, optional): Evaluates the loss again.
                 Defaults to None.
 
         Returns:

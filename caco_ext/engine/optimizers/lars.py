@@ -55,7 +55,7 @@ class CaCoLARS(Optimizer):
         """One step.
 
         Args:
-            closure (Callable, optional): Evaluates the loss anew.
+            closure (Callable, optional): Evaluates the loss again.
                 Defaults to None.
 
         Returns:
