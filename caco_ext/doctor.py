@@ -1,4 +1,4 @@
-"""What ``python -m caco_ext`` prints: is this set-up sound?"""
+"""``python -m caco_ext``: check whether the set-up is complete."""
 import importlib
 import importlib.util
 import os

@@ -183,7 +183,7 @@ def write_checkpoint(content: Mapping[str, Any], path: str) -> None:
     """Write a checkpoint in the format that its ending names.
 
     Args:
-        content (Mapping[str, Any]): With 'state_dict' and 'meta'. In
+        content (Mapping[str, Any]): Has 'state_dict' and 'meta'. In
             ``.safetensors`` nothing else is stored.
         path (str): ``*.safetensors``, or anything for ``torch.save``.
 

@@ -1,4 +1,4 @@
-"""Which pictures of a data set turned out to be broken, across processes."""
+"""Record broken pictures of a data set, across processes."""
 from typing import Any, Dict, List
 
 import torch

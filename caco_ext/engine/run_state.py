@@ -46,7 +46,7 @@ def set_rng_state(state: Dict[str, Any]) -> None:
     """Counterpart of :func:`rng_state`.
 
     Args:
-        state (dict[str, Any]): As :func:`rng_state` gives it.
+        state (dict[str, Any]): From :func:`rng_state`.
     """
     # Loading a checkpoint may have moved its tensors to the model's device.
     torch.set_rng_state(state['torch'].cpu())
@@ -180,7 +180,7 @@ def check(checkpoint: Dict[str, Any], runner: Runner) -> None:
     The number of processes may change if the global batch size stays.
 
     Args:
-        checkpoint (dict): With the 'run_state' of :func:`collect`.
+        checkpoint (dict): Has the 'run_state' of :func:`collect`.
         runner (Runner): The runner that resumes.
 
     Raises:
@@ -218,7 +218,7 @@ def restore_seed(checkpoint: Dict[str, Any], runner: Runner) -> None:
     This includes a seed that was drawn because the config set none.
 
     Args:
-        checkpoint (dict): With the 'run_state' of :func:`collect`.
+        checkpoint (dict): Has the 'run_state' of :func:`collect`.
         runner (Runner): The runner that resumes. Its loader is changed.
     """
     loader, seed = runner.train_dataloader, checkpoint['meta'].get('seed')

@@ -26,7 +26,7 @@ def check_schedules(runner: Runner, model: nn.Module) -> None:
     """Refuse a run that is shorter or longer than its schedules.
 
     Args:
-        runner (Runner): With its schedulers built.
+        runner (Runner): The runner, with its schedulers built.
         model (nn.Module): Its model, without a wrapper.
 
     Raises:

@@ -180,7 +180,7 @@ def build_split(cfg: Config, split: str) -> VOC07Pictures:
     """One split of the config's VOC2007.
 
     Args:
-        cfg (Config): With 'data_root' and 'pipeline'.
+        cfg (Config): Has 'data_root' and 'pipeline'.
         split (str): See :class:`VOC07Pictures`.
 
     Returns:

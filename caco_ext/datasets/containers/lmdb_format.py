@@ -107,7 +107,7 @@ def read_header(txn: Any, path: str) -> Dict[str, Any]:
     """Read and check the header.
 
     Args:
-        txn (lmdb.Transaction): Of the open file.
+        txn (lmdb.Transaction): Transaction of the open file.
         path (str): Its name, for error messages.
 
     Returns:
@@ -144,7 +144,7 @@ def read_tables(txn: Any, header: Dict[str, Any],
     """Read and check labels and paths.
 
     Args:
-        txn (lmdb.Transaction): Of the open file.
+        txn (lmdb.Transaction): Transaction of the open file.
         header (dict): Its header.
         path (str): Its name, for error messages.
 

@@ -1,4 +1,4 @@
-"""Which container a name means."""
+"""Open the container that a name means."""
 import os.path as osp
 from typing import Optional
 

@@ -183,7 +183,7 @@ class KNNHook(Hook):
         All ranks must call it, and all get the features of all ranks.
 
         Args:
-            model (nn.Module): With ``backbone`` and ``data_preprocessor``.
+            model (nn.Module): Has ``backbone`` and ``data_preprocessor``.
 
         Returns:
             KNNFeatures: Features of the readable pictures.

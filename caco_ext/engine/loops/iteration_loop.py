@@ -19,7 +19,7 @@ class IterationTrainLoop(EpochBasedTrainLoop):
         runner (Runner): The runner.
         dataloader (DataLoader | dict): The loader or its config.
         max_iters (int): Iterations of the run.
-        **kwargs: Of :class:`mmengine.runner.EpochBasedTrainLoop`.
+        **kwargs: Arguments of :class:`mmengine.runner.EpochBasedTrainLoop`.
 
     Raises:
         ValueError: ``max_iters`` is no positive integer, or the number of

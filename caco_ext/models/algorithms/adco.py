@@ -31,7 +31,7 @@ class AdCo(BankContrast):
         query_views (Sequence[int]): Defaults to (0, ).
         key_views (Sequence[int]): Defaults to (1, ).
         shuffle_bn (bool): Defaults to True.
-        **kwargs: Of :class:`BankContrast`.
+        **kwargs: Arguments of :class:`BankContrast`.
     """
 
     def __init__(self,

@@ -27,7 +27,7 @@ class BankContrast(BaseMomentumMethod):
             during the fill. Defaults to those of the loss' first term.
         fill_reset (bool): Copy the query encoder's parameters to the key
             encoder after the fill. Defaults to True, as the originals do.
-        **kwargs: Of :class:`BaseMomentumMethod`.
+        **kwargs: Arguments of :class:`BaseMomentumMethod`.
     """
 
     memory: LearnableBank

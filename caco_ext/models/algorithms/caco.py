@@ -33,7 +33,7 @@ class CaCo(BankContrast):
             original's code.
         fill_momentum (float | dict, optional): Defaults to 0.999, as in the
             original's code.
-        **kwargs: Of :class:`BankContrast`.
+        **kwargs: Arguments of :class:`BankContrast`.
     """
 
     def __init__(self,

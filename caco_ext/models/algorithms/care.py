@@ -28,7 +28,7 @@ class CARE(BaseMomentumMethod):
             predictor.
         momentum (float | dict): Defaults to a cosine from 0.99 to 1, by
             iteration.
-        **kwargs: Of :class:`BaseMomentumMethod`; there is no memory.
+        **kwargs: Arguments of :class:`BaseMomentumMethod`; there is no memory.
     """
 
     momentum_modules = ('backbone', 'neck', 'attention', 'attention_neck')

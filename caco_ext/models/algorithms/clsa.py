@@ -23,7 +23,7 @@ class CLSA(BaseMomentumMethod):
         key_views (Sequence[int]): Defaults to (0, ).
         strong_views (Sequence[int]): Defaults to (2, ).
         shuffle_bn (bool): Defaults to True.
-        **kwargs: Of :class:`BaseMomentumMethod`.
+        **kwargs: Arguments of :class:`BaseMomentumMethod`.
     """
 
     def __init__(self,
