@@ -1,8 +1,8 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """AdCo, CaCo, CLSA and CARE for OpenMMLab.
 
-Importing the package mends what is broken in the installed hosts and
-registers everything in mmengine's root registries; nothing else happens.
+Importing the package fixes defects of the installed hosts and registers
+everything in mmengine's root registries. Nothing else happens.
 """
 import sys
 from typing import Any, List
@@ -11,13 +11,13 @@ from . import compat
 from .utils.lazy import lazy_attribute
 from .version import __version__
 
-# Before anything of a host is used.
+# Before any host is used.
 try:
     compat.apply()
 except ImportError:
     if sys.argv[:1] != ['-m']:
         raise
-    # `python -m caco_ext` asks what is wrong: it gets no stack of calls.
+    # `python -m caco_ext` should say what is wrong, without a traceback.
     from .doctor import main
     sys.exit(main())
 
@@ -28,7 +28,7 @@ __all__ = ['__version__', 'extract_features', 'get_model']
 
 
 def __getattr__(name: str) -> Any:
-    # Training needs none of it.
+    # Imported on first use, as training does not need it.
     return lazy_attribute(__name__, dict(apis=__all__[1:]), name)
 
 

@@ -19,7 +19,7 @@ from .datasets.pictures import read_picture
 from .evaluation import evaluation_mode, pool_features
 from .utils.config_files import config_path
 
-# Of RGB pictures in 0..255, as in all configs of this package.
+# Mean of RGB pictures in 0..255, as in all configs of this package.
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 Picture = Union[str, os.PathLike, np.ndarray, Image.Image]
@@ -54,15 +54,16 @@ def get_model(name_or_path: str,
             :func:`zoo` that has weights.
         part (str): 'backbone', or 'backbone_k' for the key encoder's.
             Defaults to 'backbone'.
-        trust (bool): Read files that hold more than tensors and plain data,
-            which runs code that they name. Defaults to False.
-        prefix (str): Which backbone of a file that has several, by what its
-            keys begin with, as 'teacher.'. Defaults to ''.
+        trust (bool): Also read files that hold more than tensors and plain
+            data. This runs any code that they name. Defaults to False.
+        prefix (str): Start of the backbone's keys, such as 'teacher.', if the
+            file has several backbones. Defaults to ''.
 
     Returns:
-        nn.Module: The hosts' ResNet in evaluation mode, on the CPU. Takes
-        normalised RGB pictures (N, 3, H, W), gives a tuple with the last
-        map, (N, C, H/32, W/32). :func:`extract_features` does both sides.
+        nn.Module: The hosts' ResNet in evaluation mode, on the CPU. It takes
+        normalised RGB pictures (N, 3, H, W) and returns a tuple with the last
+        map, (N, C, H/32, W/32). :func:`extract_features` normalises pictures
+        and averages maps.
 
     Raises:
         CheckpointError: The file has no ResNet, or the model no weights.
@@ -100,7 +101,7 @@ def _weights(name: str) -> str:
     weights = model['Weights']
     if '://' in weights or osp.isabs(weights):
         return weights
-    # beside the configs that the zoo describes
+    # The metafiles are beside the configs that they describe.
     metafile = config_path('adco/metafile.yml')
     top = osp.abspath(osp.join(osp.dirname(metafile), '../../..'))
     return osp.join(top, weights)
@@ -130,13 +131,14 @@ def extract_features(model: nn.Module,
     """Averaged features of pictures.
 
     Args:
-        model (nn.Module): Of :func:`get_model`, or any that ends in a map
-            (N, C, h, w) or vectors (N, C). Its mode and device stay.
+        model (nn.Module): From :func:`get_model`, or any model that returns
+            maps (N, C, h, w) or vectors (N, C). Its mode and device do not
+            change.
         images (Tensor | Sequence): A float tensor (N, 3, H, W) of normalised
-            RGB pictures, used as it is; or file names, PIL pictures or RGB
-            arrays (H, W, 3) uint8, whose short side is scaled to 256 and of
-            which the middle 224 pixels are used.
-        batch_size (int): Pictures at a time. Defaults to 64.
+            RGB pictures, used without changes. Or file names, PIL pictures or
+            RGB arrays (H, W, 3) uint8: their short side is scaled to 256, and
+            the central 224 x 224 pixels are used.
+        batch_size (int): Pictures per batch. Defaults to 64.
         normalize (bool): Make the features unit vectors.
             Defaults to False.
 
@@ -144,8 +146,8 @@ def extract_features(model: nn.Module,
         Tensor: (N, C), float32, on the CPU.
 
     Raises:
-        ValueError: There are no pictures, or one has another form, is broken
-            or has no certain 8-bit range (``BrokenPictureError``).
+        ValueError: There are no pictures, or one has another form, or is
+            broken or has no defined 8-bit range (``BrokenPictureError``).
     """
     if len(images) == 0 or batch_size < 1:
         raise ValueError(f'{len(images)} images with batch_size={batch_size}: '

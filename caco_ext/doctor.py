@@ -1,4 +1,4 @@
-"""What ``python -m caco_ext`` prints: is this set-up sound?"""
+"""``python -m caco_ext``: check whether the set-up is complete."""
 import importlib
 import importlib.util
 import os
@@ -14,7 +14,7 @@ from .utils.extras import HOST_FIX
 from .utils.startup import SWITCH
 
 ROOT = osp.dirname(osp.abspath(__file__))
-# What training does without: extras of the package, and what they are for.
+# Extras of the package that training does not need, and their purpose.
 EXTRAS = {
     'report': 'reports and maps of features',
     'lmdb': 'LMDB files',
@@ -24,12 +24,12 @@ EXTRAS = {
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        state (str): 'ok', 'note' where something optional is not there, or
+        state (str): 'ok', 'note' if something optional is missing, or
             'wrong'.
-        what (str): What is so.
+        what (str): What was found.
         fix (str, optional): What to do about it.
     """
     state: str
@@ -82,7 +82,7 @@ def _bases() -> Finding:
     name = 'caco_ext::selfsup/_base_/default_runtime.py'
     try:
         path, _ = Config._get_cfg_path(name, __file__)
-    except FileNotFoundError as error:  # of a package without .mim
+    except FileNotFoundError as error:  # the package has no .mim
         path = error.filename or str(error)
     if not osp.isfile(path):
         return Finding('wrong', f'{name} leads to {path}, which is not there',
@@ -110,7 +110,7 @@ def _operators() -> Finding:
     if importlib.util.find_spec('mmcv') is None:
         return Finding('note', 'mmcv, which the hosts need, is not installed',
                        'pip install mmcv-lite==2.0.1')
-    # What stands in for an extension that is not there has no loader.
+    # Our replacement for a missing extension has no loader.
     spec = importlib.util.find_spec('mmcv._ext')
     if spec is None or spec.loader is None:
         return Finding(
@@ -164,7 +164,7 @@ def _extras() -> Finding:
     return Finding('ok', text)
 
 
-# In this order: the later ones import what the earlier ones look at.
+# Order matters: later checks import what earlier ones check.
 CHECKS: List[Callable[[], Finding]] = [
     _versions, _hosts, _configs, _bases, _registered, _operators, _device,
     _cache, _extras
@@ -172,7 +172,7 @@ CHECKS: List[Callable[[], Finding]] = [
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything; stop where the rest could not be imported.
+    """Run all checks; stop if the rest could not be imported.
 
     Yields:
         Finding: In the order of ``CHECKS``.

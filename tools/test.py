@@ -2,7 +2,7 @@
 
     python tools/test.py CHECKPOINT
 
-measures it on the pictures that its run was measured on.
+measures it on the pictures that its run was evaluated on.
 """
 import argparse
 import json
@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.runner import Runner
 
-# Mends the hosts and registers the package, before any config is read.
+# Fixes the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
 from caco_ext.converters import CheckpointError, read_checkpoint
 from caco_ext.converters.files import weights_of
@@ -59,8 +59,8 @@ def read_weights(path: str) -> Tuple[Dict[str, torch.Tensor], dict]:
 def write_own_config(path: str, meta: dict, folder: str) -> Optional[str]:
     """Write the config of the run that a checkpoint is from.
 
-    Returns the file, named after the checkpoint. None where neither the
-    checkpoint holds a config nor the one beside it that it was taken out of.
+    Returns the file, named after the checkpoint. None if neither the
+    checkpoint nor the file that it was extracted from holds a config.
     """
     text = meta.get('cfg')
     if not text and isinstance(meta.get('source'), str):
@@ -80,10 +80,10 @@ def write_own_config(path: str, meta: dict, folder: str) -> Optional[str]:
 
 
 def choose_config(args: argparse.Namespace, meta: dict, folder: str) -> Config:
-    """Load the config that is named, else the run's own.
+    """Load the config that the user names, else the run's own.
 
-    A UsageError says that there is none, or that its kNN pictures are not
-    those of the run and nobody has said that they are meant.
+    A UsageError says that there is none. It also refuses a config with other
+    kNN pictures than the run's, unless the user asks for them.
     """
     own = write_own_config(args.checkpoint, meta, folder)
     if args.config is None:
@@ -114,7 +114,7 @@ def choose_config(args: argparse.Namespace, meta: dict, folder: str) -> Config:
 
 def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
                  path: str, backbone_only: bool) -> None:
-    """Load weights that fit exactly; for some, the backbone alone will do."""
+    """Load weights that fit exactly; sometimes the backbone is enough."""
     model = unwrap_model(model)
     own = model.state_dict()
     if backbone_only and all(n.startswith('backbone.') for n in weights):
@@ -127,7 +127,7 @@ def load_weights(model: torch.nn.Module, weights: Dict[str, torch.Tensor],
 
 
 def find_knn_hook(runner: Runner) -> KNNHook:
-    """The hook to evaluate with when there is no test loop."""
+    """The hook that evaluates if there is no test loop."""
     for hook in runner.hooks:
         if isinstance(hook, KNNHook):
             runner.logger.info(hook.data.text)

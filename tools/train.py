@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-# Mends the hosts and registers the package, before any config is read.
+# Fixes the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
 from caco_ext.engine.resume_changes import MODES
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
@@ -51,7 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def check_config(cfg: Config, path: str) -> None:
-    """Refuse what mmengine stumbles over before it has a log."""
+    """Refuse what would make mmengine fail before it has a log."""
     missing = [
         name
         for name in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -72,7 +72,7 @@ def check_config(cfg: Config, path: str) -> None:
 
 
 def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
-    """Write what was switched on into a config, which is changed in place."""
+    """Apply the options of the command line to a config, in place."""
     if args.amp:
         wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
@@ -109,8 +109,8 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     check_config(cfg, args.config)
     apply_switches(cfg, args)
-    # Before the runner writes its config and its log there. The launcher ends
-    # the other processes when the first one is refused.
+    # Lock before the runner writes config and log. If the first process is
+    # refused, the launcher ends the others.
     is_first = is_first_process(os.environ)
     with hold(cfg.work_dir) if is_first else nullcontext():
         Runner.from_cfg(cfg).train()

@@ -1,14 +1,14 @@
 # Licensed under the Apache License, Version 2.0.
 """Remedies for defects of the host packages.
 
-The host packages (mmengine, mmcv, mmcls, mmselfsup) are released and no
-longer developed, while torch goes on. Each remedy is one function that mends
-one defect and does nothing where the defect is absent. It returns whether it
-is in force, and why. Its docstring says what breaks in which release, the
-remedy, and how long it is needed; mmengine 0.10 has 0.10.7 for its last
-release. :func:`apply` runs them all and is called when ``caco_ext`` is
-imported, so that ``custom_imports = dict(imports=['caco_ext'])`` in a config
-is enough to make a stock trainer work.
+The host packages (mmengine, mmcv, mmcls, mmselfsup) are no longer developed,
+while torch is. Each remedy is one function that fixes one defect, and does
+nothing if the defect is absent. It returns whether it is in force, and why.
+Its docstring says what breaks in which release, the remedy, and how long it
+is needed. The last release of mmengine 0.10 is 0.10.7. :func:`apply` runs all
+remedies when ``caco_ext`` is imported. So
+``custom_imports = dict(imports=['caco_ext'])`` in a config is enough to make
+a stock trainer work.
 """
 from typing import Callable, Dict, List, NamedTuple
 
@@ -38,12 +38,12 @@ def apply() -> None:
         ImportError: From :func:`check_versions`.
     """
     _run(check_versions)
-    # The rest needs torch and mmengine, whose absence is to be reported by
-    # the check above and not by an import.
+    # The rest needs torch and mmengine. If they are missing, the check above
+    # must report it, not an import.
     from . import (checkpoints, distributed, hosts, logs, mmpretrain_scopes,
                    operators, registries, resuming, syncbn, trackers)
 
-    # Operators first: what imports mmcv.cnn settles whether they are there.
+    # Operators first: an import of mmcv.cnn decides whether they exist.
     for func in (operators.operators_from_torchvision,
                  hosts.mend_registry_locations,
                  mmpretrain_scopes.lend_former_scopes,
@@ -64,7 +64,7 @@ def apply() -> None:
 
 
 def _run(func: Callable[[], Outcome]) -> None:
-    """Call ``func`` unless it has been called, and note what it says."""
+    """Call ``func`` once, and store its outcome."""
     if func.__name__ not in _REPORT:
         _REPORT[func.__name__] = Remedy(func.__name__, *func())
 

@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Read and write checkpoints of mmengine with today's torch."""
+"""Read and write mmengine's checkpoints with current torch."""
 import argparse
 import functools
 import os.path as osp
@@ -88,23 +88,23 @@ def allow_checkpoint_classes() -> Outcome:
 def notice_damaged_checkpoints() -> Outcome:
     """Let mmengine notice that a local checkpoint is damaged.
 
-    What breaks: a file of ``torch.save`` holds a sum of each part, which
-    ``torch.load`` does not look at. A flipped bit, or weights that are not
-    numbers, go into the model without a word.
+    What breaks: a file of ``torch.save`` holds a checksum of each part, which
+    ``torch.load`` does not verify. A flipped bit or NaN in the weights enters
+    the model unnoticed.
 
-    Remedy: ``--resume``, ``load_from`` and ``init_cfg=Pretrained`` compare the
-    sums first, and refuse weights with NaN and the like. That costs about a
-    second per gigabyte.
+    Remedy: ``--resume``, ``load_from`` and ``init_cfg=Pretrained`` verify the
+    checksums first, and refuse weights with NaN and the like. That takes
+    about a second per gigabyte.
 
-    Needed until ``torch.load`` compares the sums itself.
+    Needed until ``torch.load`` verifies the checksums itself.
     """
     import torch
     from mmengine.runner import CheckpointLoader
 
-    # before, torch itself unpickled everything
+    # Older releases of torch unpickle everything themselves.
     trust = _release(torch.__version__) < (2, 6)
 
-    # mmengine cuts the first ten letters off the name and logs the rest
+    # mmengine strips the first ten letters of the name and logs the rest.
     def load_from_local(filename: str, map_location: Any) -> Any:
         path = osp.expanduser(filename)
         content = read_checkpoint(path, trust, map_location)

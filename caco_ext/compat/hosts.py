@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Defects of mmengine and mmselfsup that any run meets."""
+"""Defects of mmengine and mmselfsup that affect any run."""
 import copy
 import functools
 import glob
@@ -68,14 +68,13 @@ def build_inherited_collate_fn() -> Outcome:
 
 
 def load_without_workers() -> Outcome:
-    """Let ``num_workers=0`` serve in any config.
+    """Allow ``num_workers=0`` in any config.
 
-    What breaks: torch's loader refuses ``persistent_workers``,
-    ``prefetch_factor``, ``timeout`` and ``multiprocessing_context`` where
-    there are no workers, and mmengine 0.10 hands on what a config has for its
-    workers.
+    What breaks: without workers, torch's loader refuses
+    ``persistent_workers``, ``prefetch_factor``, ``timeout`` and
+    ``multiprocessing_context``. mmengine 0.10 passes them on from the config.
 
-    Remedy: leave them out where ``num_workers`` is 0.
+    Remedy: leave them out if ``num_workers`` is 0.
 
     Needed while mmengine 0.10 is the engine.
     """
@@ -99,12 +98,12 @@ def load_without_workers() -> Outcome:
 def mend_mixed_precision() -> Outcome:
     """Make ``--amp`` quiet on a GPU and possible on the CPU.
 
-    What breaks: mmengine 0.10 makes a ``torch.cuda.amp.GradScaler``, which
-    torch >= 2.4 calls deprecated in every run, and asserts a GPU, although its
-    ``autocast`` uses bfloat16 on the CPU.
+    What breaks: mmengine 0.10 makes a ``torch.cuda.amp.GradScaler``, of which
+    torch >= 2.4 warns as deprecated in every run. It also asserts a GPU,
+    although its ``autocast`` uses bfloat16 on the CPU.
 
-    Remedy: make a ``torch.amp.GradScaler`` for the device in use. Before torch
-    2.3 there is none, and nothing is changed.
+    Remedy: make a ``torch.amp.GradScaler`` for the device in use. torch before
+    2.3 has none, so there nothing changes.
 
     Needed while mmengine 0.10 is the engine.
     """
@@ -118,13 +117,13 @@ def mend_mixed_precision() -> Outcome:
         return False, f'the device {device} has its own GradScaler'
     module.GradScaler = functools.partial(torch.amp.GradScaler, device)
     if device == 'cpu':
-        # The name serves only the assertion that a GPU is there.
+        # mmengine uses this name only to assert that there is a GPU.
         module.is_cuda_available = lambda: True
     return True, f'torch.amp.GradScaler for {device}'
 
 
-# (part of the message, category, module that warns). All of these speak of
-# the hosts' code and say nothing that a user can act on.
+# (part of the message, category, module that warns). These warnings are about
+# the hosts' code; a user can do nothing about them.
 _NOISE = (
     ('Fail to import ``MultiScaleDeformableAttention``', UserWarning,
      'mmcv.cnn.bricks.transformer'),
@@ -136,7 +135,7 @@ _NOISE = (
 
 
 def silence_noise() -> Outcome:
-    """Drop warnings that come in every run and need no one's action.
+    """Drop warnings that appear in every run and need no action.
 
     What breaks: nothing; but mmcv-lite warns of an operator that pre-training
     does not use, mmcv of an argument that the transform itself passes (once
@@ -159,18 +158,18 @@ def silence_noise() -> Outcome:
 def remove_hooks_by_none() -> Outcome:
     """Let ``default_hooks=dict(name=None)`` remove any default hook.
 
-    What breaks: mmengine 0.10 takes None for its own six default hooks only;
-    for another name the runner ends with a bare ``AssertionError``. Options of
-    a hook that is not there, as of a misspelt one, end with a ``KeyError``
+    What breaks: mmengine 0.10 accepts None only for its own six default hooks.
+    For other names the runner ends with a bare ``AssertionError``. Options of
+    a hook that does not exist, such as a misspelt one, end with a ``KeyError``
     that does not name it.
 
-    Remedy: leave entries of None out, and name one without a type.
+    Remedy: leave out entries of None, and name an entry without a type.
 
     Needed while mmengine 0.10 is the engine.
     """
     from mmengine.runner import Runner
 
-    # For these None has a meaning of its own: not the stock hook.
+    # For these, mmengine itself handles None: it leaves out the stock hook.
     own = ('runtime_info', 'timer', 'sampler_seed', 'logger',
            'param_scheduler', 'checkpoint')
 
@@ -196,13 +195,13 @@ def remove_hooks_by_none() -> Outcome:
 def keep_blanks_in_options() -> Outcome:
     """Let ``--cfg-options data_root='/a folder'`` name that folder.
 
-    What breaks: mmengine 0.10 removes all blanks of a value, parts a text in
-    quotes at its commas, and recurses without end at a comma in brackets
-    inside a path.
+    What breaks: mmengine 0.10 removes all blanks of a value and splits quoted
+    text at its commas. A comma in brackets inside a path makes it recurse
+    endlessly.
 
-    Remedy: :func:`caco_ext.utils.startup.parse_value`, which reads all else
-    alike. An installed package applies it when Python starts, before a stock
-    trainer reads its command line.
+    Remedy: :func:`caco_ext.utils.startup.parse_value`, which otherwise reads
+    values in the same way. An installed package applies it when Python starts,
+    before a stock trainer reads its command line.
 
     Needed while mmengine 0.10 is the engine.
     """
@@ -221,14 +220,14 @@ def format_configs_once() -> Outcome:
     while a run starts and again for each checkpoint, 0.3 s each time for a
     small config and 2 s for a large one.
 
-    Remedy: remember the last texts and what became of them. A config that
-    changes is another text.
+    Remedy: cache the last texts and their results. A changed config is
+    another text.
 
     Needed while mmengine 0.10 is the engine.
     """
     from mmengine.config import config as module
     if not hasattr(module, 'FormatCode'):
-        # The maintained fork imports it where it is called.
+        # The maintained fork imports it where it calls it.
         from yapf.yapflib import yapf_api as module
 
     @functools.lru_cache(maxsize=8)

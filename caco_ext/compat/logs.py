@@ -11,10 +11,10 @@ from .versions import Outcome
 def log_any_file_name() -> Outcome:
     """Let log lines name files whose names are not UTF-8.
 
-    What breaks: mmengine's handlers write UTF-8 strictly. A line with such a
-    name is lost, and a stack of calls comes in its place.
+    What breaks: mmengine's handlers write strict UTF-8. A line with such a
+    name is lost, and a traceback is printed instead.
 
-    Remedy: its formatter puts U+FFFD for each byte that is no character.
+    Remedy: the formatter writes U+FFFD for each byte that is no character.
 
     Needed while mmengine 0.10 is the engine.
     """

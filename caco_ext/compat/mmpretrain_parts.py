@@ -1,9 +1,8 @@
 # Licensed under the Apache License, Version 2.0.
-"""What mmpretrain calls or counts otherwise than mmselfsup did.
+"""Classes that have other names or arguments in mmpretrain than in mmselfsup.
 
-Imported by the registries of :mod:`.mmpretrain_scopes` when one of them is
-first asked. Everything that is not here, mmpretrain has under the same name
-and with the same arguments.
+The registries of :mod:`.mmpretrain_scopes` import this module when they are
+first used. All other classes have the same names and arguments in mmpretrain.
 """
 import sys
 from typing import Any, List, Optional, Sequence, Tuple
@@ -17,7 +16,7 @@ scope = sys.modules['mmselfsup.registry']
 
 @scope.MODELS.register_module()
 class SelfSupDataPreprocessor(models.SelfSupDataPreprocessor):
-    """mmpretrain's, with a tuple for what it returns in a dict."""
+    """mmpretrain's class, but returns a tuple instead of a dict."""
 
     def forward(self,
                 data: dict,
@@ -29,16 +28,16 @@ class SelfSupDataPreprocessor(models.SelfSupDataPreprocessor):
 
 @scope.MODELS.register_module()
 class ResNet(models.ResNet):
-    """mmpretrain's, with outputs counted from the stem.
+    """mmpretrain's class, but counts outputs from the stem.
 
     Args:
-        depth (int): Of the network.
+        depth (int): Depth of the network.
         out_indices (Sequence[int]): 0 for the stem before its pooling, 1 to
             4 for the stages. Defaults to (4, ).
-        **options: Of mmpretrain's ResNet.
+        **options: Arguments of mmpretrain's ResNet.
 
     Raises:
-        ValueError: An output that is not there.
+        ValueError: There is no such output.
     """
 
     def __init__(self,
@@ -68,12 +67,12 @@ class ResNet(models.ResNet):
 
 @scope.MODELS.register_module()
 class MoCo(models.MoCo):
-    """mmpretrain's, with the weight of the old value for ``momentum``.
+    """mmpretrain's class, but ``momentum`` is the weight of the old value.
 
     Args:
-        *args: Of mmpretrain's MoCo.
+        *args: Arguments of mmpretrain's MoCo.
         momentum (float): Defaults to 0.999.
-        **options: Of mmpretrain's MoCo.
+        **options: Arguments of mmpretrain's MoCo.
     """
 
     def __init__(self,
@@ -85,12 +84,12 @@ class MoCo(models.MoCo):
 
 @scope.MODELS.register_module()
 class BYOL(models.BYOL):
-    """mmpretrain's, with the weight of the old value for ``base_momentum``.
+    """mmpretrain's class, but ``base_momentum`` weights the old value.
 
     Args:
-        *args: Of mmpretrain's BYOL.
+        *args: Arguments of mmpretrain's BYOL.
         base_momentum (float): Defaults to 0.996.
-        **options: Of mmpretrain's BYOL.
+        **options: Arguments of mmpretrain's BYOL.
     """
 
     def __init__(self,
@@ -102,13 +101,13 @@ class BYOL(models.BYOL):
 
 @scope.TRANSFORMS.register_module()
 class PackSelfSupInputs(datasets.PackInputs):
-    """mmpretrain's ``PackInputs``, with a list of views in any case.
+    """mmpretrain's ``PackInputs``, but always packs a list of views.
 
     Args:
-        key (str): Of the picture or the views. Defaults to 'img'.
-        algorithm_keys (Sequence[str]): Of what the algorithm uses.
+        key (str): Key of the picture or the views. Defaults to 'img'.
+        algorithm_keys (Sequence[str]): Keys that the algorithm uses.
             Defaults to ().
-        meta_keys (Sequence[str]): Of what describes the picture.
+        meta_keys (Sequence[str]): Keys that describe the picture.
             Defaults to ().
     """
 

@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""The scopes of mmselfsup and mmcls where mmpretrain is the host."""
+"""The scopes of mmselfsup and mmcls if mmpretrain is the host."""
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -11,18 +11,19 @@ from mmengine.registry import Registry
 from caco_ext.utils.environment import installed_version
 from .versions import Outcome, providers
 
-# mmpretrain is what these two became. Its parts have their names and
-# arguments, except for those in `mmpretrain_parts`.
+# mmpretrain replaced these two. Its classes have the same names and arguments,
+# except for those in `mmpretrain_parts`.
 SCOPES = ('mmselfsup', 'mmcls')
-# A registry without a place to import from is warned of as not installed.
+# mmengine warns of a registry without a module to import as not installed.
 PARTS = dict(mmselfsup=['caco_ext.compat.mmpretrain_parts'], mmcls=[__name__])
 
 
 class SuccessorRegistry(Registry):
-    """Finds what a former package registered in the one that replaced it.
+    """Finds a former package's classes in the package that replaced it.
 
     Args:
-        name (str): Of the registry in ``mmengine.registry``, as 'MODELS'.
+        name (str): Name of the registry in ``mmengine.registry``, such as
+            'MODELS'.
         scope (str): The former package.
     """
 
@@ -33,15 +34,15 @@ class SuccessorRegistry(Registry):
         self.attribute = name
 
     def get(self, key: str) -> Optional[Type]:
-        """Find a class: the part that differs, else mmpretrain's, else
-        mmengine's; for another scope what that has."""
+        """Find a class: ours if it differs, else mmpretrain's, else
+        mmengine's; for another scope that scope's."""
         self.import_from_location()
         scope, name = self.split_scope_key(key)
         if scope in (None, self.scope):
             own = self.module_dict.get(name)
             if own is not None:
                 return own
-            # On demand: it imports all of mmpretrain.
+            # On demand, as this imports all of mmpretrain.
             successor: Any = getattr(
                 import_module('mmpretrain.registry'), self.attribute,
                 self.parent)
@@ -69,8 +70,8 @@ def lend_former_scopes() -> Outcome:
     for scope in SCOPES:
         if f'{scope}.registry' in sys.modules:
             continue
-        # mmengine imports this to learn of a scope, and warns whenever it
-        # builds something if it cannot.
+        # mmengine imports this module to set up a scope. If it cannot, it
+        # warns whenever it builds something.
         module = ModuleType(f'{scope}.registry', lend_former_scopes.__doc__)
         for name, root in vars(roots).items():
             if isinstance(root, Registry):

@@ -16,15 +16,14 @@ _ATTENTION = 'MultiScaleDeformableAttention'
 def operators_from_torchvision() -> Outcome:
     """Let mmdet and mmseg run where mmcv has no compiled operators.
 
-    What breaks: mmcv-lite, and onedl-mmcv as pip builds it, carry the Python
-    side of ``mmcv.ops`` and not the extension behind it, so that ``import
+    What breaks: mmcv-lite, and onedl-mmcv as pip builds it, contain the Python
+    part of ``mmcv.ops`` but not its compiled extension. So ``import
     mmdet.models`` and ``import mmseg.models`` end with ``No module named
-    'mmcv._ext'``, although of all its operators Mask R-CNN needs two and FCN
-    none.
+    'mmcv._ext'``. Yet Mask R-CNN needs only two of the operators and FCN none.
 
-    Remedy: where that extension is absent, a module takes its place which
-    computes ``nms`` and ``roi_align`` with torchvision and says of any other
-    operator, when it is called, how to get it.
+    Remedy: a module replaces the missing extension. It computes ``nms`` and
+    ``roi_align`` with torchvision. A call of any other operator raises an
+    error that says how to get it.
 
     Needed while mmcv is installed without its extension.
     """
@@ -36,10 +35,10 @@ def operators_from_torchvision() -> Outcome:
     if name in sys.modules or importlib.util.find_spec(name) is not None:
         return False, 'mmcv has its compiled operators'
     module = TorchvisionOperators(name)
-    # Without a loader: who asks whether mmcv has operators is told the truth.
+    # Without a loader, so that checks for mmcv's operators find none.
     module.__spec__ = importlib.machinery.ModuleSpec(name, None)
     sys.modules[name] = module
-    # Imported earlier, it has settled that there are no operators.
+    # If imported earlier, it has found no operators.
     early = sys.modules.get('mmcv.cnn.bricks.transformer')
     if early is not None and not hasattr(early, _ATTENTION):
         late = importlib.import_module('mmcv.ops.multi_scale_deform_attn')
@@ -64,11 +63,12 @@ class TorchvisionOperators(types.ModuleType):
         Args:
             boxes (Tensor): x1, y1, x2, y2, shape (N, 4).
             scores (Tensor): Shape (N, ).
-            iou_threshold (float): Overlap above which the lower goes.
+            iou_threshold (float): Overlap above which the box with the lower
+                score is removed.
             offset (int): Added to widths and heights, 0 or 1.
 
         Returns:
-            Tensor: Indices of those that stay, best first.
+            Tensor: Indices of the remaining boxes, best first.
         """
         from torchvision.ops import nms
         if offset:
@@ -86,16 +86,16 @@ class TorchvisionOperators(types.ModuleType):
         Args:
             input (Tensor): Maps (N, C, H, W).
             rois (Tensor): Index of the map, x1, y1, x2, y2, shape (R, 5).
-            output (Tensor): Filled, shape (R, C, h, w).
-            argmax_y, argmax_x (Tensor): Of the other mode.
+            output (Tensor): Result, shape (R, C, h, w).
+            argmax_y, argmax_x (Tensor): Not used; for the other mode.
             aligned_height, aligned_width (int): h and w.
-            spatial_scale (float): From picture to map.
-            sampling_ratio (int): Samples a bin; 0 for as many as it takes.
+            spatial_scale (float): Scale from picture to map.
+            sampling_ratio (int): Samples per bin; 0 for as many as needed.
             pool_mode (int): 1 for the mean.
             aligned (bool): Whether regions are shifted by half a pixel.
 
         Raises:
-            RuntimeError: ``pool_mode`` is another.
+            RuntimeError: ``pool_mode`` is not 1.
         """
         _only_mean(pool_mode)
         from torchvision.ops import roi_align
@@ -115,10 +115,10 @@ class TorchvisionOperators(types.ModuleType):
             grad_output (Tensor): (R, C, h, w).
             rois, argmax_y, argmax_x, aligned_height, aligned_width,
                 spatial_scale, sampling_ratio, pool_mode, aligned: As there.
-            grad_input (Tensor): Filled, (N, C, H, W).
+            grad_input (Tensor): Result, (N, C, H, W).
 
         Raises:
-            RuntimeError: ``pool_mode`` is another.
+            RuntimeError: ``pool_mode`` is not 1.
         """
         _only_mean(pool_mode)
         grad_input.copy_(
@@ -137,7 +137,7 @@ def _only_mean(pool_mode: int) -> None:
 
 
 def _missing(name: str) -> Callable:
-    """A function that says how to get an operator."""
+    """Make a function whose error says how to get an operator."""
 
     def missing(*args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError(

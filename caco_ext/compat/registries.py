@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Name the class that a misspelt type may mean."""
+"""Suggest classes for a misspelt type."""
 import re
 from typing import Any, Callable, Dict, Iterator, Tuple
 
@@ -14,12 +14,11 @@ _UNKNOWN = re.compile(r'(\S+) is not in the (\S+)::(.+?) registry\.')
 
 
 def _known_names(registry: Registry, scope: str) -> Dict[str, str]:
-    """What a type may be called where a config is read in a scope: by the name
-    of the class, what to write.
+    """For each class name, how to write it as ``type`` in a config of a scope.
     """
     root = registry._get_root_registry()
     names = {}
-    # Of classes of one name that counts which needs no scope in front.
+    # If several classes have a name, the one that needs no scope wins.
     children = sorted(root.children.values(), key=lambda c: c.scope == scope)
     for one in (*children, root):
         prefix = '' if one is root or one.scope == scope else f'{one.scope}.'
@@ -28,7 +27,7 @@ def _known_names(registry: Registry, scope: str) -> Dict[str, str]:
 
 
 def _unknown(registry: Registry, name: str, scope: str, kind: str) -> str:
-    """Say that a class is not there, and which may be meant."""
+    """Message for an unknown class, with similar names."""
     names = _known_names(registry, scope)
     nearest = nearest_names(name.rpartition('.')[2], names)
     hint = ('nearest: ' + ', '.join(names[one] for one in nearest)
@@ -73,14 +72,14 @@ def _dicts(node: Any, key: str = '') -> Iterator[Tuple[str, dict]]:
 
 
 def check_types_first() -> Outcome:
-    """Check the types that the hosts look up and take for found.
+    """Check types that the hosts look up without checking the result.
 
-    What breaks: mmengine 0.10 and mmcv 2.0 go on with None for an optimizer, a
-    ``collate_fn``, a layer or a norm that they do not know: ``None is not a
-    callable object``, ``Cannot find None in registry``; a log processor is
-    looked up where there is no log yet that could take the stack.
+    What breaks: mmengine 0.10 and mmcv 2.0 continue with None for an unknown
+    optimizer, ``collate_fn``, layer or norm. The error is then ``None is not a
+    callable object`` or ``Cannot find None in registry``. A log processor is
+    looked up before there is a log that could hold the traceback.
 
-    Remedy: look these up before a runner is made of a config.
+    Remedy: look these up before a runner is built from a config.
 
     Needed while mmengine 0.10 and mmcv 2.0 are hosts.
     """

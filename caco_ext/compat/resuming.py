@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Checkpoints that are whole, found again, and resumed where they were."""
+"""Write complete checkpoints, find them, and resume inside an epoch."""
 import copy
 import logging
 import os
@@ -27,11 +27,11 @@ def write_files_whole() -> Outcome:
     """Let mmengine write files under a temporary name.
 
     What breaks: mmengine 0.10 opens a checkpoint for writing under its own
-    name. A run that is killed meanwhile, or a full disk, leaves half a file in
-    the place of whatever was there, and ``--resume`` dies of it.
+    name. If the run is killed meanwhile or the disk is full, half a file
+    replaces the old one, and ``--resume`` fails.
 
-    Remedy: write beside it, force it to the disk, then rename. Whatever is
-    written through a local file backend takes this way.
+    Remedy: write to another name, force it to the disk, then rename. This
+    applies to everything that is written through a local file backend.
 
     Needed while mmengine 0.10 is the engine.
     """
@@ -42,7 +42,7 @@ def write_files_whole() -> Outcome:
                   filepath: str) -> None:
         os.makedirs(osp.dirname(osp.abspath(filepath)), exist_ok=True)
         if osp.exists(filepath) and not osp.isfile(filepath):
-            put(self, obj, filepath)  # a device or a pipe has no other name
+            put(self, obj, filepath)  # a device or pipe cannot be renamed
         else:
             write_whole(filepath, obj)
 
@@ -53,8 +53,8 @@ def find_whole_checkpoint() -> Outcome:
     """Let ``--resume`` find the newest checkpoint that is whole.
 
     What breaks: mmengine 0.10 resumes from the file that ``last_checkpoint``
-    names, be it damaged or gone, and starts anew where that note is missing,
-    over the checkpoints that are there.
+    names, even if it is damaged or missing. Without that note it starts a new
+    run and overwrites the existing checkpoints.
 
     Remedy: check that the file is whole; otherwise take the newest one of the
     folder that is, with a warning. Where there are checkpoints but none is
@@ -86,7 +86,7 @@ def _newest_whole(path: str) -> Tuple[Optional[str], List[str]]:
     """The checkpoint to resume from, and the newer ones that are damaged."""
     damaged: List[str] = []
     for candidate in resumable(path):
-        # a folder is a checkpoint of DeepSpeed
+        # A folder is a checkpoint of DeepSpeed.
         if osp.isdir(candidate) or is_whole(candidate):
             if damaged:
                 print_log(
@@ -100,15 +100,15 @@ def _newest_whole(path: str) -> Tuple[Optional[str], List[str]]:
 
 
 def resume_inside_epoch() -> Outcome:
-    """Resume an epoch where it was left.
+    """Resume an epoch where it was interrupted.
 
-    What breaks: mmengine 0.10 starts the epoch anew when it resumes from a
-    checkpoint of the middle of one (``by_epoch=False``): pictures are seen
-    twice, and the numbers of iterations run ahead of the epochs.
+    What breaks: mmengine 0.10 restarts the epoch when it resumes from a
+    checkpoint inside one (``by_epoch=False``). Pictures are seen twice, and
+    the count of iterations no longer fits the epochs.
 
-    Remedy: the loop leaves out as many batches as ``batches_done`` says, an
-    attribute that whoever loads the checkpoint sets; without it nothing
-    changes.
+    Remedy: the loop leaves out as many batches as its attribute
+    ``batches_done`` says. The code that loads the checkpoint sets it; without
+    it nothing changes.
 
     Needed while mmengine 0.10 is the engine.
     """
@@ -128,7 +128,7 @@ def resume_inside_epoch() -> Outcome:
         self._epoch += 1
 
     EpochBasedTrainLoop.batches_done = 0
-    # no end but the epoch's
+    # By default only the epoch's end ends the loop.
     EpochBasedTrainLoop.iterations_left = None
     return True, 'mmengine starts the epoch anew'
 
@@ -136,11 +136,11 @@ def resume_inside_epoch() -> Outcome:
 def outlast_full_disks() -> Outcome:
     """Let a run go on while its scalars cannot be written.
 
-    What breaks: mmengine 0.10 ends the run with the ``OSError`` of a line of
-    scalars, so a disk that is full for a minute costs all since the last
-    checkpoint.
+    What breaks: mmengine 0.10 ends the run if a line of scalars cannot be
+    written (``OSError``). So a disk that is full for a minute loses all work
+    since the last checkpoint.
 
-    Remedy: say so once, leave the lines out, begin again as soon as they can
+    Remedy: warn once, leave the lines out, and continue as soon as they can
     be written. The log itself does so already.
 
     Needed while mmengine 0.10 is the engine.
@@ -167,7 +167,7 @@ def _write_or_log(method: Callable, backend: Any, *args: Any,
                 'current',
                 level=logging.ERROR)
         backend.lost = True
-        # TensorBoard's writer is dead for good; the next call makes one
+        # TensorBoard's writer is broken; the next call makes a new one.
         backend._env_initialized = False
 
 
@@ -232,7 +232,7 @@ def keep_on_resume() -> Outcome:
 
 
 def _kept(cfg: ConfigType) -> Tuple[ConfigType, str]:
-    """A config with a checkpoint's values, and what they replace."""
+    """A config with a checkpoint's values, and a list of the changes."""
     from mmengine.runner import checkpoint, runner
     path = cfg.get('load_from')
     if not cfg.get('resume'):
@@ -245,7 +245,7 @@ def _kept(cfg: ConfigType) -> Tuple[ConfigType, str]:
     meta = checkpoint.CheckpointLoader.load_checkpoint(
         path, map_location='cpu').get('meta') or {}
     if not isinstance(meta.get('cfg'), str):
-        return cfg, ''  # of which the log tells when it is loaded
+        return cfg, ''  # logged when the checkpoint is loaded
     cfg = copy.deepcopy(cfg if isinstance(cfg, Config) else Config(cfg))
     try:
         before = run_config.parse(with_present_names(meta['cfg']))

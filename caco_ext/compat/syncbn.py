@@ -16,8 +16,8 @@ from .versions import Outcome
 class _SumOverRanks(torch.autograd.Function):
     """Sum over the ranks of a group.
 
-    Each rank's loss depends on each rank's summand, so that the gradient is
-    the sum over the ranks as well.
+    Each rank's loss depends on each rank's summand, so the gradient is a sum
+    over the ranks, too.
     """
 
     @staticmethod
@@ -52,9 +52,8 @@ def _cross_rank_batch_norm(module: SyncBatchNorm, x: Tensor,
     dims = [d for d in range(x.dim()) if d != 1]
     shape = [1, -1] + [1] * (x.dim() - 2)
     values = x if x.dtype == torch.float64 else x.float()
-    # Moments about the rank's own mean, put together in double precision:
-    # sums of squares about zero would lose the variance of channels whose
-    # mean is large.
+    # Moments about each rank's own mean, combined in double precision. Sums of
+    # squares about zero would lose the variance of channels with large means.
     count = x.numel() // x.size(1)
     mean = values.sum(dims) / max(count, 1)
     spread = (values - mean.view(shape)).square().sum(dims)
@@ -84,13 +83,13 @@ def _cross_rank_batch_norm(module: SyncBatchNorm, x: Tensor,
 
 
 def _update_running_stats(module: Any, mean: Tensor, var: Tensor) -> None:
-    """Move the running statistics, as ``F.batch_norm`` does, by mean and
+    """Update the running statistics, as ``F.batch_norm`` does, with mean and
     unbiased variance over all ranks, (C, ).
     """
     if not module.track_running_stats:
         return
     module.num_batches_tracked.add_(1)
-    # Without a momentum the statistics are the average of all batches.
+    # Without a momentum the statistics are the average over all batches.
     factor = (1.0 / module.num_batches_tracked.item()
               if module.momentum is None else module.momentum)
     for running, new in ((module.running_mean, mean), (module.running_var,
@@ -102,9 +101,9 @@ def sync_batchnorm_on_cpu() -> Outcome:
     """Let ``SyncBatchNorm`` work on tensors on the CPU.
 
     What breaks: any torch. ``SyncBatchNorm`` refuses tensors on the CPU once a
-    process group exists, and DDP refuses models that contain it, so that two
-    gloo processes can neither run such a config nor give what one process with
-    the whole batch gives.
+    process group exists, and DDP refuses models that contain it. So two gloo
+    processes cannot run such a config, nor give the results of one process
+    with the whole batch.
 
     Remedy: on the CPU, in training, share mean and variance by a
     differentiable all-reduce; with one process, or in evaluation, use plain

@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Pictures and numbers in today's MLflow."""
+"""Log pictures and numbers to current MLflow."""
 import os.path as osp
 from typing import Any, Callable, Optional
 
@@ -10,16 +10,15 @@ from .versions import Outcome
 def log_to_mlflow() -> Outcome:
     """Let ``MLflowVisBackend`` start and take pictures.
 
-    What breaks: mmengine 0.10 keeps runs in a folder unless it is given a
-    ``tracking_uri``, which MLflow 3 refuses by now; it hands the name of a
-    picture on as a file name, so that one without an ending, as it gives
-    itself and as the other back ends want it, ends the training with ``unknown
-    file extension``; and it leaves out the step, so that a later picture would
-    overwrite an earlier one.
+    What breaks: without a ``tracking_uri``, mmengine 0.10 stores runs in a
+    folder, which MLflow 3 refuses. It also passes the name of a picture on as
+    a file name. Names usually have no ending, so the training ends with
+    ``unknown file extension``. And it leaves out the step, so a later picture
+    would overwrite an earlier one.
 
-    Remedy: where folders are refused, take MLflow's own store
-    (``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the current folder); call
-    the file ``NAME_STEP.png``. A name that has an ending is left as it is.
+    Remedy: if folders are refused, use MLflow's own store
+    (``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the current folder). Call
+    the file ``NAME_STEP.png``. A name with an ending does not change.
 
     Needed while mmengine 0.10 is the engine.
     """
@@ -46,10 +45,10 @@ def log_to_mlflow() -> Outcome:
 
 
 def _own_store_of_mlflow() -> Optional[str]:
-    """Where MLflow keeps runs by itself; None where it takes any folder."""
+    """MLflow's default store for runs; None if it accepts any folder."""
     try:
         import mlflow
         from mlflow.environment_variables import MLFLOW_ALLOW_FILE_STORE
-    except ImportError:  # an older MLflow, or none, of which the host tells
+    except ImportError:  # an older MLflow, or none, which the host reports
         return None
     return None if MLFLOW_ALLOW_FILE_STORE.get() else mlflow.get_tracking_uri()

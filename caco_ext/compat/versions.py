@@ -6,10 +6,10 @@ from typing import Callable, Dict, List, Sequence, Tuple
 
 from caco_ext.utils.environment import installed_version
 
-# What a remedy says of itself: whether it is in force, and why.
+# Result of a remedy: whether it is in force, and why.
 Outcome = Tuple[bool, str]
 
-# Distributions that provide the same import name: one of each may be there.
+# Distributions with the same import name; one of each may be installed.
 _PROVIDERS = {
     'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
     'mmcv': ('mmcv', 'mmcv-lite', 'mmcv-full', 'onedl-mmcv'),
@@ -17,7 +17,7 @@ _PROVIDERS = {
 }
 _OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
            'opencv-contrib-python-headless')
-# What the packages assert about each other when they are imported.
+# Versions that the packages assert of each other when they are imported.
 _NEEDS = {
     'mmcls': {
         'mmengine': '>=0.4.0,<1.0.0',
@@ -33,7 +33,7 @@ _NEEDS = {
         'mmcv': '>=2.0.0,<2.4.0',
     },
 }
-# What imports mmcv. The package itself does not.
+# Packages that import mmcv. This package itself does not.
 _USERS_OF_MMCV = ('mmselfsup', 'mmcls', 'mmpretrain', 'mmdet',
                   'mmsegmentation')
 _FIXES = {
@@ -90,8 +90,8 @@ def _version_problems() -> List[Tuple[str, str]]:
                  f'pip install {_FIXES[module]}'))
         elif len(found) > 1:
             names = ' and '.join(f'{n} {v}' for n, v in found.items())
-            # pip removes the files that both own, so the one that is to stay
-            # has to be installed again. Forks go with forks.
+            # pip removes the files that both own, so the one to keep must be
+            # installed again. Forks go with forks.
             keep = min(found, key=len)
             if _installed(['onedl-mmpretrain']):
                 keep = f'onedl-{module}'
@@ -153,7 +153,7 @@ def _binary_problems(fits: Callable) -> List[Tuple[str, str]]:
                     (f'{name} {version} needs '
                      f'numpy{_wanted_by(name, "numpy")}, but numpy {numpy_v} '
                      'is installed', f'pip install "numpy<2" "{name}<4.12"'))
-    # mmengine finds configs of other packages (`pkg::file.py`) with it.
+    # mmengine uses pkg_resources to find other packages' configs.
     if 'mmengine' in providers('mmengine') and importlib.util.find_spec(
             'pkg_resources') is None:
         problems.append(
@@ -179,7 +179,7 @@ def check_versions() -> Outcome:
 
     Raises:
         ImportError: If the combination is not supported; the message lists
-            each problem with the command that mends it.
+            each problem with the command that fixes it.
     """
     problems = _version_problems()
     if problems:

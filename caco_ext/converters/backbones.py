@@ -20,23 +20,23 @@ from .programs import WRAPPERS, Survey, survey
 from .resnet import Architecture, detect
 from .to_official import method_of
 
-# Where a checkpoint of this package has each backbone.
+# Prefix of each backbone in a checkpoint of this package.
 _PREFIXES = dict(backbone='backbone.', backbone_k='key_encoder.backbone.')
-# What of a network is no head: a ResNet has nothing more of these names.
+# Names of a ResNet's own layers; all others belong to a head.
 _TRUNK = re.compile(r'(conv|bn|layer|stem(?!\.fc)|res|norm)\d*\.')
 
 
 @dataclass
 class Backbone:
-    """Weights of a ResNet with torchvision's names, and where from.
+    """Weights of a ResNet with torchvision's names, and their source.
 
     Attributes:
-        weights (dict[str, Tensor]): By names without a prefix.
+        weights (dict[str, Tensor]): Weights by name, without a prefix.
         architecture (Architecture): Depth and widths.
-        source (str): What the file is, for people.
-        meta (dict): 'method', 'epoch', 'origin' (the program), 'supervised'
-            (weights that show that labels were used) and the like, where the
-            file tells.
+        source (str): Description of the file for people.
+        meta (dict): What the file tells: 'method', 'epoch', 'origin' (the
+            program), 'supervised' (names of weights that show that labels
+            were used) and the like.
     """
     weights: Dict[str, Tensor]
     architecture: Architecture
@@ -55,15 +55,15 @@ def read_backbone(path: str,
         part (str): 'backbone', or 'backbone_k' for the key encoder's.
             Defaults to 'backbone'.
         trust (bool): See :func:`read_checkpoint`. Defaults to False.
-        prefix (str): What the backbone's keys begin with, as 'teacher.',
-            where the file has several or is of an unknown program.
-            Defaults to '': as the program has them.
+        prefix (str): Start of the backbone's keys, such as 'teacher.', if the
+            file has several backbones or is of an unknown program.
+            Defaults to '': the program's usual one.
 
     Returns:
         Backbone: A complete ResNet.
 
     Raises:
-        CheckpointError: The file has no such backbone; says what it has.
+        CheckpointError: The file has no such backbone. Says what it has.
     """
     return find_backbone(read_checkpoint(path, trust), path, part, prefix)
 
@@ -72,10 +72,10 @@ def find_backbone(content: Any,
                   path: str,
                   part: str = 'backbone',
                   prefix: str = '') -> Backbone:
-    """As :func:`read_backbone`, of a file that is read already.
+    """Like :func:`read_backbone`, for a file that is already read.
 
     Args:
-        content (Any): What the file holds.
+        content (Any): Content of the file.
         path (str): The file, for errors.
         part (str): See :func:`read_backbone`. Defaults to 'backbone'.
         prefix (str): See :func:`read_backbone`. Defaults to ''.
@@ -130,7 +130,7 @@ def _of_program(found: Survey, content: Any, part: str,
                 prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Any], str]:
     """Weights, meta data and source of any other file."""
     meta = meta_of(content, found.path)
-    # extracted, a key encoder's backbone has the usual names
+    # An extracted backbone of a key encoder has the usual names.
     place = _find_place(found,
                         'backbone' if meta.get('part') == part else part,
                         prefix)
@@ -146,7 +146,7 @@ def _of_program(found: Survey, content: Any, part: str,
         if (not name.startswith('fc.') if place.
             endswith('backbone.') else _TRUNK.match(name))
     }
-    # torch < 0.4.1 and detectron2 count no batches
+    # torch < 0.4.1 and detectron2 have no num_batches_tracked.
     for name in [n for n in weights if n.endswith('.running_var')]:
         counter = name.replace('running_var', 'num_batches_tracked')
         weights.setdefault(counter, torch.tensor(0))
@@ -168,7 +168,7 @@ def _of_program(found: Survey, content: Any, part: str,
 
 
 def _find_place(found: Survey, part: str, prefix: str) -> str:
-    """Where the backbone stands, as in :attr:`Survey.places`.
+    """Find the backbone's place, as in :attr:`Survey.places`.
 
     Raises:
         CheckpointError: There is none, or more than one.
@@ -176,7 +176,7 @@ def _find_place(found: Survey, part: str, prefix: str) -> str:
     program, places = found.program, []
     own = program.query if part == 'backbone' else program.key
     if prefix:
-        # as the error below shows it, or what begins so
+        # The prefix as the error below shows it, or its start.
         wanted = WRAPPERS.sub('', prefix.rstrip('.') + '.')
         places = [p for p in found.places if _show(p) == repr(prefix)] or [
             p for p in found.places if p.partition('/')[2].startswith(wanted)
@@ -185,7 +185,7 @@ def _find_place(found: Survey, part: str, prefix: str) -> str:
     elif part == 'backbone' or own:
         places = [p for p in found.places if re.search(own, p)]
         if not places and own.endswith('$'):
-            # weights without a stem, whose absence is to be named later
+            # Weights without a stem: a later error names what is missing.
             matches = (
                 re.match(f'[^/]*{own[:-1]}', name) for name in found.weights)
             places = sorted({match[0] for match in matches if match})
@@ -209,7 +209,7 @@ def _find_place(found: Survey, part: str, prefix: str) -> str:
 
 
 def _show(place: str) -> str:
-    """A place as the user may say it."""
+    """A place as the user would write it."""
     container, _, prefix = place.partition('/')
     if not container or prefix and container in ('state_dict', 'model'):
         return repr(prefix)
@@ -219,13 +219,13 @@ def _show(place: str) -> str:
 def extract_backbone(source: str, path: str, src_prefix: str = '') -> int:
     """Write the weights named ``backbone.*`` to a file of their own.
 
-    Of this package's and the hosts' checkpoints it may be any network, and
-    its names stay: every OpenMMLab project can take the prefix off. The
-    ResNet of another program's checkpoint gets these names.
+    In checkpoints of this package and its hosts, the backbone may be any
+    network, and its names stay; OpenMMLab projects can strip the prefix. In
+    other programs' checkpoints it must be a ResNet, which gets such names.
 
     Args:
-        source (str): A checkpoint; nothing but tensors and plain data is
-            unpickled from it.
+        source (str): A checkpoint. Only tensors and plain data are unpickled
+            from it.
         path (str): The file to write.
         src_prefix (str): See :func:`read_backbone`. Defaults to ''.
 
@@ -248,13 +248,13 @@ def extract_backbone(source: str, path: str, src_prefix: str = '') -> int:
 
 def _hosted_backbone(content: Any, path: str,
                      prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
-    """Any network behind 'backbone.' by its names, or else a ResNet; and what
-    is known of it."""
+    """Any network under 'backbone.', with its names, or else a ResNet; and
+    its meta data."""
     found, place = survey(content, path), 'state_dict/backbone.'
     state = content.get('state_dict', content)
     hosted = isinstance(state, Mapping) and any(
         str(name).startswith('backbone.') for name in state)
-    # the hosts' names, not those of nn.Sequential
+    # Whether the names are the hosts', not those of nn.Sequential.
     named = found.places.get(place, 'conv1.').startswith('conv1.')
     if prefix or not (hosted and named) or found.program.labels is False:
         backbone = find_backbone(content, path, prefix=prefix)

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Originals' checkpoints to this package's, with an account of each entry."""
+"""Convert the originals' checkpoints, with a report on each entry."""
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -18,7 +18,7 @@ from .official import Official, identify
 from .programs import survey
 
 PARTS = ('full', 'backbone', 'backbone_k')
-# What stands in an original's file, by the package's name of it.
+# Modules in an original's file, by the package's names.
 _PLACES = dict(
     backbone="query encoder's backbone",
     neck='projector',
@@ -36,12 +36,12 @@ class Report:
     """What became of each entry of a file.
 
     Attributes:
-        title (str): What the file is, in a line.
-        used (list[tuple[str, str]]): Name in the file and in the result.
-        dropped (list[tuple[str, str]]): Name in the file and the reason.
-        added (list[tuple[str, str]]): Name in the result and where its value
-            is from.
-        notes (list[str]): What the user should know.
+        title (str): What the file is, in one line.
+        used (list[tuple[str, str]]): Name in the file, name in the result.
+        dropped (list[tuple[str, str]]): Name in the file, reason.
+        added (list[tuple[str, str]]): Name in the result, source of its
+            value.
+        notes (list[str]): Remarks for the user.
     """
     title: str = ''
     used: List[Tuple[str, str]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Report:
         lines = [self.title, f'used: {len(self.used)} entries']
         groups: Dict[Tuple[str, str], List[str]] = {}
         for name, reason in self.dropped:
-            # by encoder, and by module in it
+            # Group entries by encoder, and by module in it.
             head = '.'.join(name.removeprefix('module.').split('.')[:2])
             head = head.split('.layer')[0]
             groups.setdefault((head, reason), []).append(name)
@@ -78,24 +78,25 @@ def convert(path: str,
 
     Args:
         path (str): The file.
-        part (str): 'full' for what the package's algorithm loads and resumes
-            from (of a linear probe: what the hosts' ``ImageClassifier``
-            loads), 'backbone' for the query encoder's backbone, 'backbone_k'
-            for the key encoder's. Defaults to 'full'.
+        part (str): 'full' for a checkpoint that this package's algorithm can
+            resume (for a linear probe, one that the hosts'
+            ``ImageClassifier`` can load), 'backbone' for the query encoder's
+            backbone, 'backbone_k' for the key encoder's. Defaults to 'full'.
         method (str): 'auto', or 'adco', 'caco', 'clsa', 'care'.
             Defaults to 'auto'.
         config (str, optional): Config to resume with, for schedules and
             momentum. Defaults to the method's preset.
-        iters_per_epoch (int, optional): Of the run that resumes. Defaults to
-            ImageNet's with the config's batch.
-        prefix (str): In front of a backbone's keys. Defaults to 'backbone.'.
+        iters_per_epoch (int, optional): Iterations per epoch of the resumed
+            run. Defaults to ImageNet's with the config's batch size.
+        prefix (str): Prefix of a backbone's new keys.
+            Defaults to 'backbone.'.
         trust (bool): See :func:`read_checkpoint`. Defaults to False.
-        src_prefix (str): Of a part, where it stands in a file of another
-            program; see :func:`.backbones.read_backbone`. Defaults to ''.
+        src_prefix (str): ``prefix`` of :func:`.backbones.read_backbone`, for
+            files of other programs. Defaults to ''.
 
     Returns:
-        tuple[dict, Report]: The content of the new checkpoint, and what
-        became of the old one's entries.
+        tuple[dict, Report]: The content of the new checkpoint, and a report
+        on the old entries.
 
     Raises:
         CheckpointError: The file is not what it should be.
@@ -133,7 +134,7 @@ def _foreign(content: Any, path: str, part: str, prefix: str,
 def _official(official: Official, path: str, part: str, config: Optional[str],
               iters_per_epoch: Optional[int],
               prefix: str) -> Tuple[Dict[str, Any], Report]:
-    """What is made of an original's file."""
+    """Convert an original's file."""
     report = Report(
         official.describe(),
         dropped=[*official.dropped, *official.idle.items()])
@@ -181,7 +182,7 @@ def _official(official: Official, path: str, part: str, config: Optional[str],
 
 def _backbone(official: Official, tensors: Dict[str, Tensor], report: Report,
               part: str, prefix: str) -> Dict[str, Tensor]:
-    """The weights of one backbone; notes the rest as dropped."""
+    """The weights of one backbone; reports the rest as dropped."""
     wanted = 'backbone.' if part == 'backbone' else 'key_encoder.backbone.'
     if official.probe and part == 'backbone_k':
         raise CheckpointError('--part backbone_k: a linear probe has one '
@@ -202,8 +203,8 @@ def _backbone(official: Official, tensors: Dict[str, Tensor], report: Report,
 
 def _resumable(result: Dict[str, Any], official: Official, report: Report,
                config: Optional[str], given: Optional[int]) -> None:
-    """Add to weights and meta data all that training goes on from."""
-    # they import the registries, which `identify` alone does not need
+    """Add everything that a resumed training needs."""
+    # Imports the registries, which `identify` alone does not need.
     from . import resume
     state, meta = result['state_dict'], result['meta']
     cfg = Config.fromfile(
@@ -253,7 +254,7 @@ def _resumable(result: Dict[str, Any], official: Official, report: Report,
 
 
 def _add(state: Dict[str, Tensor], report: Report, official: Official) -> None:
-    """Add the state that the originals do not keep."""
+    """Add the state that the originals do not save."""
     state['key_encoder._extra_state'] = torch.tensor(official.epoch != 0)
     report.added.append(
         ('key_encoder._extra_state', 'the query encoder has moved since the '
@@ -269,11 +270,10 @@ def _add(state: Dict[str, Tensor], report: Report, official: Official) -> None:
 
 
 def _fold_probe(result: Dict[str, Any], report: Report) -> None:
-    """Make the weights of a linear probe those of the hosts'
-    ``ImageClassifier``.
+    """Convert a linear probe's weights to the hosts' ``ImageClassifier``.
 
-    CARE's classifier has a batch norm behind its linear layer, which the
-    hosts' has not: in evaluation both together are one linear layer.
+    CARE's classifier has a batch norm after its linear layer, which the
+    hosts' lacks. In evaluation both together are one linear layer.
     """
     state, cut = result['state_dict'], len('head.bn.')
     norm = {n: state.pop(n) for n in list(state) if n.startswith('head.bn.')}

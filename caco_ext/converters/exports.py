@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Checkpoints for others: other libraries, ONNX, and the zoo."""
+"""Export checkpoints: to other libraries, ONNX, and the model zoo."""
 import hashlib
 import inspect
 import io
@@ -24,9 +24,9 @@ from .official import TITLES
 from .resnet import LIBRARY_NAMES, to_detectron2
 
 TARGETS = ('openmmlab', 'torchvision', 'timm', 'detectron2', 'onnx')
-# Largest difference between onnxruntime and torch, of the largest value.
+# Largest difference between onnxruntime and torch, relative to the maximum.
 _TOLERANCE = 1e-4
-# Of the inputs on which both are compared.
+# Shapes of the inputs on which both are compared.
 _SIZES = ((1, 3, 224, 224), (3, 3, 64, 96))
 
 
@@ -39,12 +39,12 @@ def export(backbone: Backbone,
     Args:
         backbone (Backbone): What to export.
         target (str): One of :data:`TARGETS` but 'onnx'.
-        meta (Mapping[str, Any]): Goes into the file.
-        prefix (str): In front of the keys for 'openmmlab'.
+        meta (Mapping[str, Any]): Meta data to store in the file.
+        prefix (str): Prefix of the keys for 'openmmlab'.
             Defaults to 'backbone.'.
 
     Returns:
-        dict[str, Any]: What to save.
+        dict[str, Any]: Content of the file.
 
     Raises:
         CheckpointError: The library has no such network.
@@ -60,7 +60,7 @@ def export(backbone: Backbone,
                 f'it has {", ".join(LIBRARY_NAMES.values())}')
         meta['model'] = LIBRARY_NAMES[architecture]
     elif target == 'detectron2':
-        # It fits the names to those of the detector by their endings.
+        # detectron2 matches these names to the detector's by their endings.
         return dict(
             model=to_detectron2(weights),
             __author__='caco_ext',
@@ -73,7 +73,7 @@ def export(backbone: Backbone,
 
 
 class _Pooled(nn.Module):
-    """The averaged features beside the map."""
+    """Returns the averaged features and the map."""
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -94,8 +94,8 @@ def export_onnx(backbone: Backbone, path: str, meta: Mapping[str,
 
     Args:
         backbone (Backbone): What to export.
-        path (str): The file; nothing is written when the comparison fails.
-        meta (Mapping[str, Any]): Goes into the file.
+        path (str): The file. It is not written if the comparison fails.
+        meta (Mapping[str, Any]): Meta data to store in the file.
 
     Returns:
         float: Largest difference between onnxruntime and torch, relative to
@@ -113,7 +113,7 @@ def export_onnx(backbone: Backbone, path: str, meta: Mapping[str,
     buffer = io.BytesIO()
     options: Dict[str, Any] = dict(f=buffer)
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
-        options['dynamo'] = False  # the other one needs more packages
+        options['dynamo'] = False  # the other exporter needs more packages
     with torch.no_grad():
         torch.onnx.export(
             model, (torch.zeros(_SIZES[1]), ),
@@ -150,7 +150,7 @@ def _compare(model: nn.Module, session: Any) -> float:
         for ours, theirs in zip(wanted, got):
             error = (ours - torch.from_numpy(theirs)).abs().max()
             worst = max(worst, float(error / ours.abs().max()))
-    # nan, too, is not below
+    # "not <", so that NaN fails, too.
     if not worst < _TOLERANCE:
         raise CheckpointError(
             f'onnxruntime and torch differ by {worst:.1e} of the largest '
@@ -163,12 +163,12 @@ def publish(config: str,
             folder: str,
             date: str,
             part: str = 'full') -> str:
-    """Write a checkpoint for others: weights and where they are from.
+    """Write a checkpoint for publication: weights and their source.
 
     Args:
-        config (str): The config it was trained with; gives the name.
+        config (str): The config of its training, which gives the name.
         path (str): The checkpoint.
-        folder (str): Where to write.
+        folder (str): Target folder.
         date (str): Eight digits, for the name.
         part (str): 'full' for all weights, 'backbone' for the query
             encoder's backbone. Defaults to 'full'.
@@ -190,7 +190,7 @@ def publish(config: str,
     if part == 'backbone':
         state = {f'backbone.{k}': v for k, v in backbone.weights.items()}
     wanted = str(Config.fromfile(config).model.type).lower()
-    # weights do not tell which of the hosts' own methods trained them
+    # Weights do not show which of the hosts' own methods trained them.
     own = wanted in METHODS or method
     if own and method != wanted or backbone.meta.get('supervised'):
         what = f'of {method}' if method else f'a {backbone.source}'
@@ -200,7 +200,7 @@ def publish(config: str,
     meta = provenance(
         path,
         dict(meta, **backbone.meta),
-        # mmengine reads a key 'config' as the text of a config
+        # Not 'config': mmengine reads that key as the text of a config.
         config_name=f'{name}.py',
         part=part,
         method=method,
@@ -218,7 +218,7 @@ def publish(config: str,
 def zoo_entry(config: str,
               path: str,
               url: Optional[str] = None) -> Dict[str, Any]:
-    """A model of a metafile.
+    """Make a metafile's entry for a model.
 
     Args:
         config (str): The config.
@@ -226,7 +226,7 @@ def zoo_entry(config: str,
         url (str, optional): Folder where it will be. Defaults to its path.
 
     Returns:
-        dict[str, Any]: As openmim reads it.
+        dict[str, Any]: The entry, in openmim's format.
     """
     cfg = Config.fromfile(config)
     meta = read_checkpoint(path)['meta']
@@ -252,12 +252,12 @@ def zoo_entry(config: str,
 
 
 def enter(entry: Dict[str, Any], metafile: str) -> str:
-    """Enter a model in a metafile, whose comments and order stay.
+    """Add a model to a metafile, and keep its comments and order.
 
     Args:
-        entry (dict[str, Any]): Of :func:`zoo_entry`.
+        entry (dict[str, Any]): From :func:`zoo_entry`.
         metafile (str): The file. A model of that name gets the weights; a
-            new one goes to the end.
+            new one is appended.
 
     Returns:
         str: What was done.

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""What every checkpoint has: weights, meta data, a source; and its writing."""
+"""Weights, meta data and source of a checkpoint; and writing it."""
 import argparse
 import hashlib
 import io
@@ -17,7 +17,7 @@ from caco_ext.utils.weights import check_weights
 from caco_ext.version import __version__
 
 PLAIN = (str, int, float, bool, type(None))
-# What a file tells about its weights stays true of each part of them.
+# Meta data that are also true of each part of the weights.
 LASTING = ('method', 'epoch', 'iter', 'part', 'origin', 'supervised')
 
 
@@ -28,9 +28,10 @@ def add_source_arguments(parser: argparse.ArgumentParser,
 
     Args:
         parser (ArgumentParser): The tool's parser.
-        prefix (bool): Whether one of several backbones may be named.
+        prefix (bool): Add the option that names one of several backbones.
             Defaults to True.
-        trust (bool): Whether a file may be unpickled. Defaults to True.
+        trust (bool): Add the option that allows unpickling a file.
+            Defaults to True.
     """
     if prefix:
         parser.add_argument(
@@ -118,13 +119,13 @@ def meta_of(content: Any, path: str) -> Dict[str, Any]:
 
 def provenance(path: str, known: Mapping[str, Any],
                **entries: Any) -> Dict[str, Any]:
-    """What every file written here tells about where it is from.
+    """Meta data about the source, for every file written here.
 
     Args:
         path (str): The source file.
-        known (Mapping[str, Any]): What the source tells about its weights,
-            of which :data:`LASTING` is taken over.
-        **entries (Any): More; those that are None are left out.
+        known (Mapping[str, Any]): Meta data of the source. The entries in
+            :data:`LASTING` are copied.
+        **entries (Any): More entries; those that are None are left out.
 
     Returns:
         dict[str, Any]: 'source', 'source_sha256', versions and the entries.
@@ -145,8 +146,8 @@ def provenance(path: str, known: Mapping[str, Any],
 def plain(value: Any, where: str = 'meta') -> Any:
     """Check that something is made of tensors and plain data, and copy it.
 
-    Tensors become contiguous and get storage of their own, so that a view
-    does not take along what it is a view of.
+    Tensors become contiguous and get their own storage. Otherwise a view
+    would be saved with the whole tensor that it is a view of.
 
     Args:
         value (Any): Dicts, lists, tuples, tensors, strings, numbers, None.
@@ -179,10 +180,10 @@ def plain(value: Any, where: str = 'meta') -> Any:
 
 
 def write_checkpoint(content: Mapping[str, Any], path: str) -> None:
-    """Write a checkpoint in the format that the ending asks for.
+    """Write a checkpoint in the format that its ending names.
 
     Args:
-        content (Mapping[str, Any]): With 'state_dict' and 'meta'. In
+        content (Mapping[str, Any]): Has 'state_dict' and 'meta'. In
             ``.safetensors`` nothing else is stored.
         path (str): ``*.safetensors``, or anything for ``torch.save``.
 
@@ -190,7 +191,7 @@ def write_checkpoint(content: Mapping[str, Any], path: str) -> None:
         CheckpointError: Something other than tensors and plain data is in
             it, or safetensors is not installed.
         UsageError: See :func:`caco_ext.utils.files.check_output`.
-        OSError: It cannot be written; what was there is still there.
+        OSError: It cannot be written. An old file is unchanged.
     """
     check_output(path)
     write_whole(path, serialize(content, path.endswith('.safetensors')))
@@ -198,10 +199,10 @@ def write_checkpoint(content: Mapping[str, Any], path: str) -> None:
 
 def serialize(content: Mapping[str, Any],
               safetensors: bool = False) -> Union[bytes, memoryview]:
-    """What :func:`write_checkpoint` writes.
+    """Make the bytes that :func:`write_checkpoint` writes.
 
-    In memory, as the writers of the formats end in odd errors when a disk is
-    full, and torch's writes the name of its file into it.
+    This is done in memory, as the formats' own writers raise odd errors if a
+    disk is full, and torch's stores the name of its file.
     """
     content = plain(content, 'checkpoint')
     if safetensors:

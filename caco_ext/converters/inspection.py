@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Say what a checkpoint is, in ten lines."""
+"""Describe a checkpoint in ten lines."""
 import os.path as osp
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -15,7 +15,7 @@ from .to_official import method_of
 
 
 def inspect(path: str, trust: bool = False) -> List[str]:
-    """Say what a file is.
+    """Describe a file.
 
     Args:
         path (str): Any checkpoint.
@@ -55,7 +55,7 @@ def inspect(path: str, trust: bool = False) -> List[str]:
 
 
 def _tensors(content: Any) -> List[Tensor]:
-    """All tensors anywhere in a checkpoint; what stands twice counts once."""
+    """All tensors anywhere in a checkpoint, each only once."""
     found, seen, waiting = [], set(), [content]
     while waiting:
         value = waiting.pop()
@@ -73,13 +73,13 @@ def _tensors(content: Any) -> List[Tensor]:
 
 def _nature(content: Any, path: str,
             meta: Mapping) -> Dict[str, Optional[str]]:
-    """What it is, its method, backbone and epoch."""
+    """Kind of the file, its method, backbone and epoch."""
     method: Optional[str] = 'unknown'
     epoch, architecture = meta.get('epoch'), 'unknown'
     try:
         backbone = find_backbone(content, path)
     except CheckpointError as error:
-        # a file of another program, or damaged: say why
+        # A damaged file or one of another program: say why.
         kind = f'{_program(content, path)}: {error}'.replace(repr(path), 'it')
     else:
         kind, method = backbone.source, backbone.meta.get('method')
@@ -96,7 +96,7 @@ def _nature(content: Any, path: str,
 
 
 def _program(content: Any, path: str) -> str:
-    """Which program's a file is."""
+    """Program that wrote the file."""
     try:
         program = survey(content, path).program
     except CheckpointError:

@@ -1,9 +1,9 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Names in the originals' checkpoints and in this package's, as tables.
 
-A row names a layer on both sides and what kind it is; the kind tells which
-entries the layer has. From the rows come complete dictionaries of names, so
-that every entry of a file is either in one or unknown.
+A row has a layer's name on both sides and its kind. The kind tells which
+entries the layer has. The rows make complete dictionaries of names, so every
+entry of a file is either known or reported as unknown.
 """
 import re
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
@@ -18,7 +18,7 @@ _NORM = ('weight', 'bias', 'running_mean', 'running_var',
 # The entries of a layer, by its kind.
 _ENTRIES: Dict[str, Tuple[str, ...]] = dict(
     linear=('weight', 'bias'), matrix=('weight', ), norm=_NORM, tensor=())
-# Those that are no parameters of an optimizer.
+# Entries that are not parameters of an optimizer.
 _BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked', 'queue',
             'queue_ptr', 'W', 'v')
 
@@ -74,10 +74,10 @@ class Method(NamedTuple):
     """How one original lays out its pre-training checkpoint.
 
     Attributes:
-        config (str): Preset in ``configs/selfsup`` for the default mode.
-        shared (Rows): Layers behind the backbone that both encoders have.
-        student (Rows): Those that the query encoder alone has.
-        memory (dict[str, str]): Entries outside both.
+        config (str): Config in ``configs/selfsup`` for the default mode.
+        shared (Rows): Layers after the backbone that both encoders have.
+        student (Rows): Layers that only the query encoder has.
+        memory (dict[str, str]): Entries outside both encoders.
         stack (bool): Whether there is an attention stack.
         container (str): Top-level entry with the weights.
         epoch (str): Top-level entry with the number of epochs trained.
@@ -129,7 +129,7 @@ class Probe(NamedTuple):
 
 
 PROBES: Dict[str, Probe] = dict(
-    # fc.1 where the probe was trained with dropout
+    # The layer is fc.1 if the probe was trained with dropout.
     maple=Probe('state_dict', 'epoch', '',
                 ((('fc', 'head.fc', 'linear'), ),
                  (('fc.1', 'head.fc', 'linear'), ))),
@@ -140,14 +140,14 @@ PROBES: Dict[str, Probe] = dict(
 
 
 def strip_key(key: str) -> str:
-    """Name of a weight by its key in a file.
+    """Translate a key of a file to the name in the tables.
 
     Args:
-        key (str): May begin with DDP's 'module.'; older checkpoints of CARE
-            call the attention stack 'bot'.
+        key (str): The key. It may begin with DDP's 'module.'. Older
+            checkpoints of CARE call the attention stack 'bot'.
 
     Returns:
-        str: As in the tables.
+        str: The name in the tables.
     """
     return re.sub(r'^((student|teacher)_encoder\.)bot\.', r'\1trans.',
                   re.sub(r'^module\.', '', key))
@@ -162,12 +162,12 @@ def parameter_names(method: str, names: Iterable[str],
 
     Args:
         method (str): A key of :data:`METHODS`.
-        names (Iterable[str]): Of all weights in the file.
-        count (int): How many parameters the optimizer has.
+        names (Iterable[str]): Names of all weights in the file.
+        count (int): Number of the optimizer's parameters.
 
     Returns:
-        list[str]: Those of both encoders where they are so many, or else
-        those of the query encoder.
+        list[str]: Names in both encoders if ``count`` says so, or else only
+        in the query encoder.
     """
     names = [n for n in names if n.rsplit('.', 1)[-1] not in _BUFFERS]
     if len(names) != count:
@@ -177,7 +177,7 @@ def parameter_names(method: str, names: Iterable[str],
 
 
 def _entry_names(rows: Rows, **fields: object) -> Dict[str, str]:
-    """Names of all entries of some layers; ``fields`` stand for ``{...}``."""
+    """Names of all entries of some layers; ``fields`` replace ``{...}``."""
     names = {}
     for old, new, kind in rows:
         old, new = old.format(**fields), new.format(**fields)
@@ -220,12 +220,12 @@ def method_names(method: str,
 
     Args:
         method (str): A key of :data:`METHODS`.
-        architecture (Architecture): Of the backbone.
-        num_blocks (int): Of the attention stack. Defaults to 0.
+        architecture (Architecture): Architecture of the backbone.
+        num_blocks (int): Blocks of the attention stack. Defaults to 0.
         relative (bool): See :func:`stack_names`. Defaults to False.
 
     Returns:
-        dict[str, str]: The package's name by the original's; those of the
+        dict[str, str]: The package's name by the original's. Names of the
         bank begin with :data:`BANK`.
     """
     layout = METHODS[method]
@@ -249,8 +249,8 @@ def probe_names(method: str, architecture: Architecture,
 
     Args:
         method (str): A key of :data:`PROBES`.
-        architecture (Architecture): Of the backbone.
-        keys (Iterable[str]): Those of the file, which tell its classifier.
+        architecture (Architecture): Architecture of the backbone.
+        keys (Iterable[str]): Keys of the file, which show its classifier.
 
     Returns:
         dict[str, str]: The package's name by the original's.

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Find out what a checkpoint of the originals' programs holds."""
+"""Identify a checkpoint of an original program."""
 import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -15,7 +15,7 @@ from .key_maps import (BANK, METHODS, PROBES, method_names, probe_names,
 from .programs import PROGRAMS, UNKNOWN, Program, survey
 from .resnet import Architecture, detect
 
-# How the methods are written; a probe of 'maple' may be of any of three.
+# Names of the methods for messages. 'maple' is a probe of one of three.
 TITLES = dict(
     adco='AdCo',
     caco='CaCo',
@@ -26,26 +26,26 @@ TITLES = dict(
 
 @dataclass
 class Official:
-    """A checkpoint of an original, every tensor of it known by name.
+    """A checkpoint of an original, in which every tensor has a known name.
 
     Attributes:
         method (str): 'adco', 'caco', 'clsa', 'care', or 'maple' for a linear
-            probe whose keys the first three share.
-        probe (bool): Whether it is of a linear probe.
-        state (dict[str, Tensor]): Weights without 'module.', and AdCo's and
-            CaCo's memory behind 'Memory_Bank.'.
-        names (dict[str, str]): The package's name of each of them.
-        architecture (Architecture): Of the backbone.
+            probe, as the first three share its keys.
+        probe (bool): Whether it is a linear probe.
+        state (dict[str, Tensor]): Weights without 'module.'. AdCo's and
+            CaCo's memory begins with 'Memory_Bank.'.
+        names (dict[str, str]): The package's name of each weight.
+        architecture (Architecture): Architecture of the backbone.
         keys (dict[str, str]): The file's own key of each weight, with
             'module.' and older names.
         relative (bool): Whether CARE's stack has relative positions.
         epoch (int, optional): Epochs trained.
         scalars (dict): Plain numbers and strings beside the weights.
         optimizer (dict, optional): State of the optimizer.
-        dropped (list[tuple[str, str]]): Top-level entries without
-            counterpart, and why.
+        dropped (list[tuple[str, str]]): Top-level entries without a
+            counterpart, and the reason.
         idle (dict[str, str]): Weights that the file's own program does not
-            use, and why.
+            use, and the reason.
     """
     method: str
     probe: bool
@@ -61,7 +61,7 @@ class Official:
     idle: Dict[str, str] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """What the file is, in a line."""
+        """Description of the file in one line."""
         kind = 'linear probe' if self.probe else 'pre-training'
         epoch = 'an unknown number of' if self.epoch is None else self.epoch
         return (f'{kind} of {TITLES[self.method]}, {self.architecture.name}, '
@@ -69,20 +69,19 @@ class Official:
 
 
 def identify(content: Any, path: str, method: str = 'auto') -> Official:
-    """Find out what a checkpoint of an original holds.
+    """Identify a checkpoint of an original program.
 
     Args:
-        content (Any): What the file holds.
+        content (Any): Content of the file.
         path (str): The file, for errors.
-        method (str): 'auto' or the method it has to be of.
-            Defaults to 'auto'.
+        method (str): 'auto' or the expected method. Defaults to 'auto'.
 
     Returns:
-        Official: All about it.
+        Official: Its description.
 
     Raises:
-        CheckpointError: It is none, is incomplete, or holds what belongs to
-            no single method; says what was found.
+        CheckpointError: It is not such a file, is incomplete, or matches no
+            single method. Says what was found.
     """
     program = survey(content, path).program
     if not program.method and program is not UNKNOWN and method == 'auto':
@@ -111,7 +110,7 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
     official = Official(found, probe, state, names, architecture, keys,
                         any('.pos_emb.rel_' in name for name in state))
     if probe and found == 'care':
-        # its backbone class has the other stream and heads too
+        # CARE's backbone class also has the other stream and heads.
         official.idle = {
             name: 'not used by the linear probe'
             for name in state
@@ -125,7 +124,7 @@ def identify(content: Any, path: str, method: str = 'auto') -> Official:
 
 
 def _describe_value(value: Any) -> str:
-    """Say what something is, as 'a dict with epoch, state_dict'."""
+    """Describe a value, such as 'a dict with epoch, state_dict'."""
     if isinstance(value, Mapping):
         names = first_of(value, 6)
         return f'a dict with {names}' if value else 'an empty dict'
@@ -133,8 +132,8 @@ def _describe_value(value: Any) -> str:
 
 
 def _find_container(content: Mapping, path: str) -> Tuple[str, Mapping]:
-    """Find the weights, and the name of their top-level entry: '' where the
-    file holds nothing else."""
+    """Find the weights and the name of their top-level entry, '' if the file
+    holds nothing else."""
     present = [
         name for name in ('state_dict', 'model', 'classifier')
         if isinstance(content.get(name), Mapping)
@@ -153,7 +152,7 @@ def _find_container(content: Mapping, path: str) -> Tuple[str, Mapping]:
 
 
 def _strip_state(state: Mapping, where: str) -> Dict[str, Tensor]:
-    """Take 'module.' off the keys, and see that values are tensors."""
+    """Strip 'module.' from the keys, and check that values are tensors."""
     if not state:
         raise CheckpointError(f'{where}: empty, no weights')
     for name, value in state.items():
@@ -170,8 +169,8 @@ def _strip_state(state: Mapping, where: str) -> Dict[str, Tensor]:
 
 def _recognise(state: Mapping, bank: Mapping, path: str, method: str,
                program: Program) -> Tuple[str, bool]:
-    """Tell by the keys which method a file is of, 'maple' for one of AdCo,
-    CaCo or CLSA, and whether it is a linear probe."""
+    """Find the method by the keys, 'maple' for AdCo, CaCo or CLSA, and
+    whether the file is a linear probe."""
     signs = {
         'care':
         any(name.startswith('student_encoder.') for name in state),
@@ -210,7 +209,7 @@ def _recognise(state: Mapping, bank: Mapping, path: str, method: str,
 
 
 def _foreign(path: str, state: Mapping, program: Program) -> str:
-    """Say why a file is of none of the four methods, and what it is for."""
+    """Say why a file is of none of the four methods, and how to use it."""
     if program is UNKNOWN:
         return (f'{path!r} is of no known method: its weights are '
                 f'{_describe_value(state)}, {len(state)} in all')
@@ -227,7 +226,7 @@ def _foreign(path: str, state: Mapping, program: Program) -> str:
 
 def _probe_names(layout: str,
                  state: Mapping) -> Tuple[Dict[str, str], Architecture]:
-    """Names of all entries that a linear probe has, and its backbone."""
+    """Names of all entries of a linear probe, and its architecture."""
     prefix = PROBES[layout].backbone
     architecture = detect(behind(state, prefix), prefix or 'the network')
     return probe_names(layout, architecture, state), architecture
@@ -235,7 +234,7 @@ def _probe_names(layout: str,
 
 def _method_names(method: str,
                   state: Mapping) -> Tuple[Dict[str, str], Architecture]:
-    """Names of all entries that a pre-training has, and its backbone."""
+    """Names of all entries of a pre-training, and its architecture."""
     layout = METHODS[method]
     query, key = (behind(state, p) for p in (layout.query, layout.key))
     architecture = detect(query, layout.query[:-1])
@@ -243,7 +242,7 @@ def _method_names(method: str,
     names = method_names(method, architecture, 1 + max(
         (int(m[1]) for m in stack if m), default=-1),
                          any('.pos_emb.rel_' in name for name in query))
-    if not key:  # one entry stands for all of them, and is missing
+    if not key:  # name one missing entry for all of them
         names = {
             n: v
             for n, v in names.items() if not n.startswith(layout.key)
@@ -258,7 +257,7 @@ def _method_names(method: str,
 
 
 def _check_complete(official: Official, path: str) -> None:
-    """See that all entries of the file are known and none is missing."""
+    """Check that all entries of the file are known and none is missing."""
     unknown = [
         name for name in official.state
         if name not in official.names and name not in official.idle
@@ -273,11 +272,11 @@ def _check_complete(official: Official, path: str) -> None:
 
 
 def _read_rest(official: Official, rest: Mapping, epoch: str) -> None:
-    """Take epoch, numbers and optimizer from the other entries."""
+    """Read epoch, numbers and optimizer from the other entries."""
     for name, value in rest.items():
         if isinstance(value, Tensor) and value.numel() == 1 or (hasattr(
                 value, 'item') and getattr(value, 'size', 0) == 1):
-            value = value.item()  # a number of torch or numpy
+            value = value.item()  # a scalar of torch or numpy
         if name == 'optimizer' and isinstance(value, Mapping):
             official.optimizer = value
         elif type(value) in PLAIN:

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Which program's a checkpoint is, by its keys, and where its ResNets are."""
+"""Find by its keys which program wrote a checkpoint, and its ResNets."""
 import re
 from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
@@ -14,20 +14,20 @@ class Program(NamedTuple):
     """A kind of checkpoint.
 
     Attributes:
-        name (str): For people.
-        marks (tuple[str, ...]): Patterns. A file is of the kind when each is
-            found in one of its names: 'container/key' for a weight, 'top:key'
-            for a top-level entry, 'optimizer:N' for the number of parameters
-            that its optimizer has.
-        query (str): Pattern of the place of the backbone that counts, as
-            'container/prefix'. Defaults to '': any, where it is the only one.
-        key (str): The same of the momentum encoder's. Defaults to '': none.
+        name (str): Name for messages.
+        marks (tuple[str, ...]): Patterns. A file is of this kind if each
+            pattern matches one of its names: 'container/key' for a weight,
+            'top:key' for a top-level entry, 'optimizer:N' for an optimizer of
+            N parameters.
+        query (str): Pattern for the place of the backbone to use, as
+            'container/prefix'. Defaults to '': any, if there is only one.
+        key (str): The same for the momentum encoder. Defaults to '': none.
         labels (bool | None): Whether it was trained with labels.
             Defaults to None: the names of its weights tell.
-        method (str): Of the four methods, whose files ``identify`` takes
-            apart; 'maple' for the probe of three of them. Defaults to ''.
-        alike (tuple[str, ...]): Methods whose files may have these keys too,
-            so that the user says when one is. Defaults to none.
+        method (str): One of the four methods, whose files ``identify`` reads,
+            or 'maple' for the probe of three of them. Defaults to ''.
+        alike (tuple[str, ...]): Methods whose files may have the same keys,
+            so that the user must name the method. Defaults to none.
     """
     name: str
     marks: Tuple[str, ...]
@@ -38,11 +38,11 @@ class Program(NamedTuple):
     alike: Tuple[str, ...] = ()
 
 
-# What DDP and torch.compile put in front of names, at any depth.
+# Prefixes that DDP and torch.compile add to names, at any depth.
 WRAPPERS = re.compile(r'(?:^|(?<=\.))(?:module|_orig_mod)\.')
-# Weights that only training with labels makes, in OpenMMLab's layout and in
-# those of torchvision, detectron2 and others. The heads of MMSelfSup and DINO
-# predict no label.
+# Weights that only exist after training with labels, in the layouts of
+# OpenMMLab, torchvision, detectron2 and others. Heads of MMSelfSup and DINO
+# predict no labels.
 _LABELLED = re.compile(r'((cls_|rpn_|roi_|bbox_|mask_|decode_|auxiliary_)?'
                        r'heads?\.(?!predictor\.|prototypes|projector\.|'
                        r'mlp|last_layer)|proposal_generator\.|(stem\.)?fc\.|'
@@ -58,10 +58,10 @@ _STEMS = {
 _MOCO = (r'/encoder_q\.$', r'/encoder_k\.$', False)
 _BACKBONE = r'/backbone\.$'
 _LIGHTNING = r'^top:pytorch-lightning_version$'
-# The linear layer right behind a ResNet, in the layout of torchvision.
+# The linear layer right after a ResNet, in torchvision's layout.
 _CLASSIFIER = (r'/conv1\.weight$', r'/fc(\.1)?\.weight$')
 
-#: In the order in which they are tried: who has more marks comes first.
+#: In the order in which they are tried: those with more marks come first.
 PROGRAMS: Tuple[Program, ...] = (
     Program('of this package', (r'/key_encoder\._extra_state$', ), _BACKBONE,
             r'/key_encoder\.backbone\.$'),
@@ -69,19 +69,19 @@ PROGRAMS: Tuple[Program, ...] = (
     Program('of CARE', (r'/student_encoder\.', ), method='care'),
     Program('of CaCo', (r'/encoder_q\.fc\.6\.weight$', ), method='caco'),
     Program('of AdCo', (r'/encoder_q\.', r'^Memory_Bank/W$'), method='adco'),
-    # MoCo's program writes the same keys, and no best accuracy
+    # MoCo's program writes the same keys, but no best accuracy.
     Program(
         'of CLSA', (r'/encoder_q\.', r'/queue$', r'^top:best_acc$'),
         method='clsa'),
     Program(
         'of a linear probe of CARE', (r'^classifier/classifier\.', ),
         method='care'),
-    # it trains the linear layer alone: weight and bias
+    # This one trains only the linear layer: weight and bias.
     Program(
         'of a linear probe of AdCo, CaCo, CLSA or MoCo',
         (*_CLASSIFIER, r'^optimizer:2$'),
         method='maple'),
-    # other programs that pre-train without labels
+    # Other programs that pre-train without labels.
     Program(
         'of MoCo v2', (r'/encoder_q\.fc\.2\.weight$', r'/queue$'),
         *_MOCO,
@@ -96,7 +96,7 @@ PROGRAMS: Tuple[Program, ...] = (
     Program('of MoCo v1', (r'/encoder_q\.fc\.weight$', ), *_MOCO),
     Program('of MoCo v3', (r'/base_encoder\.', ), r'/base_encoder\.$',
             r'/momentum_encoder\.$', False),
-    # distillation with labels has both, too: the heads tell
+    # Distillation with labels has both, too; the heads tell the difference.
     Program('of DINO', (r'^student/', r'^teacher/')),
     Program('of DINO, one network of two', (r'/head\.last_layer\.', )),
     Program(
@@ -112,12 +112,12 @@ PROGRAMS: Tuple[Program, ...] = (
     Program('of lightly', (_LIGHTNING, r'/backbone\.', r'/projection_head'),
             _BACKBONE, r'/backbone_momentum\.$', False),
     Program('of Barlow Twins or VICReg', (r'/backbone\.', r'/projector\.')),
-    # a dropout and a linear layer are fc.1
+    # With a dropout before it, the linear layer is fc.1.
     Program(
         'of SimCLR', (r'/backbone\.conv1\.', r'/backbone\.fc\.0\.weight$',
                       r'/backbone\.fc\.2\.weight$'),
         labels=False),
-    # programs that train with labels, and those that do either
+    # Programs that train with labels, and those that do both.
     Program('of PyTorch Lightning', (_LIGHTNING, )),
     Program(
         'of timm', (*_CLASSIFIER, r'^top:arch$', r'^top:version$'),
@@ -141,18 +141,18 @@ PROGRAMS: Tuple[Program, ...] = (
             r'/(key_encoder\.backbone|(encoder_k|target_net)(\.0)?)\.$'),
     Program('of a ResNet alone', (r'/conv1\.weight$', ), r'/$'),
 )
-#: What has none of the marks: the user says where its backbone is.
+#: A file without any of the marks: the user must say where its backbone is.
 UNKNOWN = Program('of no program known here', (), query='(?!)')
 
 
 class Survey(NamedTuple):
-    """A checkpoint, taken apart.
+    """Program, weights and ResNets of a checkpoint.
 
     Attributes:
-        program (Program): Which program's it is.
-        weights (dict[str, Tensor]): By 'container/key', without 'module.'
-            and '_orig_mod.'; the container is '' where there is none.
-        places (dict[str, str]): The stem of each ResNet by its place, as
+        program (Program): The program that wrote it.
+        weights (dict[str, Tensor]): Weights by 'container/key', without
+            'module.' and '_orig_mod.'. Without a container it is ''.
+        places (dict[str, str]): The stem of each ResNet by its place,
             'container/prefix'.
         path (str): The file, for errors.
     """
@@ -170,14 +170,14 @@ class Survey(NamedTuple):
         return rename(behind(self.weights, place))
 
     def labelled(self, place: str) -> str:
-        """What shows that a network was trained with labels.
+        """Evidence that a network was trained with labels.
 
         Args:
-            place (str): Its backbone's.
+            place (str): Place of its backbone.
 
         Returns:
             str: The first names of such weights, or the program; empty
-            where there is nothing.
+            without evidence.
         """
         if self.program.labels is False:
             return ''
@@ -189,14 +189,14 @@ class Survey(NamedTuple):
 
 
 def survey(content: Any, path: str) -> Survey:
-    """Take a checkpoint apart.
+    """Find program, weights and ResNets of a checkpoint.
 
     Args:
-        content (Any): What the file holds.
+        content (Any): Content of the file.
         path (str): The file, for errors.
 
     Returns:
-        Survey: All about it.
+        Survey: What was found.
 
     Raises:
         CheckpointError: It is no dict, or an empty one.
@@ -230,7 +230,7 @@ def _weights(content: Mapping) -> Iterator[Tuple[str, Tensor]]:
 
 
 def _places(weights: Mapping[str, Tensor]) -> Iterator[Tuple[str, str]]:
-    """Where ResNets stand, and the name of their stem."""
+    """Places of ResNets, and the names of their stems."""
     for name in weights:
         for stem, other in _STEMS.items():
             place = name.removesuffix(stem)
@@ -240,7 +240,7 @@ def _places(weights: Mapping[str, Tensor]) -> Iterator[Tuple[str, str]]:
 
 
 def _parameters(optimizer: Any) -> int:
-    """How many parameters an optimizer's state is of; 0 where it is odd."""
+    """Number of parameters in an optimizer's state; 0 if it is malformed."""
     groups = optimizer.get('param_groups') if isinstance(optimizer,
                                                          Mapping) else ()
     params = [

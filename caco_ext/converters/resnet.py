@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""A ResNet by its weights: depth, widths, and its names in libraries."""
+"""Depth and widths of a ResNet by its weights; its names in libraries."""
 import re
 from typing import Dict, Mapping, NamedTuple, Optional, Tuple
 
@@ -25,9 +25,9 @@ class Architecture(NamedTuple):
         depth (int): One of :data:`DEPTHS`.
         base_channels (int): Inner width of the first stage's blocks.
             Defaults to 64.
-        expansion (int): Outer over inner width; None stands for 4 with
+        expansion (int): Ratio of outer to inner width. None means 4 with
             bottlenecks and 1 without. Defaults to None.
-        stem_channels (int): Defaults to 64.
+        stem_channels (int): Channels of the stem. Defaults to 64.
     """
     depth: int
     base_channels: int = 64
@@ -36,7 +36,7 @@ class Architecture(NamedTuple):
 
     @property
     def factor(self) -> int:
-        """Outer over inner width of a block."""
+        """Ratio of outer to inner width of a block."""
         return self.expansion or (4 if DEPTHS[self.depth][1] else 1)
 
     @property
@@ -46,7 +46,7 @@ class Architecture(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As 'ResNet-50', with the widths where they are not usual."""
+        """Name such as 'ResNet-50', with the widths if they are unusual."""
         name = f'ResNet-{self.depth}'
         if self == Architecture(self.depth):
             return name
@@ -57,10 +57,10 @@ class Architecture(NamedTuple):
                 f'{self.base_channels * self.factor})')
 
     def options(self) -> Dict[str, int]:
-        """What the hosts' ``ResNet`` has to be told.
+        """Arguments of the hosts' ``ResNet``.
 
         Returns:
-            dict[str, int]: 'depth', and what differs from the defaults.
+            dict[str, int]: 'depth', and those that differ from the defaults.
         """
         usual = Architecture(self.depth)
         return dict(
@@ -95,7 +95,7 @@ class Architecture(NamedTuple):
                     shapes.update(
                         _conv(f'{prefix}conv{number}', shape,
                               f'{prefix}bn{number}'))
-                # a stride or another width needs a projection
+                # A stride or a change of width needs a projection.
                 if block == 0 and (stage > 0 or before != outer):
                     shapes.update(
                         _conv(f'{prefix}downsample.0', (outer, before, 1, 1),
@@ -114,18 +114,18 @@ def _conv(conv: str, shape: Shape, norm: str) -> Dict[str, Shape]:
 
 
 def detect(state: Mapping[str, Tensor], where: str) -> Architecture:
-    """Tell the architecture and check that all of it is there.
+    """Find the architecture and check that its weights are complete.
 
     Args:
-        state (Mapping[str, Tensor]): May hold other entries too.
-        where (str): What to call it in errors.
+        state (Mapping[str, Tensor]): Weights; may hold other entries, too.
+        where (str): Name of the weights in errors.
 
     Returns:
-        Architecture: Of the backbone.
+        Architecture: Architecture of the backbone.
 
     Raises:
-        ValueError: It is no ResNet, of no known depth, or entries are
-            missing or of another shape.
+        ValueError: It is no ResNet, or its depth is unknown, or entries are
+            missing or have other shapes.
     """
     found: Dict[int, int] = {}
     for name in state:
@@ -187,7 +187,7 @@ LIBRARY_NAMES: Dict[Architecture, str] = {
     Architecture(50, 128, 2): 'wide_resnet50_2',
     Architecture(101, 128, 2): 'wide_resnet101_2',
 }
-# detectron2's name by torchvision's, in the order in which they apply.
+# detectron2's names by torchvision's, in the order of replacement.
 _DETECTRON2 = (
     (r'^(conv1|bn1)\.', r'stem.\1.'),
     (r'^layer(\d)\.', lambda match: f'res{int(match[1]) + 1}.'),

@@ -1,6 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""What a run needs to go on with an original's training: the sizes of its
-model, and the state of optimizer and schedules."""
+"""What a run needs to resume an original's training: the sizes of its model,
+and the state of optimizer and schedules."""
 import copy
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
@@ -18,7 +18,7 @@ from .official import Official
 from .resnet import Architecture
 
 _IMAGENET = 1281167
-# Where an optimizer keeps its momentum, by its type in a config.
+# Name of the momentum in an optimizer's state, by type in a config.
 _MOMENTUM = dict(SGD='momentum_buffer', CaCoLARS='mu')
 _STACK_DEFAULTS = dict(
     num_blocks=5, num_heads=4, head_channels=128, position='absolute')
@@ -69,7 +69,7 @@ def _stack_options(state: Mapping[str, Tensor],
     options = dict(
         in_channels=shortcut.size(1),
         out_channels=shortcut.size(0),
-        # whatever stride the config has is put in later
+        # The config's stride is applied later.
         map=tuple((one.size(0) + 1) // 2 if relative else one.size(0)
                   for one in sides),
         num_blocks=1 + max(int(name.split('.')[0]) for name in stack),
@@ -85,10 +85,10 @@ def apply_options(model: Dict[str, Any],
 
     Args:
         model (dict[str, Any]): The config's model.
-        options (Mapping[str, Any]): Of :func:`model_options`.
+        options (Mapping[str, Any]): From :func:`model_options`.
 
     Returns:
-        tuple[dict, list[str]]: The changed model, and what was changed as
+        tuple[dict, list[str]]: The changed model, and the changes as
         arguments for ``--cfg-options``.
     """
     model, changes = copy.deepcopy(dict(model)), []
@@ -114,10 +114,10 @@ def apply_options(model: Dict[str, Any],
 
 
 class _NoMemory(TorchFunctionMode):
-    """Modules built inside have shapes and no values.
+    """Modules that are built inside have shapes but no values.
 
-    ``torch.device('meta')`` would do, but the hosts' ResNet reads numbers
-    from a tensor while it is built.
+    ``torch.device('meta')`` does not work here, as the hosts' ResNet reads
+    numbers from a tensor while it is built.
     """
 
     def __torch_function__(self,
@@ -140,8 +140,8 @@ def build_shapes(model: Mapping[str, Any]) -> nn.Module:
 
 
 def iterations_of_epoch(cfg: Config, given: Optional[int]) -> int:
-    """Iterations of an epoch: what the user says, or else ImageNet over the
-    config's global batch."""
+    """Iterations per epoch: as the user says, or else ImageNet's with the
+    config's global batch size."""
     if given is not None:
         if given < 1:
             raise CheckpointError(f'--iters-per-epoch {given}: an epoch has '
@@ -159,8 +159,8 @@ def iterations_of_epoch(cfg: Config, given: Optional[int]) -> int:
 
 def read_momentum(official: Official, cfg: Config,
                   notes: List[str]) -> Dict[str, Tensor]:
-    """Momentum of each parameter in the file, by the package's names; empty
-    where it cannot be used, and ``notes`` say why."""
+    """Momentum of each parameter in the file, by the package's names. If it
+    cannot be used, it is empty and ``notes`` say why."""
     try:
         return _read_momentum(official,
                               _MOMENTUM.get(cfg.optim_wrapper.optimizer.type))
@@ -209,15 +209,15 @@ def resume_entries(cfg: Config, model: nn.Module, epoch: int, length: int,
         cfg (Config): The config to train with.
         model (nn.Module): Its model; values are not needed.
         epoch (int): Epochs done.
-        length (int): Iterations of each.
-        momentum (Mapping[str, Tensor]): By names of parameters.
+        length (int): Iterations per epoch.
+        momentum (Mapping[str, Tensor]): Momentum by name of parameter.
 
     Returns:
         dict[str, Any]: 'optimizer', 'param_schedulers', 'message_hub'.
     """
     settings = copy.deepcopy(cfg.optim_wrapper)
-    # Mixed precision changes nothing of what is stored but the scale of the
-    # loss, with which the originals' files begin anew.
+    # Mixed precision would only add the loss scale, which the originals'
+    # files do not hold.
     settings.type = 'OptimWrapper'
     for name in ('loss_scale', 'dtype', 'use_fsdp'):
         settings.pop(name, None)
@@ -246,11 +246,11 @@ def resume_entries(cfg: Config, model: nn.Module, epoch: int, length: int,
 
 def _run_schedules(cfg: Config, optimizer: torch.optim.Optimizer, epoch: int,
                    length: int) -> List[Dict[str, Any]]:
-    """Run the schedules up to an epoch, and leave the optimizer there.
+    """Run the schedules up to an epoch, and set the optimizer accordingly.
 
     Returns:
-        list[dict]: Where each one is. Its settings are not among it, so that
-        those of the config that resumes count.
+        list[dict]: Position of each schedule, without its settings, so that
+        those of the resuming config are used.
     """
     settings = cfg.param_scheduler
     settings = [settings] if isinstance(settings, dict) else settings
@@ -262,7 +262,7 @@ def _run_schedules(cfg: Config, optimizer: torch.optim.Optimizer, epoch: int,
             PARAM_SCHEDULERS.build(
                 one,
                 default_args=dict(optimizer=optimizer, epoch_length=length)))
-    # they warn when no step of the optimizer was counted before
+    # Schedulers warn if the optimizer has counted no step before them.
     setattr(optimizer, '_global_step', 0)
     by_iter = [one for one in built if not one.by_epoch]
     for _ in range(epoch):
@@ -280,8 +280,8 @@ def _run_schedules(cfg: Config, optimizer: torch.optim.Optimizer, epoch: int,
 
 def compare_learning_rate(official: Official, cfg: Config, epoch: int,
                           length: int, notes: List[str]) -> None:
-    """Note it where the file's last learning rate is not the config's, after
-    so many epochs of so many iterations."""
+    """Note if the file's last learning rate differs from the config's after
+    as many epochs and iterations."""
     groups = (official.optimizer or {}).get('param_groups') or [{}]
     theirs = groups[0].get('lr')
     if theirs is None or epoch < 1:
@@ -291,7 +291,7 @@ def compare_learning_rate(official: Official, cfg: Config, epoch: int,
     by_iter = any(
         one.get('convert_to_iter_based') or not one.get('by_epoch', True)
         for one in cfg.param_scheduler)
-    # of the last iteration of the epoch's training
+    # The file holds the rate of the epoch's last iteration.
     _run_schedules(cfg, optimizer, epoch if by_iter else epoch - 1, length)
     ours = optimizer.param_groups[0]['lr']
     if abs(theirs - ours) > 0.01 * max(abs(theirs), abs(ours)):

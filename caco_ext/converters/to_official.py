@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""From this package's checkpoints back to the originals' layout."""
+"""Convert this package's checkpoints to the originals' layout."""
 from typing import Any, Container, Dict, List, Mapping, Tuple, Union
 
 from mmengine.config import Config
@@ -15,7 +15,7 @@ from .resnet import Architecture, detect
 
 
 def method_of(names: Container[str]) -> str:
-    """Method of a checkpoint of this package, by its keys.
+    """Find the method of this package's checkpoint by its keys.
 
     Args:
         names (Container[str]): The package's names of weights.
@@ -37,11 +37,11 @@ def method_of(names: Container[str]) -> str:
 def to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
     """Write a checkpoint as the original's program would.
 
-    What :func:`convert` made of an original's file comes back tensor by
-    tensor, and a run of this package can be read by the original's tools.
+    This undoes :func:`convert`, tensor by tensor. It also lets the original's
+    tools read a run of this package.
 
     Args:
-        content (Any): What the file holds.
+        content (Any): Content of the file.
         path (str): The file, for errors.
 
     Returns:
@@ -49,8 +49,8 @@ def to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
         names that have no place in it.
 
     Raises:
-        CheckpointError: It is of no full pre-training of the four methods
-            and of no converted linear probe.
+        CheckpointError: It is neither a full pre-training of one of the four
+            methods nor a converted linear probe.
     """
     with reading(path):
         return _to_official(content, path)
@@ -84,12 +84,13 @@ def _to_official(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
         if not original:
             result['arch'] = f'resnet{_architecture(state).depth}'
             if layout.container == 'state_dict':
-                # it tells CLSA's files from MoCo's; no run here measures it
+                # Only CLSA's files have it, MoCo's do not. No run here
+                # measures it.
                 result['best_acc'] = 0.
     plain = {old: new for old, new in names.items() if BANK not in old}
-    # 'module.' as in the file, or as DDP writes it
+    # The file's own keys, or else with DDP's 'module.'.
     keys = own_keys or [f'module.{old}' for old in plain]
-    # those that are not in `plain` were idle in the file
+    # Names that are not in `plain` were idle in the file.
     result[layout.container] = {
         key: state[plain[strip_key(key)]]
         for key in keys if strip_key(key) in plain
@@ -124,7 +125,7 @@ def _names(method: str, state: Mapping[str, Tensor],
 def _optimizer(content: Mapping, method: str,
                plain: Mapping[str, str]) -> Dict[str, Any]:
     """The original's optimizer, with the momenta of this checkpoint."""
-    # imports the registries, which files alone do not need
+    # Imports the registries, which reading files alone does not need.
     from .resume import apply_options, build_shapes
     cfg = Config.fromfile(config_path(METHODS[method].config))
     model = build_shapes(apply_options(cfg.model, content['meta']['model'])[0])

@@ -1,4 +1,4 @@
-"""Data sets, transforms and what keeps their random draws in order."""
+"""Data sets, transforms and the seeding of their random draws."""
 from .augment_data_preprocessor import AugmentDataPreprocessor
 from .image_folder import ImageFolder
 from .photo_patches import PhotoPatches

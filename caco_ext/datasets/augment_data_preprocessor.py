@@ -1,4 +1,4 @@
-"""The random steps after the crop, on the model's device."""
+"""Apply the random steps after the crop on the model's device."""
 from typing import Any
 
 from mmengine.model import BaseDataPreprocessor
@@ -9,16 +9,16 @@ from .transforms import device_ops
 
 @MODELS.register_module()
 class AugmentDataPreprocessor(BaseDataPreprocessor):
-    """Carry out what ``MultiCrop(on_device=True)`` drew, then normalise.
+    """Apply what ``MultiCrop(on_device=True)`` drew, then normalise.
 
     The pipeline crops the views and draws the random numbers of all further
-    steps; this module applies them. Batches without such plans (kNN,
+    steps. This module applies these plans. Batches without plans (kNN,
     evaluation) are only normalised.
 
     Args:
         base (str): Type of the host's preprocessor, which normalises.
             Defaults to 'mmselfsup.SelfSupDataPreprocessor'.
-        **kwargs: Its options (``mean``, ``std``, ``bgr_to_rgb``).
+        **kwargs: Arguments of ``base`` (``mean``, ``std``, ``bgr_to_rgb``).
 
     Example:
         >>> MultiCrop(..., on_device=True)
@@ -34,19 +34,19 @@ class AugmentDataPreprocessor(BaseDataPreprocessor):
         self.base = MODELS.build(dict(type=base, **kwargs))
 
     def forward(self, data: dict, training: bool = False) -> Any:
-        """Change the views and normalise them.
+        """Augment the views and normalise them.
 
         Args:
             data (dict): ``inputs``, a list of uint8 tensors (N, 3, h, w) in
                 BGR, and ``data_samples``, N of them with ``view_plans``.
-            training (bool): Passed on. Defaults to False.
+            training (bool): Passed on to ``base``. Defaults to False.
 
         Returns:
             object: What ``base`` returns.
 
         Raises:
-            ValueError: If the pictures of a training batch have no plans or
-                not one for each view.
+            ValueError: If a picture of a training batch does not have one
+                plan for each view.
         """
         plans = [sample.get('view_plans') for sample in data['data_samples']]
         if all(plan is None for plan in plans):

@@ -1,4 +1,4 @@
-"""Which pictures of a data set turned out to be broken, across processes."""
+"""Record broken pictures of a data set, across processes."""
 from typing import Any, Dict, List
 
 import torch
@@ -6,13 +6,13 @@ from mmengine.dist import all_reduce
 
 
 class BrokenPictures:
-    """One flag per picture in memory that all loader workers share.
+    """One flag per picture, in memory that all loader workers share.
 
-    Flags instead of a counter: setting one twice changes nothing, so no lock
-    is needed and a picture that several epochs or workers meet counts once.
-    A tensor in shared memory survives fork, spawn, copying and pickling,
-    which a ``multiprocessing.Value`` does not. The flags live as long as the
-    data set; a resumed run finds the broken pictures again.
+    Setting a flag twice changes nothing. So no lock is needed, and a picture
+    that several epochs or workers read counts once. A tensor in shared memory
+    survives fork, spawn, copying and pickling; a ``multiprocessing.Value``
+    does not. The flags live as long as the data set. A resumed run finds the
+    broken pictures again.
 
     Args:
         size (int): Number of pictures.
@@ -41,7 +41,7 @@ class BrokenPictures:
             idx (int): Its index.
 
         Returns:
-            bool: Whether it was not known to be broken.
+            bool: Whether this is new, so the picture was not marked before.
         """
         new = idx not in self
         self.flags[idx] = 1
@@ -57,8 +57,8 @@ class BrokenPictures:
         """Indices of the broken pictures.
 
         Args:
-            reduce (bool): Unite the flags of all ranks first; every rank must
-                call it. Defaults to False.
+            reduce (bool): Combine the flags of all ranks first. Then every
+                rank must call this. Defaults to False.
 
         Returns:
             list[int]: Sorted indices.

@@ -1,4 +1,4 @@
-"""List a folder, and tell what its entries are."""
+"""List a folder and find out what its entries are."""
 import os
 import os.path as osp
 import stat
@@ -31,10 +31,10 @@ def is_folder(entry: os.DirEntry) -> bool:
     """Whether an entry is a folder or a link to one.
 
     Args:
-        entry (os.DirEntry): The entry. Asks the disk for links only.
+        entry (os.DirEntry): The entry. Only links need a disk access.
 
     Returns:
-        bool: False too where a link leads in a circle.
+        bool: Also False if a link leads in a circle.
     """
     try:
         return entry.is_dir()
@@ -43,14 +43,14 @@ def is_folder(entry: os.DirEntry) -> bool:
 
 
 def kind_of(entry: os.DirEntry) -> str:
-    """Tell what an entry is that is no folder.
+    """Kind of an entry that is not a folder.
 
     Args:
-        entry (os.DirEntry): The entry. Asks the disk for links only.
+        entry (os.DirEntry): The entry. Only links need a disk access.
 
     Returns:
-        str: 'file', 'dead link', or 'FIFO, socket or device', which may
-        never end when it is read.
+        str: 'file', 'dead link', or 'FIFO, socket or device'. Reading the
+        last kind may never end.
     """
     try:
         if entry.is_file():
@@ -62,13 +62,13 @@ def kind_of(entry: os.DirEntry) -> str:
 
 
 def inner_folder(folder: str) -> str:
-    """Follow folders that hold one folder and nothing else.
+    """Descend through folders that hold only one other folder.
 
     Args:
         folder (str): Where to begin.
 
     Returns:
-        str: The first folder below that holds anything else.
+        str: The first folder that holds anything else.
     """
     while True:
         entries = list_folder(folder)

@@ -19,16 +19,17 @@ from .splits import hold_out, keep_fraction
 
 
 def _are_folders(root: str, classes: Optional[Sequence[str]]) -> bool:
-    """Whether a root holds a folder for each of the chosen classes, which are
-    no parts then, whatever their names."""
+    """Whether a root holds a folder for each chosen class. Then these folders
+    are classes, even if they are named like parts."""
     return classes is not None and all(
         osp.isdir(osp.join(root, name)) for name in classes)
 
 
 def _choose_part(root: str, prefix: Mapping[str, str],
                  split: str) -> Tuple[str, Mapping[str, str], bool]:
-    """Find the part of a root that serves a split: ``data_root``,
-    ``data_prefix``, and whether the root is divided.
+    """Find the part of a root for a split.
+
+    Returns ``data_root``, ``data_prefix``, and whether the root has parts.
     """
     inner = osp.join(root, prefix['img_path']) if prefix['img_path'] else root
     inner = data_folder(inner)
@@ -49,9 +50,10 @@ def _choose_part(root: str, prefix: Mapping[str, str],
 class ImageFolder(ReplacingDataset):
     """Pictures of a folder, a text list or an LMDB file.
 
-    A folder whose pictures all lie in subfolders is labelled by these;
-    otherwise it has no labels (``gt_label`` is -1). Pre-training needs none.
-    Pictures that cannot be read are replaced, see :class:`ReplacingDataset`.
+    If all pictures of a folder lie in subfolders, these are the labels.
+    Otherwise there are no labels (``gt_label`` is -1); pre-training needs
+    none. Pictures that cannot be read are replaced, see
+    :class:`ReplacingDataset`.
 
     Args:
         data_root (str): A folder, a text file with a line 'path' or
@@ -60,29 +62,28 @@ class ImageFolder(ReplacingDataset):
         ann_file (str): A text list, relative to ``data_root``. Defaults to
             '' (none).
         data_prefix (str | dict): Where the pictures are, relative to
-            ``data_root``; a dict names it ``img_path``. Defaults to ''.
-        split (str): Which part of ``data_root`` to take where it is divided:
-            where it has a subfolder, ``.lmdb`` or ``.txt`` named 'train' (or
+            ``data_root``. A dict has it under ``img_path``. Defaults to ''.
+        split (str): Which part of ``data_root`` to use. A root has parts if
+            it has a subfolder, ``.lmdb`` or ``.txt`` named 'train' (or
             'Training', 'train2017', ...) and one named 'val' ('valid', 'dev',
-            ...) or 'test'. 'train', 'val' (else test) and 'test' (else val)
-            take these, '' the training part, and 'all' everything, without
-            labels unless ``with_labels=True``. Of a root without parts, ''
-            takes everything, 'val' ``val_share`` of each class and 'train'
-            the rest; 'val' takes all of a root that is itself named 'val' or
-            'test'. Defaults to ''.
-        val_share (float): Share of each class held out as 'val' of a root
-            without parts; 0 leaves all to 'train'. Defaults to 0.1.
+            ...) or 'test'. Then 'train', 'val' (else test) and 'test' (else
+            val) use these, '' uses the training part, and 'all' everything,
+            without labels unless ``with_labels=True``. In a root without
+            parts, '' uses everything, 'val' uses ``val_share`` of each class
+            and 'train' the rest. If such a root is itself named 'val' or
+            'test', 'val' uses all of it. Defaults to ''.
+        val_share (float): Share of each class held out as 'val' in a root
+            without parts. With 0, 'train' gets everything. Defaults to 0.1.
         extensions (Sequence[str]): Endings of picture files. Defaults to
             those of all formats that are read.
         classes (str | Sequence[str], optional): Class folders to use, in
-            label order, or names for the labels of a list; or a text file
-            with one a line. Defaults to None (all).
+            label order, or names for the labels of a list. A string is a text
+            file with one name per line. Defaults to None (all).
         with_labels (bool, optional): True demands labels, False ignores them,
-            None takes what is there. Defaults to None.
-        fraction (float): Share of each class that is kept, at least one
-            picture; kNN needs no more than part of a large training set.
-            Defaults to 1.0.
-        fraction_seed (int): Which share that is. Defaults to 0.
+            None uses them if there are any. Defaults to None.
+        fraction (float): Share of each class to use, at least one picture.
+            For kNN, part of a large training set is enough. Defaults to 1.0.
+        fraction_seed (int): Seed that chooses the share. Defaults to 0.
         **kwargs: ``max_broken_share`` and ``max_refetch``, see
             :class:`ReplacingDataset`, and arguments of
             :class:`mmengine.dataset.BaseDataset` (``pipeline``, ``metainfo``,
@@ -90,7 +91,7 @@ class ImageFolder(ReplacingDataset):
 
     Raises:
         FileNotFoundError: If the folder, the list or a listed file is missing.
-        ValueError: If no picture is found or labels are asked for in vain.
+        ValueError: If there are no pictures, or no labels as demanded.
         RuntimeError: While loading, if too many pictures are broken.
 
     Example:
@@ -133,7 +134,7 @@ class ImageFolder(ReplacingDataset):
         divided = divided or bool(self.container and self.container.part)
         if split not in SPLITS and not divided:
             raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
-        # named itself, and not the root that it is a part of
+        # The user named this part itself, and not the root that holds it.
         itself = not divided and split in ('val', 'test') and is_measured_on(
             ann_file or prefix['img_path'] or data_root)
         if split == 'test' and not (divided or itself):
@@ -145,7 +146,7 @@ class ImageFolder(ReplacingDataset):
                 raise ValueError(f'data_root {data_root!r} is a file; with '
                                  f'ann_file={ann_file!r} it must be a folder')
             data_root, ann_file = osp.split(osp.abspath(data_root))
-        # what is held out as 'val'; None: the source is one part already
+        # The share held out as 'val'; None if the source is already one part.
         held_out = split in ('train', 'val') and not divided and not itself
         self.val_share = val_share if held_out else None
         self.split = split
@@ -161,11 +162,11 @@ class ImageFolder(ReplacingDataset):
             **kwargs)
 
     def _open(self, root: str, split: str) -> Optional[Container]:
-        """The file of many pictures that a root is; None for another root."""
+        """Open a root that is a container; None for other roots."""
         return open_container(root, split)
 
     def _read_source(self) -> Source:
-        """Paths, labels and class names of whatever the source is."""
+        """Paths, labels and class names of the source."""
         options = (self.extensions, self.with_labels, self.classes)
         folder = self.data_prefix['img_path']
         if self.ann_file:
@@ -203,7 +204,7 @@ class ImageFolder(ReplacingDataset):
                 f'{len(empty)} of {len(names)} classes of {source!r} have no '
                 f'pictures: {first_of((names[k] for k in empty), 5)}',
                 'current', logging.WARNING)
-        keep = np.flatnonzero(classes > -2)  # -2: a class not asked for
+        keep = np.flatnonzero(classes > -2)  # -2: unused class
         if self.val_share is not None:
             keep = keep[hold_out(classes[keep], self.val_share, self.split)]
             print_log(
@@ -223,7 +224,7 @@ class ImageFolder(ReplacingDataset):
         return items
 
     def _join_prefix(self) -> None:
-        if self.container is not None:  # an address may be none of mmengine's
+        if self.container is not None:  # mmengine may not know an address
             self.data_prefix = dict(img_path=self.data_root)
             return
         super()._join_prefix()

@@ -11,11 +11,11 @@ from mmengine.logging import print_log
 from .formats import EXTENSIONS
 from .sources import Source
 
-# More are numbers of pictures, times or dates, not of classes.
+# Larger numbers are picture numbers, times or dates, not classes.
 MAX_LABEL = 99_999_999
-# A path may hold blanks itself.
+# A path may contain blanks itself.
 _LABELLED = re.compile(r'(.*\S)[ \t]+([0-9]{1,18})')
-# What a label that is none, or a column of another format, may look like.
+# Looks like a line with a malformed label, or with columns of another format.
 _COLUMN = re.compile(r'(.*[^\s,;])[\s,;]+(\S+)')
 # Tiny-ImageNet's labels of its validation part.
 ANNOTATIONS = 'val_annotations.txt'
@@ -23,8 +23,9 @@ _UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 
 
 def _read_lines(path: str, what: str, way_out: str) -> List[str]:
-    """Read the lines of a text file, with a byte order mark or without; empty
-    ones too. Errors say what it should be, and end with the way out.
+    """Read all lines of a text file, with or without a byte order mark.
+
+    Errors say what the file should be (``what``) and end with ``way_out``.
     """
     if osp.exists(path) and not osp.isfile(path):
         raise FileNotFoundError(
@@ -32,7 +33,7 @@ def _read_lines(path: str, what: str, way_out: str) -> List[str]:
     try:
         with open(path, 'rb') as file:
             start = file.read(4096)
-        # a line without end would take all memory
+        # Checked first: an endless line would take all memory.
         if start.startswith(_UTF16_MARKS) or b'\0' in start:
             raise ValueError(
                 f'the {what} {path!r} is not a UTF-8 text file, but perhaps '
@@ -53,7 +54,7 @@ def read_classes(
 
     Args:
         classes (str | Sequence[str], optional): The names, or a text file
-            with one a line.
+            with one name per line.
 
     Returns:
         list[str] | None: The names.
@@ -80,7 +81,7 @@ def read_classes(
 
 
 def _split_line(line: str, extensions: Tuple[str, ...]) -> Tuple[str, int]:
-    """Split a line into path, blanks included, and label; -1 for none."""
+    """Split a line into path, which may contain blanks, and label (or -1)."""
     if line.lower().endswith(extensions):
         return line, -1
     found = _LABELLED.fullmatch(line)
@@ -90,9 +91,9 @@ def _split_line(line: str, extensions: Tuple[str, ...]) -> Tuple[str, int]:
 class _Existence:
     """Whether regular files exist, from one listing per folder.
 
-    A million single look-ups take minutes on a network disk; reading the
-    folders that hold the files takes as long as scanning them. Where a link
-    leads to is seen when it is read.
+    On a network disk a million single look-ups take minutes, which listing
+    the folders does not. A link counts as existing; reading it will show
+    whether its target exists.
     """
 
     def __init__(self) -> None:
@@ -119,16 +120,16 @@ def read_list(list_file: str,
               classes: Optional[Sequence[str]] = None) -> Source:
     """Read a text file with a line 'path' or 'path label' per picture.
 
-    Labels with gaps are numbered anew from 0, in their order; the names of
-    their classes are the numbers that the list has.
+    Labels with gaps are renumbered from 0, in the same order. The class names
+    are then the numbers in the list.
 
     Args:
         list_file (str): The text file.
-        folder (str): What relative paths are relative to.
-        extensions (Sequence[str]): Lower-case endings of picture files; they
-            tell a label from a path that ends in a number.
+        folder (str): Base folder of relative paths.
+        extensions (Sequence[str]): Lower-case endings of picture files. They
+            distinguish a label from a path that ends in a number.
         with_labels (bool, optional): True demands labels, False ignores them,
-            None takes what is there. Defaults to None.
+            None uses them if there are any. Defaults to None.
         classes (Sequence[str], optional): Names of the labels 0, 1, ....
             Defaults to None (the numbers).
 
@@ -229,15 +230,15 @@ def read_annotations(folder: str) -> Source:
 
 def close_gaps(labels: List[int],
                list_file: str) -> Tuple[List[int], List[str]]:
-    """Number labels from 0 on, and name them by what they were.
+    """Renumber labels from 0, and name them by their old numbers.
 
     Args:
         labels (list[int]): Labels, 0 or more, (N, ).
-        list_file (str): Where they stand, for messages.
+        list_file (str): File of the labels, for messages.
 
     Returns:
         tuple[list[int], list[str]]: New labels (N, ), and the old number of
-        each.
+        each new label.
     """
     known = sorted(set(labels))
     if known[-1] >= len(known):

@@ -1,4 +1,4 @@
-"""Writing the LMDB files that :mod:`lmdb_source` reads."""
+"""Write the LMDB files that :mod:`lmdb_source` reads."""
 import fcntl
 import json
 import logging
@@ -33,9 +33,9 @@ def _bar(*args: Any, **kwargs: Any) -> Any:
 class LMDBWriter:
     """Copies pictures into one LMDB file.
 
-    An interrupted conversion is resumed by the same call: pictures and
-    progress are committed together. Where a file of the source has changed in
-    between (by size or date), it begins anew and says so.
+    The same call resumes an interrupted conversion, as pictures and progress
+    are committed together. If the size or date of a source file has changed
+    meanwhile, the conversion starts again and says so.
 
     Args:
         source (PackSource): The pictures.
@@ -55,9 +55,9 @@ class LMDBWriter:
         self.source = source
         self.target = target
         stamps = list(source.stamps.values())
-        # A copy of a picture may have its size and date, but not the disk's.
-        # This one changes with names and rights too, and then costs no more
-        # than copying again what is unfinished.
+        # A copy of a picture may have its size and date, but not its change
+        # time (ctime). Renaming and changing rights alter the ctime too; that
+        # costs no more than starting an unfinished conversion again.
         self.stamps = digest([stamp[:2] for stamp in stamps])
         self.changes = digest(stamps)
 
@@ -75,11 +75,11 @@ class LMDBWriter:
                 complete=complete)).encode()
 
     def _progress(self) -> Tuple[int, bool]:
-        """How many pictures of the target can stay, and whether it is whole.
+        """How many pictures of the target can stay, and if it is complete.
 
-        An unfinished target with pictures that have changed is removed: which
-        of them are stale is not known, and copying is cheap. A finished one
-        is for the user to remove, as trainings may depend on it.
+        If pictures have changed, an unfinished target is removed: it is not
+        known which of its pictures are stale, and copying is cheap. A
+        finished target must be removed by the user, as runs may depend on it.
         """
         if not osp.exists(self.target) or not osp.getsize(self.target):
             return 0, False
@@ -93,7 +93,7 @@ class LMDBWriter:
             raise ValueError(
                 f'{self.target!r} holds other pictures (or the source has '
                 'changed since); remove it or choose another target')
-        # what is missing, from before it was kept, is unknown
+        # Older files lack stamps or changes; they count as changed.
         if header['complete']:
             if header.get('stamps') != self.stamps:
                 raise ValueError(
@@ -111,14 +111,14 @@ class LMDBWriter:
         return header['written'], header['complete']
 
     def _tables(self) -> Dict[bytes, bytes]:
-        """What is stored beside pictures and header."""
+        """Entries other than pictures and header."""
         return {
             LABELS: np.asarray(self.source.labels, '<i4').tobytes(),
             PATHS: json.dumps(self.source.names).encode(),
         }
 
     def _put(self, env: Any, items: Sequence[Tuple[bytes, bytes]]) -> None:
-        """Commit some items together, with more room when it is needed."""
+        """Commit items together, and enlarge the map if needed."""
         lmdb = import_lmdb()
         while True:
             try:
@@ -130,7 +130,7 @@ class LMDBWriter:
                 env.set_mapsize(2 * env.info()['map_size'])
 
     def write(self, quiet: bool = False) -> int:
-        """Copy what is missing, then read everything back and check it.
+        """Copy missing pictures, then read everything back and check it.
 
         Args:
             quiet (bool): Show no progress bar. Defaults to False.
@@ -159,10 +159,10 @@ class LMDBWriter:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let no other process write to the target, which is there inside.
+        """Create the target and lock it against other processes.
 
-        The lock is on the file itself and ends with the process; LMDB's own
-        would leave a second file beside it.
+        The lock is on the file itself and ends with the process. LMDB's own
+        lock would leave a second file.
         """
         with open(self.target, 'ab') as file:
             try:
@@ -174,7 +174,7 @@ class LMDBWriter:
 
     @contextmanager
     def _open_for_writing(self) -> Iterator[Any]:
-        """Open the target; ends with OSError where LMDB cannot write."""
+        """Open the target; raise OSError if LMDB cannot write."""
         lmdb = import_lmdb()
         size = osp.getsize(self.target)
         try:
@@ -186,7 +186,7 @@ class LMDBWriter:
                 yield env
         except lmdb.Error as error:
             if not size and osp.getsize(self.target) < 2 * mmap.PAGESIZE:
-                os.truncate(self.target, 0)  # half of LMDB's own beginning
+                os.truncate(self.target, 0)  # LMDB's header is incomplete
             raise OSError(
                 f'{self.target!r} cannot be written ({error}); make room and '
                 'run the same command again, it will resume') from error
@@ -209,7 +209,7 @@ class LMDBWriter:
         self._put(env, list(self._tables().items()))
 
     def check(self, quiet: bool = False) -> None:
-        """Read everything back: pictures by checksum, the rest as it is.
+        """Read everything back and check it, pictures by their checksums.
 
         Args:
             quiet (bool): Show no progress bar. Defaults to False.

@@ -1,4 +1,4 @@
-"""Pictures of any source, to be written in another format."""
+"""Read pictures of any source to write them in another format."""
 import os
 import os.path as osp
 import stat
@@ -13,7 +13,7 @@ from .image_folder import ImageFolder
 from .parts import locate_split
 from .pictures import decode_picture, read_content
 
-# Of the first bytes of a file.
+# File endings by the first bytes of a file.
 _SIGNATURES = {
     b'\xff\xd8\xff': '.jpg',
     b'\x89PNG\r\n\x1a\n': '.png',
@@ -32,8 +32,8 @@ def parts_of(root: str) -> Dict[str, str]:
         root (str): Anything that ``data_root`` can be.
 
     Returns:
-        dict[str, str]: 'train', 'val' or 'test' and where it is; of a root
-        without parts '' and the root.
+        dict[str, str]: Paths of 'train', 'val' and 'test'. For a root without
+        parts '' and the root.
     """
     found: Dict[str, str] = {}
     for split in ('train', 'val', 'test'):
@@ -44,14 +44,14 @@ def parts_of(root: str) -> Dict[str, str]:
 
 
 def stamp(path: str) -> Tuple[int, int, int]:
-    """What tells a file that was replaced, without reading it.
+    """Stamp that reveals a replaced file without reading it.
 
     Args:
         path (str): The file.
 
     Returns:
-        tuple[int, int, int]: Its size, and when its content was last changed,
-        by its own word and by the disk's, in ns.
+        tuple[int, int, int]: Size in bytes, modification time (mtime) and
+        change time (ctime) in ns.
 
     Raises:
         OSError: There is no such file, or no regular one.
@@ -63,19 +63,19 @@ def stamp(path: str) -> Tuple[int, int, int]:
 
 
 class PackSource:
-    """The pictures of a source, one after the other, as files.
+    """The pictures of a source, each as the content of a file.
 
     Args:
         root (str): A folder, a list, an LMDB file, shards, or
             'torchvision:NAME', as ``data_root`` of :class:`ImageFolder`.
         with_labels (bool, optional): True demands labels, False ignores them.
-            Defaults to None (take what is there).
+            Defaults to None (use them if there are any).
         extensions (Sequence[str]): Endings of picture files.
         classes (str | Sequence[str], optional): See :class:`ImageFolder`.
-        short_side (int, optional): Pictures whose shorter side has more
-            pixels are shrunk to it and stored as JPEG. Defaults to None (all
-            stay as they are).
-        quality (int): Of that JPEG, 1 to 100. Defaults to 90.
+        short_side (int, optional): Larger pictures are shrunk until their
+            shorter side has so many pixels, and stored as JPEG. Defaults to
+            None (all stay as they are).
+        quality (int): Quality of that JPEG, 1 to 100. Defaults to 90.
 
     Raises:
         OSError: A picture is missing.
@@ -126,13 +126,13 @@ class PackSource:
         return len(self.paths)
 
     def read(self, index: int) -> bytes:
-        """The file of one picture.
+        """File content of one picture.
 
         Args:
-            index (int): Its place.
+            index (int): Index of the picture.
 
         Returns:
-            bytes: As it is, or shrunk.
+            bytes: The file, unchanged or shrunk.
 
         Raises:
             BrokenPictureError: It has to be shrunk and cannot be read.
@@ -146,7 +146,7 @@ class PackSource:
                               'the same command again when it is at rest')
         else:
             found = self.data.container.load(index, path)
-            if 'img' in found:  # a picture that never was a file
+            if 'img' in found:  # an array, never stored as a picture file
                 return _encode(found['img'], '.png')
             data = found['img_bytes']
         return self._shrink(data, path)
@@ -166,7 +166,7 @@ class PackSource:
 
 def _encode(img: np.ndarray, ending: str,
             options: Sequence[int] = ()) -> bytes:
-    """(H, W, 3) uint8 in BGR to a file."""
+    """Encode (H, W, 3) uint8 BGR as the content of a file."""
     return cv2.imencode(ending, img, list(options))[1].tobytes()
 
 

@@ -9,18 +9,18 @@ from mmengine.logging import print_log
 from .folders import is_folder, kind_of, list_folder
 from .shards import SHARD_KINDS, group_of
 
-# What parts are called, the usual name first.
+# Names of parts, the usual one first.
 PART_NAMES = dict(
     train=('train', 'training', 'trainval', 'trn'),
     val=('val', 'valid', 'validation', 'validate', 'dev', 'eval',
          'evaluation'),
     test=('test', 'testing', 'tst'))
-# Words that stand beside it and tell nothing: 'train_images', 'Test Data'.
+# Words without meaning in names of parts: 'train_images', 'Test Data'.
 _FILLERS = {
     'data', 'dataset', 'folder', 'image', 'images', 'img', 'imgs', 'part',
     'photos', 'pictures', 'set', 'split'
 }
-# Which parts serve a split, the best first.
+# Parts that can be used for a split, the preferred one first.
 _SERVES = {
     '': ('train', ),
     'train': ('train', ),
@@ -33,15 +33,15 @@ _KINDS = ('', '.lmdb', '.txt', *SHARD_KINDS)
 
 
 def part_of(name: str) -> Tuple[Optional[str], int, Tuple[str, ...]]:
-    """Tell which part of a data set a name means.
+    """Find which part of a data set a name means.
 
     Args:
         name (str): In any case: 'train', 'Test', 'val2017', 'seg_test'.
 
     Returns:
         tuple[str | None, int, tuple[str]]: 'train', 'val', 'test' or None;
-        how unusual the word for it is, from 0; and the other words of the
-        name, which parts of one set have in common.
+        the rank of its word, 0 for the usual one; and the other words of the
+        name, which the parts of one set share.
     """
     words = re.findall('[A-Z]?[a-z]+|[A-Z]+', name)
     words = [word.lower() for word in words if word.lower() not in _FILLERS]
@@ -59,13 +59,13 @@ def part_of(name: str) -> Tuple[Optional[str], int, Tuple[str, ...]]:
 
 
 def is_measured_on(path: str) -> bool:
-    """Tell whether a folder, list or LMDB file is a part to measure on.
+    """Whether a folder, list or LMDB file is a validation or test part.
 
     Args:
         path (str): Its path, such as 'set/test' or 'set/val.txt'.
 
     Returns:
-        bool: Whether its own name means nothing but validation or test.
+        bool: Whether its own name means only validation or test.
     """
     name = group_of(osp.basename(osp.normpath(path)))
     stem, kind = osp.splitext(name)
@@ -80,9 +80,9 @@ def find_parts(names: Iterable[str]) -> Dict[str, List[Tuple[tuple, str]]]:
         names (Iterable[str]): Folders; LMDB files and lists with their ending.
 
     Returns:
-        dict[str, list[tuple]]: Rank and name of what may serve as 'train',
-        'val' or 'test', the best first. Empty unless there are parts for
-        training and for measuring.
+        dict[str, list[tuple]]: Rank and name of the candidates for 'train',
+        'val' and 'test', the best first. Empty unless there is a part for
+        training and one for validation or test.
     """
     sets: Dict[tuple, dict] = {}
     for name in names:
@@ -108,8 +108,8 @@ def part_folders(names: Sequence[str]) -> List[str]:
         names (Sequence[str]): Class names.
 
     Returns:
-        list[str]: Those that mean a part. A single 'train' among other
-        classes is a vehicle.
+        list[str]: Those that mean a part. A 'train' without other parts is a
+        vehicle and not one of them.
     """
     paired = {
         name
@@ -145,29 +145,29 @@ def refuse_parts(folder: str, names: Sequence[str]) -> None:
 
 
 def locate_split(root: str, split: str) -> Tuple[str, bool]:
-    """Find the part of a root that serves a split.
+    """Find the part of a root for a split.
 
-    A lone folder ``train`` is not taken for a part: it may be a class.
+    A folder ``train`` without other parts may be a class, so it is not a
+    part.
 
     Args:
         root (str): The root.
-        split (str): '' (whatever is for training), 'train', 'val', 'test', or
-            'all', which no part serves.
+        split (str): '' (the training part), 'train', 'val', 'test', or 'all'
+            (the whole root).
 
     Returns:
-        tuple[str, bool]: Where the part is and True; the root itself and
-        False if it is not divided.
+        tuple[str, bool]: Path of the part and True, or the root itself and
+        False if it has no parts.
 
     Raises:
-        ValueError: Several parts are as good, or the test part is asked for
-            and there is none.
+        ValueError: Several parts fit equally well.
     """
     if split not in _SERVES or not osp.isdir(root):
         return root, False
     parts = find_parts({
         group_of(entry.name)
         for entry in list_folder(root)
-        # a part whose disk is not there is missed when it is read
+        # A part on a missing disk is reported when it is read.
         if entry.name.lower().endswith(_KINDS[1:]) or is_folder(entry)
         or kind_of(entry) == 'dead link'
     })
@@ -192,13 +192,13 @@ def check_classes(names: Sequence[str], paths: Sequence[str],
     """Refuse classes that are parts of a data set.
 
     Args:
-        names (Sequence[str]): Class names that stem from folders.
-        paths (Sequence[str]): Of the pictures.
-        root (str): What holds the class folders.
+        names (Sequence[str]): Class names, taken from folders.
+        paths (Sequence[str]): Paths of the pictures.
+        root (str): Folder that holds the class folders.
 
     Raises:
-        ValueError: Some are named like parts, and the caller has not named
-            them himself.
+        ValueError: Some are named like parts, and the user has not set them
+            as ``classes``.
     """
     found = part_folders(names)
     vehicle = [] if found else [n for n in names if n.lower() == 'train']

@@ -20,8 +20,7 @@ from caco_ext.utils.files import write_whole
 from .image_folder import ImageFolder
 from .sources import find_pictures
 
-# Photographs that the two wheels carry, in the order in which the random
-# numbers are drawn for them.
+# Photographs in the two packages, in the order of their random draws.
 SKIMAGE_PHOTOS = ('astronaut', 'brick', 'chelsea', 'coffee', 'coins', 'grass',
                   'gravel', 'hubble_deep_field', 'ihc', 'moon',
                   'motorcycle_left', 'retina', 'rocket', 'cell', 'page')
@@ -43,13 +42,13 @@ def _package_folder(package: str, below: str = '') -> str:
 
 
 def photographs() -> Iterator[Tuple[str, Image.Image]]:
-    """Open the photographs, the large ones reduced to 480 pixels.
+    """Open the photographs, and shrink large ones to 480 pixels.
 
     Yields:
         tuple[str, PIL.Image.Image]: Name and RGB picture.
 
     Raises:
-        FileNotFoundError: If an installed release does not carry one of them.
+        FileNotFoundError: If an installed release lacks one of them.
         ImportError: If scikit-image or scikit-learn is missing.
     """
     sources = [(name, 'skimage', 'data') for name in SKIMAGE_PHOTOS]
@@ -84,7 +83,7 @@ def crop_boxes(
     Args:
         width (int): Width of the photograph.
         height (int): Height of the photograph.
-        rng (np.random.Generator): Moved on by three draws per box.
+        rng (np.random.Generator): Makes three draws per box.
 
     Yields:
         tuple[str, int, tuple[int, int, int, int]]: Part, number within it,
@@ -98,7 +97,7 @@ def crop_boxes(
             top = int(rng.integers(0, height - side))
             first, last = (0, border -
                            side) if part == 'train' else (border, width - side)
-            # a box wider than the right part starts at the border
+            # A box wider than the right part starts at the border.
             left = int(rng.integers(first, max(first, last) + 1))
             yield part, number, (left, top, left + side, top + side)
 
@@ -107,7 +106,7 @@ def write_photo_patches(folder: str) -> int:
     """Write the pictures: ``folder/{train,val}/NAME/NNNN.jpg``.
 
     Args:
-        folder (str): Where to; made if missing.
+        folder (str): Target folder; is created if missing.
 
     Returns:
         int: Number of pictures written.
@@ -133,11 +132,11 @@ def _version(package: str) -> str:
 
 
 def cache_folder() -> str:
-    """Where the pictures are kept.
+    """Cache folder of the pictures.
 
-    ``$CACO_EXT_CACHE``, else ``$XDG_CACHE_HOME/caco_ext``, else
-    ``~/.cache/caco_ext``; below it a folder for the recipe and the releases
-    that the pixels come from.
+    It is in ``$CACO_EXT_CACHE``, else ``$XDG_CACHE_HOME/caco_ext``, else
+    ``~/.cache/caco_ext``. Its name holds the version of the recipe and the
+    releases of the packages that the pixels come from.
 
     Returns:
         str: The folder.
@@ -164,7 +163,7 @@ def _is_complete(folder: str) -> bool:
 
 
 def _remove_leftovers(parent: str) -> None:
-    """Remove what interrupted processes left, not what others write now."""
+    """Remove what interrupted processes left, but not what others write."""
     for name in os.listdir(parent):
         path = osp.join(parent, name)
         if name.startswith('.making-') and (
@@ -175,9 +174,9 @@ def _remove_leftovers(parent: str) -> None:
 def prepare_photo_patches() -> str:
     """Make the pictures in the cache unless they are there.
 
-    They are written into a temporary folder that is renamed at the end: a
-    folder of the final name is whole, and of two processes that make it at
-    once the second finds the work done. A damaged one is made anew.
+    They are written into a temporary folder that is renamed at the end. So a
+    folder of the final name is complete, and two processes may make it at the
+    same time. A damaged folder is made again.
 
     Returns:
         str: The folder that holds ``train`` and ``val``.
@@ -194,13 +193,13 @@ def prepare_photo_patches() -> str:
         os.makedirs(parent, exist_ok=True)
         _remove_leftovers(parent)
         making = tempfile.mkdtemp(prefix='.making-', dir=parent)
-        os.chmod(making, 0o755)  # mkdtemp allows the owner only
+        os.chmod(making, 0o755)  # mkdtemp gives access to the owner only
         count = write_photo_patches(making)
         write_whole(
             osp.join(making, _MARKER), json.dumps(dict(pictures=count)))
         _put_in_place(making, final)
     except FileNotFoundError:
-        raise  # a photograph is missing: not the cache's fault
+        raise  # a photograph is missing; the cache is fine
     except OSError as error:
         raise RuntimeError(
             f'the pictures of PhotoPatches cannot be written to {parent!r} '
@@ -214,7 +213,7 @@ def prepare_photo_patches() -> str:
 
 
 def _put_in_place(making: str, final: str) -> None:
-    """Rename the finished folder, over a damaged one if need be."""
+    """Rename the finished folder; replace a damaged one."""
     for _ in range(3):
         try:
             os.rename(making, final)
@@ -224,7 +223,7 @@ def _put_in_place(making: str, final: str) -> None:
                 raise
         if _is_complete(final):
             return
-        # out of the way in one step, so that no one sees half a folder
+        # Move it away in one step: nobody must see half a folder.
         aside = tempfile.mkdtemp(prefix='.making-', dir=osp.dirname(final))
         with suppress(FileNotFoundError):  # another process was faster
             os.rename(final, osp.join(aside, 'damaged'))
@@ -234,15 +233,16 @@ def _put_in_place(making: str, final: str) -> None:
 
 @DATASETS.register_module()
 class PhotoPatches(ImageFolder):
-    """Crops of 17 photographs that scikit-image and scikit-learn carry.
+    """Crops of 17 photographs from scikit-image and scikit-learn.
 
-    64 x 64 pixels, labelled by photograph, 2550 for training and 680 for
-    validation, without common pixels. They are made in a cache folder at
-    first use (some seconds). With ``data_root`` it is an
-    :class:`ImageFolder`: changing that one option trains on other pictures.
+    There are 2550 crops for training and 680 for validation, of 64 x 64
+    pixels, labelled by photograph. The two parts share no pixel. The first
+    use writes them to a cache folder, which takes some seconds. With
+    ``data_root`` this is an :class:`ImageFolder`, so this one option trains
+    on other pictures.
 
     Args:
-        data_root (str): A folder, list or LMDB file of your own; '' takes the
+        data_root (str): A folder, list or LMDB file of your own; '' uses the
             photographs. Defaults to ''.
         split (str): 'train' or 'val'. Defaults to 'train'.
         **kwargs: Arguments of :class:`ImageFolder`.
@@ -255,7 +255,7 @@ class PhotoPatches(ImageFolder):
                  data_root: str = '',
                  split: str = 'train',
                  **kwargs: Any) -> None:
-        # whether these are the pictures of the package
+        # Whether these are the bundled photographs.
         self.bundled = not data_root and not kwargs.get('ann_file')
         if self.bundled:
             data_root = prepare_photo_patches()

@@ -1,9 +1,9 @@
-"""What the first bytes of a JPEG or PNG say, read without a decoder."""
+"""Read the headers of JPEG and PNG files without a decoder."""
 import struct
 import zlib
 from typing import Optional, Tuple
 
-# start-of-frame markers of JPEG; C4, C8 and CC of that range mean other things
+# Start-of-frame markers of JPEG. C4, C8 and CC have other meanings.
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 
@@ -11,8 +11,8 @@ _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 def jpeg_size(data: bytes) -> Optional[Tuple[int, int]]:
     """Size of a JPEG that OpenCV and PIL decode to the same pixels.
 
-    OpenCV fills the missing part of a truncated JPEG with grey and returns it
-    without an error, and converts CMYK by a law of its own.
+    OpenCV fills the missing part of a truncated JPEG with grey and reports no
+    error. It also converts CMYK differently from PIL.
 
     Args:
         data (bytes): The whole file.
@@ -33,7 +33,7 @@ def jpeg_size(data: bytes) -> Optional[Tuple[int, int]]:
             return (width, height) if fits else None
         if marker == 0xFF:  # fill byte before a marker
             pos += 1
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a body
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # has no body
             pos += 2
         else:
             pos += 2 + (data[pos + 2] << 8 | data[pos + 3])
@@ -43,9 +43,10 @@ def jpeg_size(data: bytes) -> Optional[Tuple[int, int]]:
 def png_size(data: bytes) -> Optional[Tuple[int, int]]:
     """Size of a PNG that OpenCV may decode, after a check of its chunks.
 
-    OpenCV believes the lengths and the animation of a PNG: a damaged one ends
-    the process or takes the memory that a chunk claims. It is therefore given
-    undamaged still pictures only. The checksums cost 1.5 % of the decoding.
+    OpenCV trusts the lengths and the animation of a PNG. A damaged file may
+    end the process or take as much memory as a chunk claims. So OpenCV gets
+    only undamaged still pictures. The checksums take 1.5 % of the decoding
+    time.
 
     Args:
         data (bytes): The whole file.
@@ -77,5 +78,5 @@ def png_size(data: bytes) -> Optional[Tuple[int, int]]:
     if data[8:16] != b'\0\0\0\rIHDR':
         raise ValueError("it does not begin with the chunk b'IHDR'")
     width, height, bits = struct.unpack_from('>IIB', data, 16)
-    whole = pos == len(data)  # OpenCV dislikes what follows the picture
+    whole = pos == len(data)  # OpenCV must not see bytes after the picture
     return (width, height) if still and whole and bits <= 8 else None

@@ -1,4 +1,4 @@
-"""From the samples of a file to 8-bit RGB, or why that is uncertain."""
+"""Convert a file's samples to 8-bit RGB, or explain why it is ambiguous."""
 import io
 
 import cv2
@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-# A picture of 10, 12 or 14 bits in samples of 16 stays below.
+# 10-, 12- or 14-bit pictures in 16-bit samples stay below this value.
 LEAST_16_BIT_MAXIMUM = 1 << 14
-# Numbers of TIFF's tags, and of the kinds that its SampleFormat names.
+# Numbers of TIFF tags, and of the kinds that SampleFormat may have.
 _SUBFILE, _BITS, _PHOTOMETRIC, _BANDS = 254, 258, 262, 277
 _EXTRA, _FORMAT = 338, 339
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
@@ -18,14 +18,14 @@ _WAY_OUT = ('convert the picture to 8 bits, or scale it to the full range of '
 
 
 def check_bands(data: bytes) -> None:
-    """Refuse a TIFF whose bands are not those of a grey or colour picture.
+    """Refuse a TIFF whose bands do not form a grey or colour picture.
 
     Args:
         data (bytes): The whole file, of any format.
 
     Raises:
-        ValueError: It has more than four bands, two of which none is alpha,
-            or samples that PIL does not read or would cut off.
+        ValueError: It has more than four bands, or two of which none is
+            alpha, or samples that PIL cannot read or would cut off.
     """
     if data[:4] not in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'):
         return
@@ -49,13 +49,13 @@ def check_bands(data: bytes) -> None:
 
 
 def check_pages(picture: Image.Image) -> None:
-    """Refuse a file of several pages; thumbnails and masks are none.
+    """Refuse a file of several pages; thumbnails and masks do not count.
 
-    The first picture of an animation stands for it, as everywhere in the
-    field; pages are pictures of equal rank.
+    Pages are pictures of equal rank, so none can be chosen. An animation is
+    accepted: its first picture is used, as is usual in the field.
 
     Args:
-        picture (PIL.Image.Image): Opened and not yet loaded.
+        picture (PIL.Image.Image): The picture, opened but not yet loaded.
 
     Raises:
         ValueError: It has more than one page.
@@ -80,20 +80,20 @@ def rgb_samples(picture: Image.Image) -> np.ndarray:
     """The pixels of a picture as 8-bit RGB.
 
     Args:
-        picture (PIL.Image.Image): Of any mode.
+        picture (PIL.Image.Image): A picture of any mode.
 
     Returns:
-        np.ndarray: (H, W, 3) uint8. PIL's ``convert('RGB')`` where samples
-        have 8 bits or fewer, the upper 8 bits where they have 16.
+        np.ndarray: (H, W, 3) uint8. Samples of 8 bits or fewer go through
+        PIL's ``convert('RGB')``. Samples of 16 bits give their upper 8 bits.
 
     Raises:
-        ValueError: The samples have no certain 8-bit range.
+        ValueError: It is unclear how the samples map to 8 bits.
     """
-    # names the layout in the file, until the picture is loaded
+    # Until the picture is loaded, `tile` names the layout in the file.
     stored = str(getattr(picture, 'tile', ''))
     tags = getattr(picture, 'tag_v2', {})
     if picture.mode in ('I', 'F') or _SIGNED in tags.get(_FORMAT, ()):
-        # 16 bits in an old PIL; floats of a PFM have no range either
+        # Old releases of PIL read 16 bits so. Floats of a PFM have no range.
         if picture.mode == 'F' or picture.format not in ('PNG', 'PPM'):
             _refuse_range(picture, tags)
     if picture.mode.startswith('I'):
@@ -102,7 +102,7 @@ def rgb_samples(picture: Image.Image) -> np.ndarray:
             return _repeat(grey >> 4)
         _check_16_bits(int(grey.min()), int(grey.max()))
         grey = grey >> 8
-        # PIL turns white-is-zero round in samples of 8 bits alone
+        # PIL inverts white-is-zero pictures only if samples have 8 bits.
         return _repeat(255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey)
     rgb = np.asarray(picture.convert('RGB'))
     # PIL has kept the upper 8 bits; 'BGR;16' is 5, 6 and 5 bits
@@ -112,7 +112,7 @@ def rgb_samples(picture: Image.Image) -> np.ndarray:
 
 
 def _repeat(grey: np.ndarray) -> np.ndarray:
-    """Grey of 0..255, (H, W), three times."""
+    """Repeat grey levels 0..255, (H, W), to (H, W, 3) uint8."""
     return cv2.cvtColor(grey.astype(np.uint8), cv2.COLOR_GRAY2RGB)
 
 
@@ -126,7 +126,7 @@ def _check_16_bits(low: int, high: int) -> None:
 
 
 def _refuse_range(picture: Image.Image, tags: dict) -> None:
-    """Say which samples have no defined range."""
+    """Raise an error that names the samples without a defined range."""
     samples = np.asarray(picture)
     kinds = tags.get(_FORMAT, (_UNSIGNED, )) if tags else ()
     if _SIGNED in kinds and picture.mode == 'L':

@@ -1,4 +1,4 @@
-"""Reading a picture file, the one way for every part of the package."""
+"""Read a picture file. Every part of the package does it here."""
 import errno
 import io
 import os
@@ -13,16 +13,16 @@ from .formats import PICTURE_FORMATS
 from .picture_headers import jpeg_size, png_size
 from .picture_samples import check_bands, check_pages, rgb_samples
 
-# Pictures of the large public sets carry EXIF orientation marks that the
-# field's loader (PIL without transposition) ignores; OpenCV would obey them.
+# Large public sets contain pictures with EXIF orientation. The usual loader,
+# PIL without transposition, ignores it. OpenCV would apply it.
 _CV2_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 # 300 MB decoded.
 MAX_PIXELS = 100_000_000
-# More than so many pixels of four bands and 16 bits take.
+# More than MAX_PIXELS take with four bands of 16 bits.
 MAX_BYTES = 1 << 30
 _TGA_ENDINGS = ('.tga', '.icb', '.vda', '.vst')
-# Errors of the path itself. All others of opening and reading (no more files
-# or memory, a share that does not answer) would hit the next picture too.
+# Errors of the path itself. Other errors of opening and reading (out of files
+# or memory, a network disk that hangs) would hit the next picture too.
 _FAULTS_OF_A_FILE = frozenset(
     (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR,
      errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.ENODEV))
@@ -51,7 +51,7 @@ class BrokenPictureError(ValueError):
         self.reason = str(reason)
 
     def __str__(self) -> str:
-        # a name that is not UTF-8 must not stop a log from naming it
+        # A log must be able to print a name that is not UTF-8.
         path = self.path.encode('utf-8', 'backslashreplace').decode()
         return f'{path} cannot be read as a picture: {self.reason}'
 
@@ -67,11 +67,11 @@ def read_content(path: Union[str, os.PathLike]) -> bytes:
 
     Raises:
         BrokenPictureError: There is no such file, it is no regular file, or
-            larger than ``MAX_BYTES``.
-        OSError: The machine or the storage fails, whatever the picture.
+            it is larger than ``MAX_BYTES``.
+        OSError: The machine or the storage fails.
     """
     try:
-        # before opening: a FIFO would wait there, a device may act
+        # Before opening: a FIFO would block, a device might react.
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), 'something else')
@@ -97,7 +97,7 @@ def read_content(path: Union[str, os.PathLike]) -> bytes:
 
 
 def _check_pixels(width: int, height: int) -> None:
-    """Refuse a picture that would take gigabytes once it is decoded."""
+    """Refuse a picture that would take gigabytes when decoded."""
     if width * height > MAX_PIXELS:
         raise ValueError(
             f'{width} x {height} pixels are more than the {MAX_PIXELS:,} '
@@ -105,8 +105,8 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def _decode_with_opencv(data: bytes) -> Optional[np.ndarray]:
-    """Decode what OpenCV decodes faster than PIL, safely, to equal pixels:
-    (H, W, 3) uint8, BGR; None where PIL decides.
+    """Decode to (H, W, 3) uint8, BGR, if OpenCV does so safely and to the
+    same pixels as PIL. Return None otherwise.
     """
     size = jpeg_size(data) or png_size(data)
     if size is None:
@@ -115,7 +115,7 @@ def _decode_with_opencv(data: bytes) -> Optional[np.ndarray]:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), _CV2_FLAGS)
     except cv2.error:
-        return None  # PIL names the reason
+        return None  # PIL will name the reason
 
 
 def _decode_with_pil(data: bytes, path: str) -> np.ndarray:
@@ -124,7 +124,7 @@ def _decode_with_pil(data: bytes, path: str) -> np.ndarray:
     """
     formats = PICTURE_FORMATS
     if not path.lower().endswith(_TGA_ENDINGS):
-        # it has no signature: any damaged file may look like one
+        # TGA has no signature, so any damaged file may look like one.
         formats = tuple(name for name in formats if name != 'TGA')
     check_bands(data)
     with Image.open(io.BytesIO(data), formats=formats) as picture:
@@ -136,22 +136,22 @@ def _decode_with_pil(data: bytes, path: str) -> np.ndarray:
 def decode_picture(data: bytes, path: str = '<bytes>') -> np.ndarray:
     """Decode the bytes of a picture file.
 
-    Grey, palette, CMYK and alpha pictures come out as PIL's
-    ``convert('RGB')`` gives them (alpha is dropped), 16-bit pictures lose
-    their lower 8 bits, EXIF orientation is ignored, the first picture of an
-    animation is taken.
+    Grey, palette, CMYK and alpha pictures become what PIL's
+    ``convert('RGB')`` makes of them (alpha is dropped). 16-bit pictures lose
+    their lower 8 bits. EXIF orientation is ignored. Of an animation, the
+    first picture is used.
 
     Args:
         data (bytes): The whole file.
-        path (str): Its name: for messages, and for TGA, which nothing but
-            its ending tells. Defaults to '<bytes>'.
+        path (str): Its name, for messages and to recognise TGA, which has no
+            signature. Defaults to '<bytes>'.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, BGR, contiguous.
 
     Raises:
-        BrokenPictureError: The bytes are no picture, only part of one, or
-            one whose pages, bands or range leave a choice.
+        BrokenPictureError: The bytes are no picture or only part of one. Or
+            its pages, bands or range are ambiguous.
     """
     if not data:
         raise BrokenPictureError(path, 'the file is empty')
@@ -161,7 +161,7 @@ def decode_picture(data: bytes, path: str = '<bytes>') -> np.ndarray:
     except MemoryError as error:
         raise MemoryError(f'no memory is left to decode {path}') from error
     except Exception as error:  # decoders raise almost every built-in type
-        # PIL names its own buffer object here, which tells a user nothing
+        # Leave out PIL's buffer object, which means nothing to a user.
         reason = str(error).split(' <_io.')[0] or type(error).__name__
         raise BrokenPictureError(path, reason) from error
 

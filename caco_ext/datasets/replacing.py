@@ -1,4 +1,4 @@
-"""Training goes on although some pictures cannot be read."""
+"""Let training go on although some pictures cannot be read."""
 import logging
 from typing import Any, Iterator, NoReturn, Sequence, Union
 
@@ -29,12 +29,12 @@ def check_share(name: str, value: float) -> None:
 
 
 class ReplacingDataset(BaseDataset):
-    """A data set in which another picture takes the place of a broken one.
+    """A data set that replaces broken pictures by others.
 
-    A picture that cannot be read is reported once, replaced by another one
-    that depends on its index only, and counted; the run goes on until too
-    many are broken. What is drawn for a picture depends on run seed, epoch
-    and index alone, see :class:`SharedSeed`.
+    A picture that cannot be read is reported once and counted. Its index
+    alone decides which picture replaces it. The run goes on until too many
+    are broken. A picture's random draws depend only on run seed, epoch and
+    index, see :class:`SharedSeed`.
 
     Args:
         max_broken_share (float): The run stops when more than this share of
@@ -110,10 +110,10 @@ class ReplacingDataset(BaseDataset):
                            first_of(paths, 20, '\n  '))
 
     def _candidates(self, idx: int) -> Iterator[int]:
-        """The picture itself, then those that may take its place.
+        """The picture itself, then those that may replace it.
 
-        They come from a generator of their own: the replacement is a matter
-        of the index alone, and the global draws stay as they were.
+        A separate generator draws them from the index alone. So they do not
+        change the global draws.
         """
         yield idx
         others = np.random.default_rng(abs(idx))

@@ -1,4 +1,4 @@
-"""Random draws that depend on run seed, epoch and picture, nothing else."""
+"""Random draws that depend only on run seed, epoch and picture."""
 import random
 import struct
 from contextlib import contextmanager
@@ -13,15 +13,15 @@ from torch.utils.data import get_worker_info
 
 
 class SharedSeed:
-    """Seeds the generators before each picture, in whichever worker.
+    """Seeds the generators before each picture, in every worker.
 
     mmengine seeds each loader worker with the run's seed when the worker
-    starts. Workers that are not kept alive therefore repeat the same draws in
-    every epoch, and a resumed run repeats those of its start. Here run seed
-    and epoch lie in memory that all workers share, and numpy, ``random`` and
-    torch are seeded from (seed, epoch, stream, index) for every picture:
-    draws do not repeat, do not depend on the number of workers or ranks, and
-    a resumed run makes those that the uninterrupted run would have made.
+    starts. So workers that are not kept alive repeat the same draws in every
+    epoch, and a resumed run repeats those of its start. Here run seed and
+    epoch are in memory that all workers share. For every picture, numpy,
+    ``random`` and torch are seeded from (seed, epoch, stream, index). So
+    draws do not repeat, and the number of workers or ranks does not matter.
+    A resumed run makes the draws of an uninterrupted one.
     """
 
     def __init__(self) -> None:
@@ -38,9 +38,8 @@ class SharedSeed:
         Args:
             seed (int): Seed of the run.
             epoch (int): Epoch, 0 or more.
-            stream (int): Tells purposes apart within an epoch, so that a
-                bank fill on the data of epoch 0 has draws of its own.
-                Defaults to 0.
+            stream (int): Separates purposes within an epoch: the bank's fill
+                on the data of epoch 0 uses 1. Defaults to 0.
         """
         self.state.copy_(torch.tensor([seed & 0xFFFFFFFF, epoch, stream]))
 
@@ -62,12 +61,12 @@ class SharedSeed:
         if get_worker_info() is None:
             saved = (np.random.get_state(), random.getstate(),
                      torch.get_rng_state())
-        # a hash: sums of the four would collide, numpy's SeedSequence is slow
+        # A hash, as sums would collide and numpy's SeedSequence is slow.
         key = f'{seed} {epoch} {stream} {idx}'.encode()
         words = struct.unpack('3I', blake2b(key, digest_size=12).digest())
         np.random.seed(words[0])
         random.seed(words[1])
-        # torch.manual_seed would queue a call for CUDA with every picture
+        # torch.manual_seed would queue a CUDA call for every picture.
         torch.default_generator.manual_seed(words[2])
         try:
             yield
@@ -82,8 +81,8 @@ class SharedSeed:
 class EpochSeededSampler(DefaultSampler):
     """mmengine's default sampler that also tells the data set the epoch.
 
-    Once it knows the batch, the global batch is the same, picture by picture,
-    for any number of ranks that share it: rank r takes the r-th part of it.
+    If its ``batch_size`` is set, the global batch holds the same pictures for
+    any number of ranks. Rank r gets the r-th part of it.
 
     Args:
         dataset (Sized): A data set with ``set_epoch(seed, epoch, stream)``,
@@ -125,7 +124,7 @@ class EpochSeededSampler(DefaultSampler):
             order[i] for start in range(rank * share, end, whole)
             for i in range(start, start + share)
         ]
-        # the rest makes no whole batch
+        # The rest does not fill a global batch.
         return iter(own + order[end + rank::ranks])
 
     def set_epoch(self, epoch: int, stream: int = 0) -> None:

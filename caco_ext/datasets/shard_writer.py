@@ -1,4 +1,4 @@
-"""Writing pictures to tar shards, Parquet files and folders."""
+"""Write pictures to tar shards, Parquet files and folders."""
 import io
 import json
 import os
@@ -18,7 +18,7 @@ _ROW_GROUP = 100
 
 
 class _ShardWriter(Writer):
-    """Writes files of many pictures."""
+    """Writes files that hold many pictures."""
 
     def _path(self, number: int) -> str:
         raise NotImplementedError
@@ -47,7 +47,7 @@ class _ShardWriter(Writer):
         write_whole(path, write)
 
     def _sums(self, path: str) -> List[int]:
-        """Checksums of the pictures in a file that was written."""
+        """Checksums of the pictures in a written file."""
         raise NotImplementedError
 
 
@@ -163,14 +163,14 @@ WRITERS = dict(tar=TarWriter, parquet=ParquetWriter, folder=FolderWriter)
 
 def make_writer(kind: str, source: PackSource, folder: str, part: str,
                 per_shard: Optional[int]) -> Writer:
-    """The writer of a format.
+    """Make the writer for a format.
 
     Args:
         kind (str): 'tar', 'parquet' or 'folder'.
         source (PackSource): The pictures.
         folder (str): Where they go.
         part (str): 'train', 'val' or 'test'; '' for a set without parts.
-        per_shard (int, optional): Pictures of a shard. None takes 5000.
+        per_shard (int, optional): Pictures per shard. None means 5000.
 
     Returns:
         Writer: Ready to write.

@@ -1,4 +1,4 @@
-"""Names of data sets that are spread over several files."""
+"""Names of data sets that consist of several files."""
 import fnmatch
 import glob
 import hashlib
@@ -18,13 +18,13 @@ _BRACES = re.compile(r'(.*?)\{(\d+)\.\.(\d+)\}(.*)')
 
 
 def group_of(name: str) -> str:
-    """The pattern that a shard shares with the others of its part.
+    """Glob pattern of all shards of the same part.
 
     Args:
         name (str): Name of a file, such as 'train-000012.tar'.
 
     Returns:
-        str: 'train-*.tar'; another file's name as it is.
+        str: Such as 'train-*.tar'; the name itself if it has no number.
     """
     stem, kind = osp.splitext(name)
     found = _NUMBER.fullmatch(stem)
@@ -35,7 +35,7 @@ def group_of(name: str) -> str:
 
 
 def kind_of_shards(root: str) -> str:
-    """Tell by its name whether a root is one shard or several.
+    """Find by its name whether a root is one shard or several.
 
     Args:
         root (str): A file, a glob, 'name-{000..146}.tar', or an address
@@ -54,7 +54,7 @@ def is_remote(path: str) -> bool:
 
 
 def expand_shards(root: str) -> List[str]:
-    """Find the files that a name stands for.
+    """List the files that a name stands for.
 
     Args:
         root (str): A file, a glob, 'name-{000..146}.tar', or an address.
@@ -63,7 +63,7 @@ def expand_shards(root: str) -> List[str]:
         list[str]: Paths, sorted; ranges in braces in their order.
 
     Raises:
-        FileNotFoundError: There is none, or one of a range is missing.
+        FileNotFoundError: There is no file, or one of a range is missing.
     """
     braces = _BRACES.fullmatch(root)
     if braces:
@@ -95,7 +95,7 @@ def expand_shards(root: str) -> List[str]:
 
 
 def _fitting(pattern: str) -> List[str]:
-    """Sorted paths that fit a glob; a folder's own name is no pattern."""
+    """Sorted paths that match a glob. An existing folder is no pattern."""
     folder, name = osp.split(pattern)
     if not osp.isdir(folder or '.'):
         return sorted(glob.glob(pattern))
@@ -106,17 +106,17 @@ def _fitting(pattern: str) -> List[str]:
 
 
 def stamp_of(path: str) -> Tuple[int, int]:
-    """Size in bytes and time of the last change, in ns, of a local file."""
+    """Size in bytes and modification time in ns of a local file."""
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns
 
 
 def cached_name(path: str, ending: str) -> str:
-    """A name in the cache that belongs to one file.
+    """Path in the cache for data derived from one file.
 
     Args:
         path (str): The file, or an address.
-        ending (str): How the name ends.
+        ending (str): Ending of the path.
 
     Returns:
         str: Path below ``$CACO_EXT_CACHE``, else
@@ -142,7 +142,7 @@ def _shards(folder: str) -> List[str]:
 
 
 def data_folder(folder: str) -> str:
-    """Follow a folder to its subfolder 'data', if the shards lie there.
+    """Choose a folder's subfolder 'data' if the shards lie there.
 
     Args:
         folder (str): Where to look, such as a repository of Hugging Face.
@@ -158,14 +158,14 @@ def data_folder(folder: str) -> str:
 
 
 def shards_in(folder: str, everything: bool) -> str:
-    """The shards that lie in a folder.
+    """Find the shards in a folder.
 
     Args:
         folder (str): Where to look.
-        everything (bool): Take shards of all names together.
+        everything (bool): Combine shards of all names.
 
     Returns:
-        str: A glob; '' where there are none.
+        str: A glob; '' if there are none.
 
     Raises:
         ValueError: There are shards of several kinds or names.

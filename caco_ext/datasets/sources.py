@@ -20,7 +20,7 @@ Source = Tuple[List[str], List[int], List[str]]
 
 
 class _Scan:
-    """Finds pictures and counts what else lies there.
+    """Finds pictures and counts all other files.
 
     Args:
         extensions (tuple[str]): Lower-case endings of picture files.
@@ -33,10 +33,10 @@ class _Scan:
         self.skipped: Counter = Counter()
 
     def is_picture(self, entry: os.DirEntry) -> bool:
-        """Whether an entry that is no folder is read; counts it if not."""
+        """Whether a file is a picture; count it as skipped if not."""
         kind = kind_of(entry)
         named = entry.name.lower().endswith(self.extensions)
-        # a dead link is kept: it is reported as a broken picture
+        # A dead link stays in; it is later reported as a broken picture.
         if named and kind in ('file', 'dead link'):
             return True
         if kind == 'file':
@@ -46,7 +46,7 @@ class _Scan:
 
     def pictures(self, folder: str) -> Iterator[str]:
         """Yield the paths of all pictures under a folder, in sorted order."""
-        # not by recursion, which ends a thousand folders down
+        # Without recursion, which fails a thousand folders deep.
         real = osp.realpath(folder)
         way = [(iter(self._list(folder)), real)]
         while way:
@@ -72,7 +72,7 @@ class _Scan:
         return entries
 
     def report(self, folder: str) -> None:
-        """Say once what was skipped."""
+        """Log once what was skipped."""
         if self.skipped:
             kinds = ', '.join(f'{kind} {count}'
                               for kind, count in self.skipped.most_common(10))
@@ -82,7 +82,7 @@ class _Scan:
 
 
 def _demand_classes(folder: str, names: List[str], loose: List[str]) -> None:
-    """Refuse a folder that does not have the labels asked for."""
+    """Refuse a folder without the demanded labels."""
     if loose and names:
         raise ValueError(
             f'{len(loose)} picture(s), {loose[0]!r} first, lie beside the '
@@ -98,7 +98,7 @@ def _demand_classes(folder: str, names: List[str], loose: List[str]) -> None:
 
 def _warn_of_single_class(folder: str, name: str, with_labels: Optional[bool],
                           extensions: Sequence[str]) -> None:
-    """Warn of a single class folder, and say where the classes may be."""
+    """Warn of a single class folder, and suggest where the classes are."""
     inner = inner_folder(osp.join(folder, name))
     entries = list_folder(inner)
     text = f'{folder!r} has one class folder alone, {name!r}'
@@ -113,7 +113,7 @@ def _warn_of_single_class(folder: str, name: str, with_labels: Optional[bool],
 
 
 def _warn_of_hidden_parts(folder: str, names: List[str]) -> None:
-    """Warn where all classes hold folders of the same names, as parts do."""
+    """Warn if all classes hold folders of the same names: maybe parts."""
     inner: Set[str] = set()
     for name in names:
         found = {
@@ -155,15 +155,14 @@ def scan_folder(folder: str,
                 with_labels: Optional[bool] = None,
                 classes: Optional[Sequence[str]] = None,
                 divided: bool = False) -> Source:
-    """Read a folder; its subfolders are classes unless told otherwise.
+    """Read a folder whose subfolders may be classes.
 
     Args:
         folder (str): The folder.
         extensions (Sequence[str]): Lower-case endings of picture files.
-        with_labels (bool, optional): True demands class folders, False takes
-            subfolders as mere folders, None finds out: subfolders are class
-            folders, unless a single one lies beside pictures. Defaults to
-            None.
+        with_labels (bool, optional): With True subfolders must be classes,
+            with False they are not. With None they are, unless a single one
+            lies beside pictures. Defaults to None.
         classes (Sequence[str], optional): The class folders to use, in label
             order. Defaults to None (all, sorted).
         divided (bool): Whether the folder, or one below, may hold the parts of
@@ -175,7 +174,7 @@ def scan_folder(folder: str,
 
     Raises:
         FileNotFoundError: If the folder or one of ``classes`` is missing.
-        ValueError: If the layout does not have the labels asked for, classes
+        ValueError: If the folder does not have the demanded labels, classes
             are named like parts of a data set, or something cannot be read.
     """
     if not osp.isdir(folder):
@@ -203,7 +202,7 @@ def scan_folder(folder: str,
     if with_labels is False or (loose and len(names) < 2):
         names = []
     if not names:
-        scan.skipped.clear()  # the whole folder is looked through again
+        scan.skipped.clear()  # the whole folder is scanned again
         paths = list(scan.pictures(folder))
         scan.report(folder)
         return paths, [-1] * len(paths), []

@@ -1,7 +1,7 @@
-"""Fixed shares of a data set, the same in every run."""
+"""Fixed random shares of a data set, the same in every run."""
 import numpy as np
 
-# Changing it changes which pictures are held out, in every user's runs.
+# Changing this changes which pictures every user's runs hold out.
 _HOLD_OUT_SEED = 0
 
 
@@ -12,9 +12,9 @@ def share_of_classes(labels: np.ndarray,
     """Choose a fixed random share of each class.
 
     Args:
-        labels (np.ndarray): (N, ) label of each item; -1 is a class, too.
+        labels (np.ndarray): (N, ) label of each item; -1 counts as a class.
         share (float): Share of each class, at least one item unless 0.
-        seed (int): Which share that is.
+        seed (int): Seed that chooses the share.
         spare_one (bool): Leave at least one item of each class unchosen.
             Defaults to False.
 
@@ -37,7 +37,7 @@ def share_of_classes(labels: np.ndarray,
 
 
 def hold_out(labels: np.ndarray, val_share: float, split: str) -> np.ndarray:
-    """Indices of one part of a root that is not divided.
+    """Split a root without parts into 'train' and 'val'.
 
     Args:
         labels (np.ndarray): (N, ) label of each item.
@@ -45,7 +45,8 @@ def hold_out(labels: np.ndarray, val_share: float, split: str) -> np.ndarray:
         split (str): 'train' or 'val'.
 
     Returns:
-        np.ndarray: Sorted indices; both parts together are everything.
+        np.ndarray: Sorted indices of the split. Both splits together hold
+        every item.
     """
     held = share_of_classes(labels, val_share, _HOLD_OUT_SEED, spare_one=True)
     return np.flatnonzero(held if split == 'val' else ~held)
@@ -59,7 +60,7 @@ def keep_fraction(keep: np.ndarray, labels: np.ndarray, fraction: float,
         keep (np.ndarray): Indices chosen so far.
         labels (np.ndarray): (N, ) label of each item.
         fraction (float): Share of each class that stays.
-        seed (int): Which share that is.
+        seed (int): Seed that chooses the share.
 
     Returns:
         np.ndarray: Indices, in the order of ``keep``.

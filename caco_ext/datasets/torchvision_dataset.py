@@ -11,26 +11,25 @@ from .image_folder import ImageFolder
 class TorchvisionDataset(ImageFolder):
     """One of torchvision's data sets, with this package's pipeline.
 
-    ``ImageFolder(data_root='torchvision:CIFAR10')`` is the same with the
-    defaults. Seeding, broken pictures, classes and exact resume are those of
-    :class:`ImageFolder`.
+    With the default options, ``ImageFolder(data_root='torchvision:CIFAR10')``
+    does the same. Seeding, broken pictures, classes and exact resume work as
+    in :class:`ImageFolder`.
 
     Args:
         name (str): Class in ``torchvision.datasets``, such as 'CIFAR10'.
-        root (str): Where torchvision keeps or puts the files. Defaults to
-            'data'.
+        root (str): Where the files are or should go. Defaults to 'data'.
         split (str): 'train', 'val' (else test), 'test' (else val), '' (for
-            training), or what torchvision itself calls a part, such as
+            training), or torchvision's own name of a part, such as
             'unlabeled' of STL10. Defaults to ''.
         download (bool): Let torchvision fetch missing files. Defaults to
             False.
         options (dict, optional): Further arguments of torchvision's class,
             such as ``dict(size='160px')`` of Imagenette. Defaults to None.
-        **kwargs: Of :class:`ImageFolder` (``pipeline``, ``fraction``,
-            ``val_share``, ``classes``, ...).
+        **kwargs: Arguments of :class:`ImageFolder` (``pipeline``,
+            ``fraction``, ``val_share``, ``classes``, ...).
 
     Raises:
-        FileNotFoundError: The files are missing; says which to put where.
+        FileNotFoundError: Files are missing. Says which to put where.
         ValueError: There is no such data set or part.
 
     Example:

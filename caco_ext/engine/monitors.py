@@ -11,15 +11,15 @@ from mmengine.runner import Runner
 
 from .schedule_checks import schedulers_of
 
-# A hook with one of these needs a real validation loop: it looks at the
-# loader, or undoes what it changed when the loop began.
+# A hook with one of these methods needs a real validation loop: it reads the
+# loader, or undoes a change that it made at the loop's start.
 _OF_A_LOOP = ('before_val', 'before_val_epoch', 'before_val_iter',
               'after_val_iter', 'after_val')
 _OFFERED = 'offered_metrics'
 
 
 class _AfterEpoch:
-    """A runner as a validation would see it: the epoch counts as done.
+    """A runner for which the current epoch is finished, as in a validation.
 
     Args:
         runner (Runner): The runner, inside ``after_train_epoch``.
@@ -46,7 +46,7 @@ def _plateau_schedulers(runner: Runner) -> list:
 
 
 def _monitors(runner: Runner) -> Iterator[Tuple[str, str]]:
-    """Options that name a result, and what they name."""
+    """Options that name a result, and that name."""
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook):
             for name in hook.save_best or ():
@@ -59,19 +59,19 @@ def _monitors(runner: Runner) -> Iterator[Tuple[str, str]]:
 
 
 def check_monitors(runner: Runner, names: Sequence[str]) -> None:
-    """Refuse an option that names a result which this run never has.
+    """Refuse an option that names a result which this run never produces.
 
     Args:
         runner (Runner): The runner of a training, with its schedulers built.
-        names (Sequence[str]): Results of its KNNHook; empty where it has
-            none. Then ``save_best`` may name what is missing, as a config
-            keeps it when its ``knn`` is taken out.
+        names (Sequence[str]): Results of its KNNHook, empty without one. Then
+            ``save_best`` may name a missing result, as a config still has it
+            after its ``knn`` was removed.
 
     Raises:
         ValueError: Names the option, its value and the results.
     """
     for option, name in _monitors(runner):
-        # A validation loop has results of its own.
+        # A validation loop produces results of its own.
         awaited = runner._val_loop is not None and not name.startswith('knn/')
         if name in names or awaited or not (names or option != 'save_best'):
             continue
@@ -118,10 +118,10 @@ def _offer_best(hook: CheckpointHook, finished: _AfterEpoch,
     known = all(name == 'auto' or name in metrics
                 for name in hook.save_best or ())
     if not hook.save_best or not known:
-        return  # it waits for the results of a validation loop
-    # It would rewrite the last regular checkpoint, under the name of this
-    # epoch, to store the new best score. The regular one of this epoch
-    # comes right after and stores it anyway.
+        return  # this hook gets the results of a validation loop
+    # To store the new best score, mmengine would rewrite the last regular
+    # checkpoint under the name of this epoch. The regular checkpoint of this
+    # epoch follows at once and stores the score anyway.
     last, hook.last_ckpt = hook.last_ckpt, None
     try:
         hook.after_val_epoch(finished, metrics)
@@ -132,7 +132,7 @@ def _offer_best(hook: CheckpointHook, finished: _AfterEpoch,
 def replay(runner: Runner) -> None:
     """Give ``EarlyStoppingHook`` the results from before a resumption.
 
-    No checkpoint holds its count; each holds the message hub.
+    A checkpoint does not hold the hook's count, but it holds the message hub.
 
     Args:
         runner (Runner): The runner of a resumed training.

@@ -1,4 +1,4 @@
-"""A resumed run whose config or data are no longer those it began with."""
+"""Handle a resumed run whose config or data have changed."""
 from typing import Any, Dict, List, Optional, Union
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -11,12 +11,12 @@ from caco_ext.utils.run_config import Change, differences, parse
 from . import run_state
 
 MODES = ('apply', 'keep')
-# A run can only go on with the values that it began with.
+# These settings cannot change in a resumed run.
 _ONLY_KEPT = ('optim_wrapper.optimizer.type', 'optim_wrapper.constructor',
               'randomness.', 'train_cfg.type', 'train_cfg.by_epoch')
-# These order the pictures of an epoch that is already begun.
+# These decide the order of pictures in an epoch that has already begun.
 _ORDER = ('train_dataloader.sampler', 'train_dataloader.batch_sampler')
-# What optimizer and schedules are made from.
+# Optimizer and schedules are built from these.
 _STEPS = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'train_cfg',
           run_state.LENGTH)
 
@@ -25,26 +25,25 @@ def review(runner: Runner, checkpoint: Dict[str, Any],
            mode: Optional[str]) -> None:
     """Compare config and data with those of the checkpoint.
 
-    mmengine restores some settings from the checkpoint over the present
-    config, and takes others from the config. Here nothing is taken or dropped
-    in silence: what differs is refused, or applied on request.
+    mmengine silently restores some settings from the checkpoint and takes
+    others from the present config. Here every difference is refused, or
+    applied on request.
 
     Args:
         runner (Runner): The runner that resumes, before it loads the
             checkpoint.
-        checkpoint (dict): The checkpoint. Where changes are applied, its
+        checkpoint (dict): The checkpoint. If changes are applied, its
             optimizer settings and schedules become those that the present
-            config would have come to by now.
-        mode (str, optional): 'apply' trains on with the present values, None
-            refuses them. 'keep' has done its work before the runner was
-            built, see :func:`caco_ext.compat.resuming.keep_on_resume`.
+            config would have reached by now.
+        mode (str, optional): 'apply' uses the present values, None refuses
+            them. 'keep' was applied before the runner was built, see
+            :func:`caco_ext.compat.resuming.keep_on_resume`.
 
     Raises:
-        UsageError: Something changed that was not asked for, or that cannot
-            be done.
+        UsageError: A setting changed without a request, or cannot change.
     """
     changes = config_changes(runner, checkpoint)
-    if not run_state.inside_epoch(checkpoint):  # else they are not taken
+    if not run_state.inside_epoch(checkpoint):  # inside, check() refuses
         changes += run_state.data_changes(checkpoint, runner)
         changes += run_state.length_changes(checkpoint, runner)
     if not changes:
@@ -67,7 +66,7 @@ def review(runner: Runner, checkpoint: Dict[str, Any],
 
 
 def _refuse(text: str, mode: Optional[str]) -> None:
-    if mode == 'keep':  # what is no matter of the config
+    if mode == 'keep':  # here remain changes outside the config
         raise UsageError(f'{text}: this cannot be kept; bring it back, or use '
                          '--resume-changes apply')
     raise UsageError(
@@ -85,8 +84,8 @@ def config_changes(runner: Runner, checkpoint: Dict[str, Any]) -> List[Change]:
         checkpoint (dict): The checkpoint.
 
     Returns:
-        list[Change]: Each of them. None where the checkpoint holds no config,
-        which the log tells.
+        list[Change]: The settings. Empty, with a warning in the log, if the
+        checkpoint holds no config.
     """
     try:
         before = parse(with_present_names(checkpoint['meta']['cfg']))
@@ -101,8 +100,8 @@ def config_changes(runner: Runner, checkpoint: Dict[str, Any]) -> List[Change]:
 
 def _recompute(runner: Runner, checkpoint: Dict[str, Any],
                changes: List[Change]) -> None:
-    """Put optimizer settings and schedules where an uninterrupted run of the
-    present config would be."""
+    """Set optimizer settings and schedules to the state that a run of the
+    present config would have reached."""
     wrapper, stored = runner.optim_wrapper, checkpoint['optimizer']
     schedulers = runner.param_schedulers or []
     if isinstance(wrapper, OptimWrapperDict):
@@ -138,16 +137,16 @@ def _recompute(runner: Runner, checkpoint: Dict[str, Any],
 
 def run_schedules(optimizer: Union[OptimWrapper, Optimizer], schedulers: list,
                   epochs: int, iterations: int, length: int) -> None:
-    """Step new schedulers to a place of the run, in the run's own order.
+    """Step new schedulers forward as the run would have done.
 
     Args:
-        optimizer (OptimWrapper | Optimizer): What they change.
+        optimizer (OptimWrapper | Optimizer): The schedulers' optimizer.
         schedulers (list): The schedulers.
         epochs (int): Epochs done.
         iterations (int): Iterations done.
-        length (int): Iterations of an epoch.
+        length (int): Iterations per epoch.
     """
-    # they warn when no step of the optimizer was counted before
+    # Schedulers warn if the optimizer has counted no step before them.
     setattr(optimizer, '_global_step', 0)
     by_epoch = [one for one in schedulers if one.by_epoch]
     by_iter = [one for one in schedulers if not one.by_epoch]

@@ -1,4 +1,4 @@
-"""What a run is beside its weights: random generators, place in the data."""
+"""State of a run beside its weights: random generators, data position."""
 import os.path as osp
 import pickle
 import random
@@ -15,11 +15,12 @@ from mmengine.runner import Runner
 from caco_ext.utils.errors import UsageError
 from caco_ext.utils.run_config import Change
 
-# What a change of the data set is called among those of options.
+# Name of a change of the data set in the list of changed options.
 DATA = 'the training pictures'
-# The same for what comes of pictures, drop_last and number of processes.
+# The same for a change of the epoch's length, which depends on the number of
+# pictures, drop_last and the number of processes.
 LENGTH = 'batches in an epoch'
-# To describe a large data set takes seconds.
+# Cached, because describing a large data set takes seconds.
 _described: WeakKeyDictionary = WeakKeyDictionary()
 
 
@@ -45,9 +46,9 @@ def set_rng_state(state: Dict[str, Any]) -> None:
     """Counterpart of :func:`rng_state`.
 
     Args:
-        state (dict[str, Any]): As :func:`rng_state` gives it.
+        state (dict[str, Any]): From :func:`rng_state`.
     """
-    # loading moves all tensors of a file to the device of the model
+    # Loading a checkpoint may have moved its tensors to the model's device.
     torch.set_rng_state(state['torch'].cpu())
     name, keys, *rest = state['numpy']
     np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
@@ -58,18 +59,18 @@ def set_rng_state(state: Dict[str, Any]) -> None:
 
 
 def collect(runner: Runner, batches_done: int) -> Dict[str, Any]:
-    """What a checkpoint needs so that the run goes on to the same numbers.
+    """State that a checkpoint needs so that the run resumes exactly.
 
     Every rank must call it.
 
     Args:
         runner (Runner): The runner of the training.
-        batches_done (int): Batches of the present epoch that were trained.
+        batches_done (int): Batches trained in the present epoch.
 
     Returns:
         dict[str, Any]: 'batches_done', 'epoch_length', 'global_batch',
-        'data' (:func:`describe`), 'sampler_seed' (None where there is none)
-        and 'rng', a list with the generators of each rank.
+        'data' (:func:`describe`), 'sampler_seed' (None without a seed) and
+        'rng', a list with the generators of each rank.
     """
     loader = runner.train_dataloader
     return dict(
@@ -85,12 +86,12 @@ def describe(dataset: Any) -> Dict[str, Any]:
     """Which pictures a data set has, in which order.
 
     Args:
-        dataset (Dataset): Of the training.
+        dataset (Dataset): The training data set.
 
     Returns:
-        dict[str, Any]: 'length' and 'digest', a sum over the paths below the
-        folder that all share, which may move, and the labels; '' for a data
-        set that has no list of pictures.
+        dict[str, Any]: 'length' and 'digest', a checksum of paths and labels.
+        Paths are relative to their common folder, which may thus be moved.
+        The digest is '' if the data set has no list of pictures.
     """
     if dataset not in _described:
         entries = list(_entries(dataset))
@@ -109,14 +110,14 @@ def describe(dataset: Any) -> Dict[str, Any]:
 
 
 def _entries(dataset: Any) -> Iterator[Tuple[str, Any]]:
-    """Path and label of each picture of a data set and those inside it."""
+    """Path and label of each picture, also of wrapped data sets."""
     for inner in getattr(dataset, 'datasets', ()):
         yield from _entries(inner)
     if hasattr(dataset, 'dataset'):
         yield from _entries(dataset.dataset)
     infos = getattr(dataset, 'data_list', None) or ()
     if len(getattr(dataset, 'data_bytes', ())):
-        # mmengine's own access copies each
+        # mmengine's own access would copy each entry.
         view, ends = memoryview(
             dataset.data_bytes), dataset.data_address.tolist()
         infos = (pickle.loads(view[start:end])
@@ -132,7 +133,7 @@ def inside_epoch(checkpoint: Dict[str, Any]) -> bool:
         checkpoint (dict): The checkpoint.
 
     Returns:
-        bool: Also False for one that does not tell.
+        bool: Also False if the checkpoint does not record it.
     """
     state = checkpoint.get('run_state') or {}
     return bool(state.get('batches_done')) or 'fill_steps' in checkpoint
@@ -174,13 +175,12 @@ def length_changes(checkpoint: Dict[str, Any], runner: Runner) -> List[Change]:
 
 
 def check(checkpoint: Dict[str, Any], runner: Runner) -> None:
-    """Refuse to go on where the batches would be others.
+    """Refuse to resume if the batches would be different.
 
-    The number of processes may change as long as their batches together stay
-    as large.
+    The number of processes may change if the global batch size stays.
 
     Args:
-        checkpoint (dict): With the 'run_state' of :func:`collect`.
+        checkpoint (dict): Has the 'run_state' of :func:`collect`.
         runner (Runner): The runner that resumes.
 
     Raises:
@@ -213,12 +213,13 @@ def check(checkpoint: Dict[str, Any], runner: Runner) -> None:
 
 
 def restore_seed(checkpoint: Dict[str, Any], runner: Runner) -> None:
-    """Use the seeds of the run that made the checkpoint, also where its
-    config left the seed to chance.
+    """Use the seeds of the run that made the checkpoint.
+
+    This includes a seed that was drawn because the config set none.
 
     Args:
-        checkpoint (dict): With the 'run_state' of :func:`collect`.
-        runner (Runner): The runner that resumes; its loader is changed.
+        checkpoint (dict): Has the 'run_state' of :func:`collect`.
+        runner (Runner): The runner that resumes. Its loader is changed.
     """
     loader, seed = runner.train_dataloader, checkpoint['meta'].get('seed')
     sampler_seed = checkpoint['run_state'].get('sampler_seed')
@@ -235,13 +236,13 @@ def restore_seed(checkpoint: Dict[str, Any], runner: Runner) -> None:
 
 
 def own_rng(states: List[dict]) -> Optional[dict]:
-    """Generators of this rank.
+    """State of this rank's generators.
 
     Args:
-        states (list[dict]): Of the ranks that made the checkpoint.
+        states (list[dict]): States of the ranks that made the checkpoint.
 
     Returns:
-        dict | None: None on a rank that did not exist then; its generators
-        stay as the seed of the run left them.
+        dict | None: None on a rank that did not exist then. Its generators
+        stay as the run's seed set them.
     """
     return states[get_rank()] if get_rank() < len(states) else None

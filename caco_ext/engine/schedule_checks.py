@@ -1,4 +1,4 @@
-"""Whether a run is as long as its schedules."""
+"""Check that a run is as long as its schedules."""
 from itertools import chain
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -15,7 +15,7 @@ _FIX = ('fit schedule (end, T_max) and train_cfg to each other, or for a '
 
 
 class _Span(NamedTuple):
-    """Iterations in which a scheduler is in force."""
+    """Iterations in which a scheduler is active."""
     name: str
     begin: float
     end: float
@@ -26,13 +26,13 @@ def check_schedules(runner: Runner, model: nn.Module) -> None:
     """Refuse a run that is shorter or longer than its schedules.
 
     Args:
-        runner (Runner): With its schedulers built.
+        runner (Runner): The runner, with its schedulers built.
         model (nn.Module): Its model, without a wrapper.
 
     Raises:
-        ValueError: The learning rate would not come to its end, or a warm-up
-            of the model not to its own; or the run would go on at the last
-            learning rate, or a cosine rise again.
+        ValueError: The run ends before the learning rate's schedule or a
+            warm-up of the model does. Or it outlasts the schedule, so that
+            the last learning rate stays or a cosine rises again.
     """
     iterations = runner.max_iters
     lengths = {
@@ -42,7 +42,7 @@ def check_schedules(runner: Runner, model: nn.Module) -> None:
     spans: Dict[str, List[_Span]] = {}
     for one in schedulers_of(runner):
         length, unit = lengths[one.by_epoch]
-        # one that has no end of its own ends with the run
+        # A scheduler without an end of its own ends with the run.
         end = getattr(one, 'end', 0)
         name = f'{type(one).__name__} of param_scheduler'
         if length < end < 2**30:
@@ -75,10 +75,10 @@ def _schedules(module: nn.Module) -> Iterator[Tuple[str, Schedule]]:
 
 
 def schedulers_of(runner: Runner) -> Iterator[_ParamScheduler]:
-    """The schedulers of a run, of one optimizer or of several.
+    """The schedulers of a run, whether it has one optimizer or several.
 
     Args:
-        runner (Runner): With its schedulers built.
+        runner (Runner): The runner, with its schedulers built.
 
     Yields:
         _ParamScheduler: A scheduler of a learning rate or a momentum.
@@ -88,14 +88,14 @@ def schedulers_of(runner: Runner) -> Iterator[_ParamScheduler]:
 
 
 def _period(scheduler: _ParamScheduler) -> Optional[int]:
-    """Steps in which a scheduler comes down, where they are its own."""
+    """Length in steps of a scheduler's decay, if it has its own."""
     if hasattr(scheduler, 'periods'):
         return sum(scheduler.periods)
     return getattr(scheduler, 'T_max', getattr(scheduler, 'total_steps', None))
 
 
 def _comes_down(scheduler: _ParamScheduler) -> bool:
-    """False for warm-ups, whose last value serves to the end."""
+    """Whether a scheduler decays; False for warm-ups."""
     if isinstance(scheduler, ConstantParamScheduler):
         return False
     return not isinstance(scheduler, LinearParamScheduler) or \
@@ -103,8 +103,7 @@ def _comes_down(scheduler: _ParamScheduler) -> bool:
 
 
 def _check_ends(spans: List[_Span], iterations: int) -> None:
-    """A schedule that comes down must be followed by another one or by the
-    end of the run."""
+    """Require another schedule or the end of the run after each decay."""
     for one in spans:
         if not one.comes_down or one.end >= iterations or any(
                 other.begin <= one.end < other.end for other in spans):

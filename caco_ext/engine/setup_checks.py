@@ -1,4 +1,4 @@
-"""Mistakes of a config that show before the first batch."""
+"""Find mistakes of a config before the first batch."""
 import difflib
 import inspect
 import math
@@ -18,16 +18,16 @@ from caco_ext.models.utils import Schedule, check_view_count
 
 
 def check_names(cfg: Config) -> None:
-    """Refuse a misspelt name at the top of a config, which nobody reads.
+    """Refuse a misspelt name at the top level of a config.
 
-    A config may have names of its own, so only what is nearly a name of the
-    runner's is a mistake.
+    The runner ignores names that it does not know, and a config may define
+    its own. So only a name that nearly is one of the runner's is refused.
 
     Args:
         cfg (Config): The config.
 
     Raises:
-        ValueError: Names the one that was meant.
+        ValueError: A name is misspelt. Suggests the right one.
     """
     known = set(inspect.signature(Runner.__init__).parameters)
     for name in cfg:
@@ -39,13 +39,13 @@ def check_names(cfg: Config) -> None:
 
 
 def check_loop(runner: Runner) -> None:
-    """Refuse the loop that knows no epochs.
+    """Refuse mmengine's iteration loop, which has no epochs.
 
     Args:
-        runner (Runner): With its loop built.
+        runner (Runner): The runner, with its loop built.
 
     Raises:
-        ValueError: Names the loop to use.
+        ValueError: It is that loop. Names the loop to use.
     """
     if isinstance(runner.train_loop, IterBasedTrainLoop):
         raise ValueError(
@@ -59,11 +59,11 @@ def check_numbers(runner: Runner, model: nn.Module) -> None:
     """Refuse coefficients outside their range, and warn of odd ones.
 
     Args:
-        runner (Runner): With its optimizer built.
+        runner (Runner): The runner, with its optimizer built.
         model (nn.Module): The model, without a wrapper.
 
     Raises:
-        ValueError: Names the option and its range.
+        ValueError: One is out of range. Names the option and its range.
     """
     for wrapper in _wrappers(runner):
         _check_optimizer(wrapper)
@@ -94,7 +94,7 @@ def check_numbers(runner: Runner, model: nn.Module) -> None:
 
 
 def _wrappers(runner: Runner) -> Iterator[OptimWrapper]:
-    """Of one optimizer or of several."""
+    """Optimizer wrappers, whether there is one optimizer or several."""
     wrapper = runner.optim_wrapper
     yield from wrapper.values() if isinstance(wrapper,
                                               OptimWrapperDict) else [wrapper]
@@ -110,7 +110,7 @@ def _check_optimizer(wrapper: OptimWrapper) -> None:
     groups = wrapper.optimizer.param_groups
     for name, (least, most) in ranges.items():
         for group in groups:
-            # at the first step a schedule may have it at 0
+            # A schedule may have set the value to 0 for the first step.
             value = group.get(f'initial_{name}', group.get(name, least))
             if not least <= value < most:
                 raise ValueError(
@@ -135,8 +135,8 @@ def check_batches(runner: Runner, model: nn.Module) -> None:
         model (nn.Module): Its model, without a wrapper.
 
     Raises:
-        ValueError: There is no batch or no iteration, or a batch that is too
-            small or uneven, or there are fewer than an optimizer step needs.
+        ValueError: There is no batch or no iteration. Or batches are too
+            small or uneven, or fewer than an optimizer step needs.
     """
     loader, ranks = runner.train_dataloader, get_world_size()
     size, pictures = loader.batch_size or 0, len(loader.dataset)
@@ -182,14 +182,13 @@ def check_batches(runner: Runner, model: nn.Module) -> None:
 
 
 def check_progress(runner: Runner) -> None:
-    """Refuse a run that is shorter than what is done of it, and say where
-    nothing is left.
+    """Refuse to resume a run beyond its end; log if it is already finished.
 
     Args:
-        runner (Runner): With the checkpoint loaded that it resumes.
+        runner (Runner): The runner, with the checkpoint loaded.
 
     Raises:
-        ValueError: More is done than the config asks for.
+        ValueError: The checkpoint is further than the config asks for.
     """
     done = f'{runner.epoch} epochs and {runner.iter} iterations'
     if runner.epoch > runner.max_epochs or runner.iter > runner.max_iters:
@@ -204,17 +203,16 @@ def check_progress(runner: Runner) -> None:
 
 
 def check_sync_bn(runner: Runner) -> None:
-    """Refuse to synchronise batch norms of one process.
+    """Refuse the option ``sync_bn`` if there is only one process.
 
-    Layers of type SyncBN are another thing: with one process mmengine makes
-    plain ones of them, and the same config serves both.
+    Layers of type SyncBN are allowed: mmengine turns them into plain ones if
+    there is one process.
 
     Args:
         runner (Runner): The runner.
 
     Raises:
-        ValueError: ``sync_bn`` is set, and nothing is there to synchronise
-            with.
+        ValueError: ``sync_bn`` is set, and there is only one process.
     """
     if runner.cfg.get('sync_bn') is not None and not runner.distributed:
         raise ValueError(
@@ -227,16 +225,16 @@ def check_sync_bn(runner: Runner) -> None:
 def check_trial(runner: Runner, model: nn.Module) -> None:
     """Encode the views of one picture, twice, in evaluation mode.
 
-    That finds what no single option tells: a pipeline that fails, widths that
-    do not match, an attention stack for pictures of another size. Neither
-    weights nor statistics nor random numbers change.
+    This finds mistakes that no single option shows: a pipeline that fails,
+    widths that do not match, an attention stack for pictures of another size.
+    Weights, batch statistics and random numbers do not change.
 
     Args:
         runner (Runner): The runner.
         model (nn.Module): Its model, without a wrapper.
 
     Raises:
-        ValueError: With the size of the view and the error.
+        ValueError: The encoding fails. Names the size of the view.
     """
     if not isinstance(model, BaseMomentumMethod):
         return

@@ -12,16 +12,16 @@ from torch.utils.data import DataLoader
 
 from caco_ext.utils.models import unwrap_model
 
-# rows that travel in one collective; bounds the copy that gathering makes
+# Rows gathered in one collective. Limits the memory that gathering takes.
 GATHER_ROWS = 8192
 
 
 @contextmanager
 def preserve_rng() -> Iterator[None]:
-    """Leave the random numbers of the training as they are.
+    """Keep the training's random numbers unchanged.
 
-    Python's, NumPy's and torch's global generators (of the current GPU too)
-    are put back on leaving, whatever was drawn inside.
+    On leaving, the global generators of Python, NumPy and torch (also of the
+    current GPU) are restored.
     """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
@@ -38,7 +38,7 @@ def preserve_rng() -> Iterator[None]:
 
 @contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[nn.Module]:
-    """Put a module in eval mode, and each submodule's mode back afterwards.
+    """Put a module in eval mode; restore each submodule's mode afterwards.
 
     Args:
         module (nn.Module): The module, not wrapped for DDP.
@@ -49,16 +49,16 @@ def evaluation_mode(module: nn.Module) -> Iterator[nn.Module]:
         yield module
     finally:
         for submodule, mode in modes:
-            # not through train(): some classes do more than set the flag
+            # Not by train(), which does more in some classes.
             submodule.training = mode
 
 
 @contextmanager
 def buffers_of_rank_0(module: nn.Module) -> Iterator[nn.Module]:
-    """Lend all ranks the buffers of rank 0. Every rank must call it.
+    """Use rank 0's buffers on all ranks meanwhile. Every rank must call it.
 
-    Ranks with plain batch norm keep statistics of their own and the
-    checkpoint holds those of rank 0, so these are the ones to evaluate.
+    With plain batch norm each rank has its own statistics. The checkpoint
+    holds those of rank 0, so these are evaluated.
 
     Args:
         module (nn.Module): The module, not wrapped for DDP.
@@ -98,7 +98,7 @@ def pool_features(outputs: Union[Tensor, Sequence[Tensor]],
 
 
 def one_view(model: Any, item: dict) -> Tensor:
-    """Preprocess a batch; MMSelfSup returns a tuple, MMPretrain a dict.
+    """Preprocess a batch with MMSelfSup's or MMPretrain's preprocessor.
 
     Args:
         model (nn.Module): An algorithm with ``data_preprocessor``.
@@ -106,7 +106,7 @@ def one_view(model: Any, item: dict) -> Tensor:
             BGR, and ``data_samples``.
 
     Returns:
-        Tensor: What the backbone takes, (N, 3, H, W).
+        Tensor: Input of the backbone, (N, 3, H, W).
 
     Raises:
         ValueError: There is not exactly one view of a picture.
@@ -139,7 +139,7 @@ def features_and_labels(model: nn.Module,
             :func:`caco_ext.evaluation.build_feature_loader`.
         gather (bool): Whether every rank gets the pictures of all ranks, in
             the order of the data set. Defaults to True.
-        normalize (bool): Whether they become unit vectors, as kNN wants.
+        normalize (bool): Whether to make them unit vectors, as kNN needs.
             Defaults to True.
 
     Returns:
@@ -156,7 +156,7 @@ def features_and_labels(model: nn.Module,
             maps = backbone(images)
             rows.append(pool_features(maps, normalize).cpu())
             numbers.append(batch['label'])
-    # a rank without pictures still has to know the width
+    # A rank without pictures must know the width, too.
     width = torch.tensor(rows[0].size(1) if rows else 0)
     all_reduce(width, 'max')
     rows.append(torch.zeros(0, int(width)))
@@ -165,16 +165,16 @@ def features_and_labels(model: nn.Module,
     if gather:
         features, labels = gather_shards(features), gather_shards(labels)
     known = labels >= 0
-    if not known.all():  # do not copy a large bank for nothing
+    if not known.all():  # avoids copying a large bank
         features, labels = features[known], labels[known]
     return features, labels
 
 
 def gather_shards(shard: Tensor) -> Tensor:
-    """Unite what rank r of R has of the items r, r + R, r + 2R, ...
+    """Gather the rows of all ranks; rank r of R has rows r, r + R, r + 2R, ...
 
-    Shards may differ in length by one. Rows travel in blocks, so that
-    little more memory is needed than the result takes.
+    Shards may differ in length by one. Rows are gathered in blocks, so that
+    this takes little more memory than the result.
 
     Args:
         shard (Tensor): Rows of this rank, shape (n, ...).
@@ -199,7 +199,7 @@ def gather_shards(shard: Tensor) -> Tensor:
         own = shard[start:start + rows]
         block[:len(own)] = own
         for r, received in enumerate(all_gather(block)):
-            # the first row of this block is item r + start * R
+            # The first row of this block is row r + start * R of the result.
             place = result[r + start * world::world][:rows]
             place.copy_(received[:len(place)])
     return result

@@ -4,7 +4,7 @@ from typing import Dict, Optional, Sequence, Tuple, Union
 import torch
 from torch import Tensor
 
-# elements of one block of similarities; 2**24 float32 values are 64 MiB
+# Elements of one block of similarities; 2**24 float32 values are 64 MiB.
 BLOCK_ELEMENTS = 2**24
 BANK_ROWS = 2**15
 
@@ -18,7 +18,7 @@ def check_knn_options(k: Union[int, Sequence[int]],
         temperature (float): Temperature of the weights.
 
     Returns:
-        tuple[int]: The numbers of neighbours, also when one was given.
+        tuple[int]: The numbers of neighbours, even if there is only one.
 
     Raises:
         ValueError: A ``k`` is not a positive integer, one is given twice,
@@ -44,7 +44,7 @@ def nearest_neighbours(bank: Tensor, query: Tensor,
     """Find the ``k`` rows of the bank with the largest inner product.
 
     Works in blocks, so that memory does not grow with queries times bank.
-    The bank may lie on another device than the queries; its blocks are moved
+    The bank may be on another device than the queries. Its blocks are copied
     to theirs.
 
     Args:
@@ -81,7 +81,7 @@ def nearest_neighbours(bank: Tensor, query: Tensor,
         for b in range(0, bank.size(0), BANK_ROWS):
             block = bank[b:b + BANK_ROWS].to(rows)
             cos = rows @ block.t()  # (step, BANK_ROWS)
-            # neighbours in the end are neighbours in their own block
+            # The k nearest are among the k nearest of their blocks.
             cos, index = cos.topk(min(k, block.size(0)), dim=1)
             best = torch.cat([best, cos], dim=1)
             where = torch.cat([where, index + b], dim=1)
@@ -99,8 +99,8 @@ def vote(cosines: Tensor, neighbour_labels: Tensor, temperature: float,
     .. math::
         s_c = \sum_{j: y_j = c} \exp\big((\cos_j - \max_i \cos_i) / T\big)
 
-    The subtraction scales all scores of a query alike: their order is that
-    of :math:`\exp(\cos_j / T)`, but no temperature overflows.
+    Subtracting the maximum scales all scores of a query alike. Their order is
+    that of :math:`\exp(\cos_j / T)`, but no temperature overflows.
 
     Args:
         cosines (Tensor): Similarities of the neighbours, shape (Q, k).
@@ -109,8 +109,8 @@ def vote(cosines: Tensor, neighbour_labels: Tensor, temperature: float,
         num_classes (int): Number of classes.
 
     Returns:
-        Tensor: float64 scores of shape (Q, num_classes); the nearest
-        neighbour counts one.
+        Tensor: float64 scores of shape (Q, num_classes). The nearest
+        neighbour has the weight 1.
     """
     # float64: at T = 0.01 the weights of one query span e^200
     cosines = cosines.double()
@@ -131,9 +131,9 @@ def knn_scores(bank: Tensor,
         bank (Tensor): Training features, unit length, shape (M, C).
         labels (Tensor): Training labels, shape (M, ).
         query (Tensor): Test features, unit length, shape (Q, C).
-        k (int): Number of neighbours. Defaults to 20, as CaCo's monitor.
+        k (int): Number of neighbours. Defaults to 20, as in CaCo's monitor.
         temperature (float): Temperature of the weights. Defaults to 0.2, as
-            CaCo's monitor; MMSelfSup uses 0.07.
+            in CaCo's monitor; MMSelfSup uses 0.07.
         num_classes (int, optional): Number of classes. Defaults to the
             largest label plus one.
 
@@ -209,13 +209,13 @@ def knn_correct(bank: Tensor,
         bank, labels, query, temperature, num_classes: As for
             :func:`knn_scores`.
         query_labels (Tensor): True labels of the queries, shape (Q, ).
-        k (int | Sequence[int]): Number(s) of neighbours; the search is done
-            once for all of them. Defaults to 20.
+        k (int | Sequence[int]): Number(s) of neighbours. One search serves
+            all of them. Defaults to 20.
 
     Returns:
         Tensor: Integers of shape (len(k), 2): how often the right class came
         first, and how often among the first five. A class without a
-        neighbour is no answer and never counts.
+        neighbour never counts as an answer.
     """
     ks = check_knn_options(k, temperature)
     num_classes = _check_labels(labels, bank.size(0), num_classes)
@@ -244,9 +244,9 @@ def knn_accuracy(bank: Tensor,
     Arguments are those of :func:`knn_correct`.
 
     Returns:
-        dict[str, float]: Per cent, under ``top1`` and ``top5``; with several
-        ``k`` under ``top1_k20``, ``top5_k20`` and so on. Without ``top5``
-        where the bank has five classes or fewer.
+        dict[str, float]: Accuracies in per cent, named ``top1`` and ``top5``;
+        with several ``k``, ``top1_k20``, ``top5_k20`` and so on. There is no
+        ``top5`` if the bank has five classes or fewer.
 
     Raises:
         ValueError: There is no query, or as :func:`knn_scores`.
@@ -276,6 +276,6 @@ def name_accuracies(counts: Tensor, total: int, k: Union[int, Sequence[int]],
     for value, (top1, top5) in zip(ks, counts.tolist()):
         suffix = f'_k{value}' if len(ks) > 1 else ''
         results[f'top1{suffix}'] = 100. * top1 / total
-        if num_classes > 5:  # else it says nothing
+        if num_classes > 5:  # else it would always be 100
             results[f'top5{suffix}'] = 100. * top5 / total
     return results

@@ -1,4 +1,4 @@
-"""Which labelled pictures measure a network by its neighbours."""
+"""The labelled pictures of a kNN evaluation."""
 import logging
 import os.path as osp
 from dataclasses import dataclass
@@ -18,19 +18,20 @@ from .labelled import (build_feature_loader, choose_share, read_labels,
                        translate_labels)
 
 PARTS = ('train_dataset', 'test_dataset')
-# Options of a data set that do not decide which pictures it has.
+# Options of a data set that do not change which pictures it has.
 _HOW = ('pipeline', '_scope_', 'with_labels', 'max_broken_share',
         'max_refetch', 'lazy_init', 'serialize_data', 'test_mode')
 
 
 @dataclass
 class KNNPart:
-    """The pictures of one of the two data sets that are used.
+    """The used pictures of one of the two data sets.
 
     Attributes:
-        dataset (Dataset): Where they are.
-        indices (np.ndarray): Their places in it, sorted, (N, ).
-        labels (np.ndarray): Theirs, in the training set's numbers, (N, ).
+        dataset (Dataset): The data set.
+        indices (np.ndarray): Sorted indices of the pictures in it, (N, ).
+        labels (np.ndarray): Their labels, in the training set's numbering,
+            (N, ).
     """
     dataset: Dataset
     indices: np.ndarray
@@ -40,8 +41,8 @@ class KNNPart:
         """Which pictures these are.
 
         Returns:
-            dict[str, Any]: ``root``, ``pictures`` and ``classes``, the
-            numbers of those.
+            dict[str, Any]: ``root``, and the numbers of ``pictures`` and
+            ``classes``.
         """
         return dict(
             root=', '.join(map(source_of, leaves(self.dataset))),
@@ -50,7 +51,7 @@ class KNNPart:
 
 
 class KNNData:
-    """The labelled pictures of a kNN evaluation, built when asked for.
+    """The labelled pictures of a kNN evaluation, built at first use.
 
     Args:
         train_dataset (dict): Config of the data set to search.
@@ -169,25 +170,25 @@ class KNNData:
 
     @property
     def text(self) -> str:
-        """str: Which pictures are compared, in a line."""
+        """str: Which pictures are compared, in one line."""
         return 'kNN: ' + '; '.join(
             f'{name} {one["root"]}, {one["pictures"]} pictures, '
             f'{one["classes"]} classes'
             for name, one in self.describe().items())
 
     def check(self, training: Dataset) -> bool:
-        """Refuse to measure own pictures by the bundled ones.
+        """Refuse to evaluate a training on own pictures with bundled ones.
 
         Args:
-            training (Dataset): What a network is trained on.
+            training (Dataset): The training data set.
 
         Returns:
-            bool: Whether it is trained on pictures from where the neighbours
-            are sought.
+            bool: Whether it has pictures from the same source as the searched
+            part.
 
         Raises:
-            ValueError: The training has pictures of its own and one of the
-                parts the bundled ones; names both and the way out.
+            ValueError: The training uses other pictures, but a part uses the
+                bundled ones. Names both and the way out.
         """
         trained = {source_of(leaf) for leaf in leaves(training)}
         sought = [source_of(leaf) for leaf in leaves(self.parts[0].dataset)]
@@ -212,8 +213,8 @@ def count_shared(train: Any, test: Any) -> int:
         test (Dataset): The same.
 
     Returns:
-        int: How many of ``test`` are in ``train``; 0 without a look at single
-        pictures where the two have no folder, list or file in common.
+        int: How many of ``test`` are in ``train``. If the two share no folder,
+        list or file, this is 0 without a look at single pictures.
     """
     roots = [{source_of(leaf)
               for leaf in leaves(dataset)} for dataset in (train, test)]
@@ -245,14 +246,14 @@ def leaves(dataset: Dataset) -> Iterator[Any]:
 
 
 def source_of(dataset: Dataset) -> str:
-    """Where a data set has its pictures from.
+    """Where a data set's pictures come from.
 
     Args:
-        dataset (Dataset): No wrapper.
+        dataset (Dataset): A data set that is not a wrapper.
 
     Returns:
         str: The absolute path of its list, folder or file; the name of its
-        class where it has none.
+        class if it has none.
     """
     prefix = getattr(dataset, 'data_prefix', None)
     paths = [getattr(dataset, 'ann_file', None)]
@@ -265,7 +266,7 @@ def source_of(dataset: Dataset) -> str:
 
 
 def is_bundled(dataset: Dataset) -> bool:
-    """Whether a data set has pictures of the package and no others."""
+    """Whether a data set has only the bundled pictures."""
     return all(getattr(leaf, 'bundled', False) for leaf in leaves(dataset))
 
 
@@ -288,19 +289,19 @@ def find_knn_options(cfg: Mapping) -> Optional[Dict[str, Any]]:
 
 
 def compare_pictures(own: Config, other: Config) -> str:
-    """Say where the kNN pictures of two configs differ.
+    """Describe how the kNN pictures of two configs differ.
 
-    What is done with the pictures (``pipeline``) does not count. Of a run
-    without a KNNHook those count that it was trained on, where the other ones
-    are the bundled pictures.
+    What is done with the pictures (``pipeline``) does not count. If ``own``
+    has no KNNHook and ``other`` uses the bundled pictures, the training
+    pictures of ``own`` are compared.
 
     Args:
         own (Config): Config of a run.
         other (Config): Config to measure with; has a KNNHook.
 
     Returns:
-        str: As "train_dataset: data_root='a' in place of data_root='b'"; ''
-        where they are the same.
+        str: Such as "train_dataset: data_root='a' in place of data_root='b'";
+        '' if they are the same.
     """
     mine, theirs = find_knn_options(own), find_knn_options(other) or {}
     differences = []
@@ -319,7 +320,7 @@ def compare_pictures(own: Config, other: Config) -> str:
 
 
 def _pictures(dataset: Mapping) -> Dict[str, Any]:
-    """What of a data set's config decides which pictures it has."""
+    """Options of a data set that decide which pictures it has."""
     what = {
         name: value
         for name, value in dataset.items()

@@ -1,4 +1,4 @@
-"""What a kNN evaluation compares, and where a run keeps it."""
+"""Features of a kNN evaluation, and their file in a run's folder."""
 import os.path as osp
 import warnings
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class KNNFeatures:
     """Averaged features of both data sets of a kNN evaluation.
 
     Attributes:
-        train (Tensor): Of the training share, float32, shape (N, C), of
-            any length.
-        train_index (Tensor): Their places in the data set, int64, (N, ).
-        test (Tensor): Of the test set, float32, shape (Q, C).
-        test_index (Tensor): Their places in the data set, int64, (Q, ).
+        train (Tensor): Features of the training share, float32, (N, C), not
+            normalised.
+        train_index (Tensor): Their indices in the data set, int64, (N, ).
+        test (Tensor): Features of the test set, float32, (Q, C).
+        test_index (Tensor): Their indices in the data set, int64, (Q, ).
     """
     train: Tensor
     train_index: Tensor
@@ -30,15 +30,15 @@ class KNNFeatures:
 
     @classmethod
     def load(cls, work_dir: str, iteration: int) -> Optional['KNNFeatures']:
-        """Read what a run with ``save_features`` left behind.
+        """Read the features that a run with ``save_features`` saved.
 
         Args:
             work_dir (str): The folder of the run.
-            iteration (int): How many the network meant was trained for.
+            iteration (int): Iterations that the network was trained for.
 
         Returns:
-            KNNFeatures, optional: None if there is no such file, one of
-            another iteration, or a damaged one, which is warned of.
+            KNNFeatures, optional: None if there is no such file, if it is of
+            another iteration, or, with a warning, if it is damaged.
         """
         path = osp.join(work_dir, cls.file_name)
         if not osp.isfile(path):

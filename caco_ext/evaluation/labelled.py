@@ -1,4 +1,4 @@
-"""Pictures with labels for an evaluation, dealt out to the processes."""
+"""Labelled pictures for an evaluation, distributed over the processes."""
 import signal
 from functools import partial
 from typing import Any, Optional, Sequence, Union
@@ -43,7 +43,7 @@ class LabelledPictures(Dataset):
         return dict(item=item, label=torch.tensor(int(label)))
 
     def _replaced(self, item: dict, index: int) -> bool:
-        """Whether an unreadable picture gave way to another one."""
+        """Whether another picture replaced this unreadable one."""
         if index in getattr(self.dataset, 'broken', ()):
             return True
         sample = item.get('data_samples')
@@ -60,8 +60,8 @@ def build_feature_loader(dataset: Any,
                          num_workers: int = 2) -> DataLoader:
     """Make the loader of this rank's pictures, each exactly once.
 
-    Rank r of R takes every R-th picture from the r-th on. Nothing is
-    repeated to make the shares equal.
+    Rank r of R takes every R-th picture, starting with number r. No picture
+    is repeated to make the shares equal.
 
     Args:
         dataset (Dataset): Map-style data set, see :class:`LabelledPictures`.
@@ -86,8 +86,8 @@ def build_feature_loader(dataset: Any,
         num_workers=num_workers,
         collate_fn=collate_pictures,
         worker_init_fn=partial(obey_parent_only, (signal.SIGTERM, ), None),
-        # the seeds of the workers come from here, not from the generator
-        # that the training draws from
+        # Seeds the workers, so that nothing is drawn from the training's
+        # generator.
         generator=torch.Generator().manual_seed(0))
 
 
@@ -95,7 +95,7 @@ def collate_pictures(items: Sequence[dict]) -> dict:
     """Make a batch.
 
     Args:
-        items (Sequence[dict]): Of :class:`LabelledPictures`.
+        items (Sequence[dict]): Items of :class:`LabelledPictures`.
 
     Returns:
         dict: ``item`` and ``label`` of all of them.
@@ -125,7 +125,7 @@ def read_labels(dataset: Any, name: str = 'the data set') -> np.ndarray:
 
     Args:
         dataset (Dataset): Data set with mmengine's ``get_data_info``.
-        name (str): What to call it in an error.
+        name (str): Name of the data set in errors.
 
     Returns:
         np.ndarray: int64 labels of shape (len(dataset), ).
@@ -157,7 +157,7 @@ def choose_share(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
 
     Args:
         labels (np.ndarray): Labels of shape (N, ).
-        share (float): Share in (0, 1]; a class keeps one picture at least.
+        share (float): Share in (0, 1]; at least one picture of each class.
         seed (int): The same seed chooses the same pictures in every process.
 
     Returns:
@@ -176,11 +176,11 @@ def choose_share(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 def translate_labels(train: Dataset, labels: np.ndarray, test: Dataset,
                      test_labels: np.ndarray) -> np.ndarray:
-    """Number the test classes as the training set does.
+    """Translate test labels to the training set's numbering.
 
-    Two folders number their subfolders independently; when one has a
-    subfolder less, equal numbers mean different classes. Names decide where
-    both sets know them (``metainfo['classes']``).
+    Two folders number their subfolders independently. If one lacks a
+    subfolder, equal numbers mean different classes. So classes are matched by
+    name if both sets know the names (``metainfo['classes']``).
 
     Args:
         train (Dataset): Training set.
@@ -197,7 +197,7 @@ def translate_labels(train: Dataset, labels: np.ndarray, test: Dataset,
     """
     ours = getattr(train, 'metainfo', {}).get('classes')
     if len(np.unique(labels)) == 1:
-        # classes of a folder that lies one too high come to this
+        # A folder one level too high looks like a single class.
         name = f' ({ours[labels[0]]!r})' if ours else ''
         raise ValueError(
             f'train_dataset of KNNHook has one class alone{name}, and every '

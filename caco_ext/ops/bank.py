@@ -8,11 +8,11 @@ columns that fit into the processor's caches.
 
 * ``blocks.py`` cuts the columns into blocks and runs them on all threads.
 * ``softmax_sums.py`` adds up exponentials without overflow.
-* ``softmax_cache.py`` keeps exponentials for the bank's step, if told to.
+* ``softmax_cache.py`` can store exponentials for the bank's step.
 * ``plain.py`` has the same formulas in a few lines, without blocks.
 
-Where a memory is sharded over ranks, ``columns`` are those of this rank:
-queries are gathered, and what each rank finds for them is reduced.
+If a memory is sharded over ranks, ``columns`` are those of this rank. The
+queries of all ranks are gathered, and the ranks' results are reduced.
 ``docs/bank_gradient.md`` derives the formulas.
 """
 from typing import Any, Callable, Optional, Tuple
@@ -27,16 +27,16 @@ from .softmax_sums import SoftmaxSums, is_bounded, merge
 
 
 def inverse_norms(columns: Tensor, square: Tensor) -> Tensor:
-    """1 / ||w_j||, with the lower limit 1e-12 of ``normalize``.
+    """1 / ||w_j||, where norms below 1e-12 count as 1e-12 (``normalize``).
 
     Args:
         columns (Tensor): Raw columns, (C, n).
-        square (Tensor): Room for as many values.
+        square (Tensor): Workspace of the same size; is overwritten.
 
     Returns:
         Tensor: (n, ).
     """
-    # Not norm(): along the first axis it takes ten times as long.
+    # norm() along the first axis takes ten times as long.
     torch.mul(columns, columns, out=square)
     return square.sum(dim=0).clamp_min_(1e-24).rsqrt_()
 
@@ -56,7 +56,7 @@ class _BankLogSumExp(torch.autograd.Function):
         all_queries = sharding.gather(queries)
         n, c = all_queries.shape
         with_mean = with_mean or ctx.needs_input_grad[0]
-        # What is kept must not depend on a maximum, nor on who asks.
+        # Only plain exponentials are cached, without a maximum subtracted.
         if not ctx.needs_input_grad[0] or not is_bounded(
                 temperature, bank_temperature):
             cache = None
@@ -75,7 +75,7 @@ class _BankLogSumExp(torch.autograd.Function):
                 weights = None if cache is None else cache.room(part)
                 if weights is None:
                     weights = workspace('weights', columns, size, n)
-                unit.copy_(columns[:, part])  # rows far apart: read once
+                unit.copy_(columns[:, part])  # strided, so read only once
                 inverse = inverse_norms(unit, product)
                 if cache is not None:
                     cache.inverse[part] = inverse
@@ -109,15 +109,15 @@ def bank_logsumexp(
     Args:
         queries (Tensor): Unit vectors of this rank, (N, C).
         columns (Tensor): Raw bank, (C, K); no gradient goes into it.
-        temperature (float): Divides the cosines; the differentiable one.
-        bank_temperature (float, optional): Another temperature, evaluated in
-            the same pass without gradient. Defaults to ``temperature``.
-        block (int, optional): Columns of a block. Defaults to what the
+        temperature (float): Divides the cosines of the first result.
+        bank_temperature (float, optional): Divides the cosines of the second
+            result, which has no gradient. Defaults to ``temperature``.
+        block (int, optional): Columns per block. Defaults to what the
             processor's caches hold.
         sharding (Sharding): Whether ``columns`` are this rank's shard.
-        cache (SoftmaxCache, optional): Takes what :func:`bank_gradient` can
-            use again, if ``queries`` need a gradient and the temperatures are
-            not below 1 / 60. Defaults to None.
+        cache (SoftmaxCache, optional): Stores what :func:`bank_gradient` can
+            reuse. It stays empty if ``queries`` need no gradient or a
+            temperature is below 1 / 60. Defaults to None.
 
     Returns:
         tuple[Tensor, Tensor]: (N, ) at ``temperature``, differentiable with
@@ -157,8 +157,8 @@ def softmax_mean(queries: Tensor,
 def _add_corrections(weights: Tensor, part: slice, rows: Tensor,
                      places: Tensor, amount: Tensor) -> None:
     """Add amounts (M, ) at (places, rows) to a block's weights (n, N)."""
-    # Those of other blocks are added as zeros: picking them out would need
-    # their number on the host, a synchronisation.
+    # Corrections of other blocks are added as zeros. Leaving them out would
+    # need their number on the CPU, and so a wait for the device.
     inside = (places >= part.start) & (places < part.stop)
     index = (places - part.start).clamp(0, len(weights) - 1)
     weights.index_put_((index, rows), amount * inside, accumulate=True)
@@ -181,39 +181,39 @@ def bank_gradient(queries: Tensor,
         G_j = \frac{1}{\tau \|w_j\|} \sum_n c_{nj} (q_n - s_{nj} u_j), \quad
         c_{nj} = e^{s_{nj} / \tau - z_n} + \sum_{r: n_r = n, j_r = j} d_r
 
-    where :math:`s_{nj} = q_n \cdot u_j`. The factor in parentheses is the
-    derivative of the column's normalisation, so :math:`w_j \cdot G_j = 0`.
-    With :math:`z_n` the logarithm of N times the softmax's denominator this is
-    the gradient of the cross-entropy with respect to AdCo's negatives; the
+    where :math:`s_{nj} = q_n \cdot u_j`. The factor in parentheses comes from
+    the column's normalisation, so :math:`w_j \cdot G_j = 0`. Let :math:`z_n`
+    be the logarithm of N times the softmax's denominator. Then this is the
+    gradient of the cross-entropy with respect to AdCo's negatives. The
     corrections add CaCo's positives. ``docs/bank_gradient.md`` derives both.
 
     Args:
-        queries (Tensor): Unit vectors, (N, C); of all ranks where the columns
-            are a shard of the bank.
-        log_normalisers (Tensor): ``z``, (N, ). The weight of a row is part of
-            it: a row of weight a and denominator D has z = log(D / a).
+        queries (Tensor): Unit vectors, (N, C). If the columns are a shard of
+            the bank, those of all ranks.
+        log_normalisers (Tensor): ``z``, (N, ). It includes the weight of a
+            row: a row of weight a and denominator D has z = log(D / a).
         columns (Tensor): Raw bank, (C, K).
         temperature (float): The bank's temperature.
-        use (callable): Called with each block's slice and ``scale * G +
-            decay * W`` of it, (C, n), from several threads. It may change
+        use (callable): Called for each block, from several threads, with its
+            slice and its ``scale * G + decay * W``, (C, n). It may change
             that array and the columns of its block.
-        corrections (tuple, optional): ``(rows, columns, d)``, each (M, ):
-            what is added to the coefficient c of a row and a column. Defaults
+        corrections (tuple, optional): ``(rows, columns, d)``, each (M, ). d
+            is added to the coefficient c of the row and the column. Defaults
             to None.
-        scale (float): Defaults to 1.
-        decay (float): Defaults to 0.
-        block (int, optional): Columns of a block. Defaults to what the
+        scale (float): Factor of G. Defaults to 1.
+        decay (float): Factor of W. Defaults to 0.
+        block (int, optional): Columns per block. Defaults to what the
             processor's caches hold.
-        cache (SoftmaxCache, optional): What :func:`bank_logsumexp` has kept
-            for these queries, columns and temperature; is empty afterwards.
+        cache (SoftmaxCache, optional): What :func:`bank_logsumexp` stored for
+            these queries, columns and temperature. It is empty afterwards.
             Defaults to None.
     """
     n, c = queries.shape
     scaled = (queries / temperature).t()
-    # A row of weight 0 has z infinite, and infinity minus infinity is NaN.
+    # A row of weight 0 has an infinite z; infinity minus infinity is NaN.
     z = log_normalisers.clamp(max=1e6)
-    # weights hold exp(s / t - shift); what is missing, exp(shift - z), goes
-    # into the queries, once a row instead of once a column.
+    # weights hold exp(s / t - shift). The missing factor exp(shift - z) is
+    # multiplied to the queries: once per row, not once per column.
     bounded = is_bounded(temperature)
     shift = torch.zeros_like(z) if bounded else z
     factors = scaled * (scale * (shift - z).exp())

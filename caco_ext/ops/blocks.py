@@ -9,13 +9,13 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import torch
 from torch import Tensor
 
-# Elements of the arrays that one block of columns takes. Half a MiB on a CPU:
-# four of them stay in a second-level cache. A GPU wants few, large kernels.
+# Elements of an array of one block of columns. On a CPU it takes half a MiB,
+# so that four fit into a second-level cache. A GPU needs few, large kernels.
 WORK, WORK_GPU, MIN_BLOCK = 2**17, 2**23, 512
-# Block widths are multiples of this; nearest_columns counts on it.
+# Block widths are multiples of this; nearest_columns relies on it.
 GROUP = 64
-# The blocks are cut into so many chunks for the threads. Their results are
-# summed in the order of the chunks, so the number of threads changes nothing.
+# Chunks that the threads share. Their results are summed in the order of the
+# chunks, so the number of threads does not change the sum.
 NUM_CHUNKS = 16
 
 Blocks = List[slice]
@@ -27,13 +27,13 @@ def chunks_of_blocks(columns: Tensor, rows: int,
 
     Args:
         columns (Tensor): (C, K).
-        rows (int): Queries that meet them.
-        block (int, optional): Columns of a block. None takes what the
+        rows (int): Number of queries that meet the columns.
+        block (int, optional): Columns per block. None takes what the
             processor's caches hold.
 
     Returns:
-        list[list[slice]]: The ranges of each chunk; one chunk on a GPU, which
-        runs one kernel at a time.
+        list[list[slice]]: The blocks of each chunk. On a GPU, which runs one
+        kernel at a time, there is one chunk.
     """
     dim, count = columns.shape
     on_cpu = columns.device.type == 'cpu'
@@ -49,13 +49,13 @@ def chunks_of_blocks(columns: Tensor, rows: int,
 
 @lru_cache(maxsize=1)
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that each run torch's operations alone."""
+    """Threads in which torch's operations use no further threads."""
     together = threading.Barrier(threads + 1)
 
     def begin() -> None:
         torch.set_num_threads(1)
-        # A thread takes the number of the process, below, with its first
-        # operation: this one takes it now, while that is 1.
+        # With its first operation a thread takes over the process's number
+        # of threads. This call makes it do so now, while that number is 1.
         torch.get_num_threads()
         torch.set_grad_enabled(False)
 
@@ -63,12 +63,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     for _ in range(threads):
         pool.submit(together.wait)
     together.wait()
-    # It holds for the thread that says it, and for threads to come.
+    # This sets the number for the calling thread and for later ones only.
     torch.set_num_threads(threads)
     return pool
 
 
-# A forked process has the pool, but none of its threads.
+# A forked process inherits the pool, but not its threads.
 os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
@@ -76,13 +76,13 @@ def parallel_map(visit: Callable[[Blocks], Any],
                  chunks: List[Blocks]) -> List[Any]:
     """Call ``visit`` with each chunk, in as many threads as torch may use.
 
-    With torch's own threads, all meet after every operation on a block, which
-    takes as long as the block; on a busy machine each meeting waits for the
-    thread that has just lost its core. Here they meet once a walk.
+    torch's own threads wait for each other after every operation on a block,
+    which takes as long as the operation. On a busy machine they often wait
+    for a thread that has lost its core. Here they wait once, at the end.
 
     Args:
-        visit (callable): Takes a list of blocks; must write to nothing that
-            another chunk's call reads.
+        visit (callable): Takes a list of blocks. It must not write to
+            anything that another call reads.
         chunks (list[list[slice]]): From :func:`chunks_of_blocks`.
 
     Returns:
@@ -95,21 +95,21 @@ def parallel_map(visit: Callable[[Blocks], Any],
 
 
 class _Workspace(threading.local):
-    """Arrays of a thread that every walk uses again: memory fresh from the
-    system costs more than what is computed in it."""
+    """Arrays of a thread that are reused: new memory from the system costs
+    more time than the computation in it."""
 
     def __init__(self) -> None:
         self.arrays: Dict[Tuple[str, torch.dtype], Tensor] = {}
 
     def __call__(self, name: str, like: Tensor, *shape: int) -> Tensor:
-        """An array with anything in it.
+        """An uninitialised array.
 
         Args:
-            name (str): Two of a name are one.
-            like (Tensor): Has the device and the type.
+            name (str): Calls with the same name get the same memory.
+            like (Tensor): Gives device and type.
             *shape (int): The shape.
         """
-        if like.device.type != 'cpu':  # has an allocator that keeps blocks
+        if like.device.type != 'cpu':  # a GPU's allocator reuses memory
             return like.new_empty(shape)
         key = name, like.dtype
         array = self.arrays.get(key)

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""What passes between ranks."""
+"""Communication between ranks."""
 from typing import Tuple
 
 import torch
@@ -23,7 +23,7 @@ def concat_all_gather(features: Tensor) -> Tensor:
 
 
 def local_labels(size: int, device: torch.device) -> Tensor:
-    """Where this rank's rows stand in what :func:`gather` returns.
+    """Indices of this rank's rows in what :func:`concat_all_gather` returns.
 
     Args:
         size (int): Rows of this rank.
@@ -39,9 +39,9 @@ def local_labels(size: int, device: torch.device) -> Tensor:
 def batch_shuffle(images: Tensor) -> Tuple[Tensor, Tensor]:
     """Give each rank a random part of the global batch.
 
-    Batch statistics of the key encoder are then not those of the queries'
-    batch (section 3.3 of MoCo, arXiv 1911.05722). On one rank a permutation
-    would change nothing, and none is made.
+    The key encoder's batch statistics then differ from the query encoder's
+    (section 3.3 of MoCo, arXiv 1911.05722). On one rank a permutation would
+    change nothing, so none is made.
 
     Args:
         images (Tensor): (N, ...).

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Columns of a bank: the nearest to a key, and those of given numbers."""
+"""Columns of a bank: the nearest to a key, and those at given indices."""
 from typing import Optional, Tuple
 
 import torch
@@ -18,7 +18,7 @@ def pick_columns(numbers: Tensor,
     """Some columns of a bank, normalised.
 
     Args:
-        numbers (Tensor): Columns that this rank wants, (N, ) int64.
+        numbers (Tensor): Indices of the columns, (N, ) int64.
         columns (Tensor): Raw bank, (C, K).
         sharding (Sharding): Whether ``columns`` are this rank's shard.
 
@@ -31,7 +31,7 @@ def pick_columns(numbers: Tensor,
 
 
 def _first_max(values: Tensor) -> Tuple[Tensor, Tensor]:
-    """Largest entry of each row and its first place."""
+    """Largest entry of each row and the first index where it occurs."""
     if values.size(1) % GROUP:
         return values.max(dim=1)
     groups = values.unflatten(1, (-1, GROUP))
@@ -59,7 +59,7 @@ def nearest_columns(keys: Tensor,
             Defaults to None.
 
     Returns:
-        Tensor: (N, ) int64; of equal ones the first, as ``argmax`` gives.
+        Tensor: Indices, (N, ) int64; of equal columns the first.
     """
     keys = sharding.gather(keys)
     chunks = chunks_of_blocks(columns, len(keys), block)
@@ -85,7 +85,7 @@ def nearest_columns(keys: Tensor,
         index = torch.where(value > best, place, index)
         best = torch.maximum(best, value)
     if sharding.num_shards > 1:
-        # Of equal ones on several ranks the first, too.
+        # Take the first of equal columns on several ranks, too.
         top = sharding.reduce(best.clone(), 'max')
         index = sharding.to_global(index).where(best == top, 2**62)
         index = -sharding.reduce(-index, 'max')

@@ -1,7 +1,7 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""The bank's formulas as they are written, for tests and for readers.
+"""The bank's formulas in a few lines, for tests and for readers.
 
-``bank.py`` computes the same block by block. These take room for N x K.
+``bank.py`` computes the same block by block. These need N x K arrays.
 """
 from typing import Optional, Tuple
 

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Columns of a memory spread over ranks."""
+"""Columns of a memory, sharded over ranks."""
 from typing import Tuple
 
 import torch
@@ -8,16 +8,16 @@ from torch import Tensor
 
 
 class Sharding:
-    """Where the columns of a memory are, and what passes between ranks.
+    """Where the columns of a memory are, and how ranks exchange values.
 
-    Column j is column ``j // num_shards`` of rank ``j % num_shards``: so the
-    keys of a batch, which enter one after the other, spread evenly. Without
-    sharding every rank holds all columns, and all methods but the
-    ``everywhere`` ones return what they get.
+    Column j is column ``j // num_shards`` of rank ``j % num_shards``, so
+    consecutive keys spread evenly over the ranks. Without sharding every rank
+    holds all columns. Then all methods but the ``everywhere`` ones return
+    their input.
 
-    ``sent`` counts the bytes that this rank sends, as the ring algorithms do:
-    a gather passes each rank's rows on to all others, a reduction goes round
-    twice.
+    ``sent`` counts the bytes that this rank sends in ring algorithms: a
+    gather passes each rank's rows on to all others, a reduction passes the
+    values round twice.
 
     Args:
         enabled (bool): Whether each rank holds a shard. Defaults to False.
@@ -44,7 +44,7 @@ class Sharding:
         return torch.cat(all_gather(rows))
 
     def reduce(self, values: Tensor, op: str = 'sum') -> Tensor:
-        """Sum or 'max' over the shards, in place; the same on all of them."""
+        """Sum or 'max' over the shards, in place, for all of them."""
         return values if self.num_shards == 1 else self.reduce_everywhere(
             values, op)
 
@@ -58,19 +58,19 @@ class Sharding:
         return values
 
     def local_rows(self, rows: Tensor) -> Tensor:
-        """This rank's (N, ...) of the rows that :meth:`gather` gave."""
+        """This rank's rows, (N, ...), of what :meth:`gather` returned."""
         return rows.chunk(self.num_shards)[self.shard]
 
     def local_columns(self, whole: Tensor) -> Tensor:
-        """This rank's of all columns, (..., K) to (..., K / num_shards)."""
+        """This rank's columns: (..., K) to (..., K / num_shards)."""
         return whole[..., self.shard::self.num_shards]
 
     def to_global(self, places: Tensor) -> Tensor:
-        """Number among all columns of those at ``places`` on this rank."""
+        """Indices among all columns of this rank's columns ``places``."""
         return places * self.num_shards + self.shard
 
     def to_local(self, numbers: Tensor) -> Tuple[Tensor, Tensor]:
-        """Place of each column on its rank, and whether that is this one."""
+        """Index of each column on its rank, and whether it is this rank."""
         is_local = numbers % self.num_shards == self.shard
         return numbers // self.num_shards, is_local
 

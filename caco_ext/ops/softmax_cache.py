@@ -6,15 +6,15 @@ from torch import Tensor
 
 
 class SoftmaxCache:
-    """Keeps what the loss has computed until the bank's step needs it again.
+    """Stores results of the loss that the bank's step needs again.
 
-    These are the exponentials ``exp(q_n . u_j / t)`` at the bank's
+    It holds the exponentials ``exp(q_n . u_j / t)`` at the bank's
     temperature, for as many columns as fit, and ``1 / ||w_j||`` of all
-    columns. The step then saves a matrix product and an exponential.
+    columns. This saves the step a matrix product and an exponential.
 
     Args:
-        limit (int): Bytes for the exponentials. Defaults to 64 MiB: 256
-            queries and 65536 columns in float32.
+        limit (int): Bytes for the exponentials. Defaults to 64 MiB, enough
+            for 256 queries and 65536 columns in float32.
     """
 
     def __init__(self, limit: int = 2**26) -> None:
@@ -23,18 +23,18 @@ class SoftmaxCache:
         self.clear()
 
     def clear(self) -> None:
-        """Forget the values; their memory is used again."""
+        """Drop the values; their memory is reused."""
         self.inverse = self.queries = self.all_queries = torch.empty(0)
         self._columns: Optional[Tuple[int, int]] = None
 
     def start(self, queries: Tensor, all_queries: Tensor,
               columns: Tensor) -> None:
-        """Make room for one pass over the columns.
+        """Allocate memory for one pass over the columns.
 
         Args:
-            queries (Tensor): Of this rank, (N, C).
-            all_queries (Tensor): Those that meet ``columns``, (M, C).
-            columns (Tensor): (C, K).
+            queries (Tensor): Queries of this rank, (N, C).
+            all_queries (Tensor): Queries that meet ``columns``, (M, C).
+            columns (Tensor): Raw bank, (C, K).
         """
         rows, count = len(all_queries), columns.size(1)
         fit = min(count, self.limit // (rows * columns.element_size()))
@@ -48,13 +48,13 @@ class SoftmaxCache:
         self._columns = columns.data_ptr(), columns._version
 
     def room(self, part: slice) -> Optional[Tensor]:
-        """Where the exponentials of a block are kept, (n, M).
+        """Memory for the exponentials of a block, (n, M).
 
         Args:
             part (slice): The block's columns.
 
         Returns:
-            Tensor, optional: None where the limit leaves no room for it.
+            Tensor, optional: None if the block exceeds the limit.
         """
         return self.weights[part] if part.stop <= len(self.weights) else None
 

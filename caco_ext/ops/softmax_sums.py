@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Sums of exponentials that neither overflow nor vanish."""
+"""Sums of exponentials that neither overflow nor underflow."""
 from typing import List, Tuple
 
 import torch
@@ -8,8 +8,8 @@ from torch import Tensor
 from .sharding import Sharding
 
 # A cosine is at most 1, so a logit is at most 1 / temperature. Up to this
-# bound, exponentials and their sums over a bank fit into float32 as they are.
-# Above it the largest logit is subtracted first.
+# bound, exponentials and their sums over a bank fit into float32. Above it,
+# the largest logit is subtracted first.
 BOUND = 60.
 
 
@@ -19,24 +19,24 @@ def is_bounded(*temperatures: float) -> bool:
 
 
 class SoftmaxSums:
-    r"""What softmaxes over the columns of a bank need, block by block.
+    r"""Sums for softmaxes over the columns of a bank, block by block.
 
-    For each query it sums, over the columns seen so far, with logits
-    :math:`s_j = q \cdot u_j / t`, the temperature t and a second one t':
+    With logits :math:`s_j = q \cdot u_j / t`, the temperature t and a second
+    one t', it computes for each query, over the columns seen so far:
 
     * ``mean``: :math:`\sum_j e^{s_j - h} u_j`,
     * ``mass``: :math:`\sum_j e^{s_j - h}`,
     * ``other``: :math:`\sum_j e^{(s_j - h) t / t'}`.
 
-    Where logits are large, h (``high``) is the largest of them so far, and
-    the sums are scaled down whenever a larger one comes; this is the online
-    softmax of Milakov and Gimelshein (arXiv 1805.02867). Elsewhere h is 0.
+    If logits can be large, h (``high``) is the largest so far, and a larger
+    one scales the sums down. This is the online softmax of Milakov and
+    Gimelshein (arXiv 1805.02867). Otherwise h is 0.
 
     Args:
         queries (Tensor): (N, C); only shape, type and device are used.
         temperature (float): t.
         bank_temperature (float): t'.
-        with_mean (bool): Whether ``mean`` is wanted.
+        with_mean (bool): Whether to compute ``mean``.
     """
 
     def __init__(self, queries: Tensor, temperature: float,
@@ -47,7 +47,7 @@ class SoftmaxSums:
         self.with_mean = with_mean
         start = 0. if self.bounded else float('-inf')
         self.high = queries.new_full((rows, ), start)
-        # One array, so that ranks exchange one message.
+        # One array, so that ranks exchange a single message.
         self.total = queries.new_zeros(width + 2, rows)
         self.mean = self.total[:width]
         self.mass, self.other = self.total[-2], self.total[-1]
@@ -79,16 +79,16 @@ class SoftmaxSums:
 
 def merge(chunks: List[SoftmaxSums],
           sharding: Sharding) -> Tuple[Tensor, Tensor, Tensor]:
-    """Put together what chunks of columns, and all ranks, have summed.
+    """Combine the sums of all chunks of columns and of all ranks.
 
     Args:
         chunks (list[SoftmaxSums]): In the order of the columns.
         sharding (Sharding): Whether ranks hold different columns.
 
     Returns:
-        tuple[Tensor, Tensor, Tensor]: The log-sum-exp at t, (N, ), that at
-        t', (N, ), and the mean of the columns weighted by the softmax at t,
-        (N, C); all of this rank's queries.
+        tuple[Tensor, Tensor, Tensor]: For this rank's queries, the
+        log-sum-exp at t, (N, ), the log-sum-exp at t', (N, ), and the mean of
+        the columns weighted by the softmax at t, (N, C).
     """
     first = chunks[0]
     totals = torch.stack([chunk.total for chunk in chunks])

@@ -16,10 +16,10 @@ from caco_ext.evaluation.knn_data import leaves
 from caco_ext.utils.models import unwrap_model
 from caco_ext.utils.text import first_of
 
-# Heads that decide among the data's classes; an RPN does not.
+# Heads that predict the data set's classes; an RPN does not.
 _HEADS = ('head', 'bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
 _FILES = ('img_path', 'seg_map_path')
-# Masks of a data set that are read; to read all would take minutes.
+# Number of masks to read; reading all would take minutes.
 _MASKS = 16
 
 
@@ -27,18 +27,20 @@ _MASKS = 16
 class DataCheckHook(Hook):
     """Compare data, head and disk before a benchmark trains.
 
-    Checks of the training and the validation set that it is not empty, that
-    its classes are as many as the heads tell apart, that no label exceeds
-    them, in segmentation in 16 masks spread over the set, that a COCO
-    annotation file has all classes of the data set, and that every picture
-    and mask it lists is on the disk. Each folder is listed once, which is
-    quick on a network drive too.
+    Checks for the training and the validation set:
+
+    - it is not empty;
+    - it has as many classes as the heads;
+    - no label exceeds the classes; in segmentation, in 16 masks of the set;
+    - a COCO annotation file has all classes of the data set;
+    - every listed picture and mask is on the disk. Each folder is listed
+      once, which is quick even on a network drive.
     """
 
     priority = 'VERY_HIGH'
 
     def __init__(self) -> None:
-        # Data sets are made before the first hook is called.
+        # Now, as data sets are built before the first hook is called.
         if 'mmseg' in sys.modules:
             explain_missing_folder()
 
@@ -64,9 +66,9 @@ class DataCheckHook(Hook):
 
 
 def explain_missing_folder() -> None:
-    """Let VOC's data set of mmsegmentation say which folder it misses.
+    """Let mmsegmentation's VOC data set name the folder that is missing.
 
-    Its constructor asserts that the pictures' folder is there, without a word.
+    Its constructor asserts that the folder exists, without a message.
     """
     from mmseg.datasets import PascalVOCDataset
     plain = PascalVOCDataset.__init__
@@ -80,7 +82,7 @@ def explain_missing_folder() -> None:
         except AssertionError as error:
             folder = getattr(self, 'data_prefix', {}).get('img_path', '')
             if not folder or '://' in folder or osp.isdir(folder):
-                raise  # it is about something else, or not on this disk
+                raise  # another error, or the data are not on this disk
             raise FileNotFoundError(
                 f'{type(self).__name__}: there is no folder {folder!r}; '
                 'data_root of the data set names the folder above it'
@@ -91,10 +93,10 @@ def explain_missing_folder() -> None:
 
 
 def find_heads(model: nn.Module) -> List[Tuple[str, int]]:
-    """Heads of a model that decide among classes.
+    """Heads of a model that predict classes.
 
     Args:
-        model (nn.Module): Of mmcls, mmselfsup, mmdet or mmseg.
+        model (nn.Module): A model of mmcls, mmselfsup, mmdet or mmseg.
 
     Returns:
         list[tuple[str, int]]: Name and number of classes.
@@ -111,13 +113,13 @@ def check_classes(dataset: Any, heads: List[Tuple[str, int]],
 
     Args:
         dataset (Dataset): The data set.
-        heads (list[tuple[str, int]]): Of :func:`find_heads`.
-        where (str): What to call the data set.
+        heads (list[tuple[str, int]]): From :func:`find_heads`.
+        where (str): Name of the data set in errors.
 
     Raises:
         ValueError: They differ, or classes are parts of a data set.
     """
-    # what the hosts' data sets of folders found
+    # Class folders, as the hosts' data sets found them.
     parts = part_folders(list(getattr(dataset, 'folder_to_idx', ())))
     if parts:
         raise ValueError(
@@ -147,9 +149,10 @@ def check_items(dataset: Any, heads: List[Tuple[str, int]], where: str,
 
     Args:
         dataset (Dataset): The data set.
-        heads (list[tuple[str, int]]): Of :func:`find_heads`.
-        where (str): What to call the data set.
-        folders (dict[str, set[str]]): Listings so far; added to.
+        heads (list[tuple[str, int]]): From :func:`find_heads`.
+        where (str): Name of the data set in errors.
+        folders (dict[str, set[str]]): Folder listings so far; new ones are
+            added.
 
     Raises:
         ValueError: A label exceeds the classes.
@@ -177,12 +180,12 @@ def check_items(dataset: Any, heads: List[Tuple[str, int]], where: str,
 
 
 def check_masks(dataset: Any, where: str) -> None:
-    """Read some masks as training will, and look for labels beyond.
+    """Read some masks as training will, and check their labels.
 
     Args:
-        dataset (Dataset): The data set; passed over unless its pipeline
+        dataset (Dataset): The data set. It is skipped unless its pipeline
             loads a mask of classes.
-        where (str): What to call the data set.
+        where (str): Name of the data set in errors.
 
     Raises:
         ValueError: A mask has a label that is no class, or no labels.
@@ -209,12 +212,12 @@ def check_masks(dataset: Any, where: str) -> None:
 
 
 def _exists(path: str, folders: Dict[str, Set[str]]) -> bool:
-    """Whether a file is there; a remote one or one in an archive counts."""
+    """Whether a file exists; assumed for remote files and archives."""
     if '://' in path:
         return True
     folder, name = osp.split(path)
     if folder not in folders:
         folders[folder] = set(os.listdir(folder or '.')) if osp.isdir(
             folder or '.') else set()
-    # the parent is a file where pictures lie in an LMDB
+    # If the pictures are in an LMDB, the parent is a file.
     return name in folders[folder] or osp.isfile(folder)

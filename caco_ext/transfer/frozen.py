@@ -1,4 +1,4 @@
-"""Features of a frozen backbone, kept on disk for the next probe."""
+"""Features of a frozen backbone, cached on disk for the next probe."""
 import hashlib
 import json
 import os
@@ -22,11 +22,11 @@ from .weights import prove, read_pretrained
 
 
 class FrozenBackbone(nn.Module):
-    """What features are extracted with: a backbone and its normalisation.
+    """Extracts features: a frozen backbone and its normalisation.
 
     Args:
-        path (str): The checkpoint; the depth follows from it.
-        data_preprocessor (dict): Config of the host's.
+        path (str): The checkpoint, which also determines the depth.
+        data_preprocessor (dict): Config of the host's preprocessor.
         part, supervised, trust, prefix: See
             :func:`caco_ext.transfer.load_pretrained`.
 
@@ -64,28 +64,28 @@ def features_of(model: FrozenBackbone,
                 cache: Optional[str] = None,
                 batch_size: int = 64,
                 num_workers: int = 2) -> Tuple[Tensor, Tensor]:
-    """Features of pictures, from the disk where they are there already.
+    """Features of pictures, read from a cache on disk if possible.
 
-    All processes must call it; all get everything. The file's name follows
-    from the weights, the pipeline and the list of pictures with their labels
-    and sizes, so that it never serves for others.
+    All processes must call it, and all get all features. The name of the
+    cache file depends on the weights, the pipeline and the list of pictures
+    with their labels and sizes. So it is never used for anything else.
 
     Args:
-        model (FrozenBackbone): Extracts.
-        dataset (Dataset): Labelled, with ``get_data_info``.
+        model (FrozenBackbone): Extracts the features.
+        dataset (Dataset): Labelled data set with ``get_data_info``.
         pipeline (Any): Config of its pipeline.
-        indices (Sequence[int], optional): Which pictures.
+        indices (Sequence[int], optional): Which pictures to use.
             Defaults to None (all).
-        labels (Sequence[int], optional): Theirs. Defaults to None: the data
-            set's.
-        cache (str, optional): Folder for the files. Defaults to None: none.
-        batch_size (int): Per process. Defaults to 64.
+        labels (Sequence[int], optional): Their labels. Defaults to None:
+            those of the data set.
+        cache (str, optional): Folder of the cache. Defaults to None: no
+            cache.
+        batch_size (int): Pictures per batch and process. Defaults to 64.
         num_workers (int): Loader processes. Defaults to 2.
 
     Returns:
         tuple[Tensor, Tensor]: float32 features (N, C), not normalised, and
-        int64 labels (N, ), on the CPU; without pictures that could not be
-        read.
+        int64 labels (N, ), on the CPU. Unreadable pictures are left out.
     """
     if indices is None:
         indices = np.arange(len(dataset))
@@ -95,7 +95,7 @@ def features_of(model: FrozenBackbone,
     if cache is not None:
         key = _key(model.proof, dataset, pipeline, indices, labels)
         path = osp.join(cache, f'{key}.npz')
-        # on several nodes it may be on the disk of the first only
+        # With several nodes the file may be on the first node's disk only.
         if all(all_gather_object(osp.isfile(path))):
             with np.load(path) as file:
                 features, known = file['features'], file['labels']
@@ -114,7 +114,7 @@ def features_of(model: FrozenBackbone,
                         file, features=features.numpy(), labels=known.numpy())
 
             write_whole(path, write)
-        # nobody may look for the file before it is there
+        # No process may look for the file before it is written.
         barrier()
     return features, known
 
@@ -142,7 +142,7 @@ def build_dataset(cfg: Mapping, name: str) -> Dataset:
 
 def _key(proof: Dict[str, Any], dataset: Any, pipeline: Any, indices: Integers,
          labels: Integers) -> str:
-    """Name of a file of features."""
+    """Name of a cache file of features."""
     digest = hashlib.sha256()
     what = dict(
         sha256=proof['sha256'],

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class NormedLinear(nn.Linear):
-    """A linear layer with a batch norm behind it.
+    """A linear layer followed by a batch norm.
 
-    The norm is of each process by itself, as in CARE's linear probe.
+    As in CARE's linear probe, processes do not synchronise the batch norm.
 
     Args:
         in_features (int): Width of the features.
@@ -30,8 +30,8 @@ def linear_norm_head(**options: Any) -> nn.Module:
     """Build the host's linear head with a :class:`NormedLinear` in it.
 
     Args:
-        **options (Any): Of mmcls's ``LinearClsHead``; its initialisation,
-            N(0, 0.01) and 0, holds for the linear layer here too.
+        **options (Any): Arguments of mmcls's ``LinearClsHead``. The linear
+            layer is initialised as there, with N(0, 0.01) and 0.
 
     Returns:
         nn.Module: The head.
@@ -43,18 +43,19 @@ def linear_norm_head(**options: Any) -> nn.Module:
 
 @MODELS.register_module()
 class LastStageExtraNorm(BaseModule):
-    """Stage 4 of mmcls's ResNet and a norm behind it, for C4 detectors.
+    """Stage 4 of mmcls's ResNet, followed by a norm, for C4 detectors.
 
-    The hosts' ``ResLayerExtraNorm`` is the same, but knows the usual widths
-    only; this one serves CARE's ResNet-50 (2x) too.
+    The hosts' ``ResLayerExtraNorm`` does the same, but only for the usual
+    widths. This class also supports CARE's ResNet-50 (2x).
 
     Args:
-        depth (int): Of the ResNet.
+        depth (int): Depth of the ResNet.
         base_channels (int): Inner width of its first stage. Defaults to 64.
-        expansion (int, optional): Outer over inner width. Defaults to None:
-            the depth's own.
-        norm_cfg (dict): Of all norms. Defaults to SyncBN.
-        init_cfg (dict, optional): Of mmengine. Defaults to None.
+        expansion (int, optional): Ratio of outer to inner width. Defaults to
+            None: the ratio that is usual for the depth.
+        norm_cfg (dict): Config of all norms. Defaults to SyncBN.
+        init_cfg (dict, optional): As in every mmengine module.
+            Defaults to None.
     """
 
     def __init__(self,
@@ -63,7 +64,7 @@ class LastStageExtraNorm(BaseModule):
                  expansion: Optional[int] = None,
                  norm_cfg: dict = dict(type='SyncBN', requires_grad=True),
                  init_cfg: Optional[dict] = None) -> None:
-        # Here, because pre-training does without mmcv.
+        # Imported here, as pre-training does not need mmcv.
         from mmcv.cnn import build_norm_layer
         super().__init__(init_cfg)
         resnet = MODELS.build(

@@ -17,17 +17,18 @@ def labelled_features(cfg: Config, model: FrozenBackbone,
     """Features of the training and the test set of a tool's config.
 
     Args:
-        cfg (Config): With 'train_dataset' and 'test_dataset', perhaps
+        cfg (Config): Has 'train_dataset' and 'test_dataset', and optionally
             'train_share', 'cache', 'batch_size' and 'num_workers'.
-        model (FrozenBackbone): Extracts.
-        least (int): Pictures that the training share has to have.
+        model (FrozenBackbone): Extracts the features.
+        least (int): Minimum number of pictures in the training share.
 
     Returns:
         tuple[Tensor, Tensor, Tensor, Tensor]: Features (N, C), not
-        normalised, and labels (N, ) of both; classes numbered alike.
+        normalised, and labels (N, ) of each set, in the same numbering.
 
     Raises:
-        ValueError: Too few pictures, or a test class that training lacks.
+        ValueError: There are too few pictures, or training lacks a test
+            class.
     """
     train = build_dataset(cfg, 'train_dataset')
     test = build_dataset(cfg, 'test_dataset')
@@ -52,16 +53,16 @@ def labelled_features(cfg: Config, model: FrozenBackbone,
 
 def measure_knn(cfg: Config,
                 model: FrozenBackbone) -> Tuple[Dict[str, float], dict]:
-    """Accuracy of weighted nearest neighbours; exact, by all processes.
+    """Exact accuracy of weighted nearest neighbours, by all processes.
 
     Args:
-        cfg (Config): See :func:`labelled_features`; 'k', one or more, and
-            'temperature'.
-        model (FrozenBackbone): Extracts.
+        cfg (Config): See :func:`labelled_features`. Also has 'k', one number
+            or more, and 'temperature'.
+        model (FrozenBackbone): Extracts the features.
 
     Returns:
-        tuple[dict[str, float], dict]: Per cent as 'top1_k20', and the sizes
-        of both sets.
+        tuple[dict[str, float], dict]: Accuracies in per cent, named like
+        'top1_k20', and the sizes of both sets.
 
     Raises:
         ValueError: As :func:`labelled_features`, or an option is wrong.

@@ -22,8 +22,8 @@ def train_linear(features: Tensor,
                  seed: int = 0) -> Tuple[Tensor, Tensor]:
     """Train one linear layer for each learning rate, all at once.
 
-    SGD with a cosine to zero; every layer begins with the same N(0, 0.01)
-    weights and sees the same batches.
+    Uses SGD with a cosine schedule to zero. Every layer begins with the same
+    N(0, 0.01) weights and sees the same batches.
 
     Args:
         features (Tensor): Shape (N, C).
@@ -34,7 +34,7 @@ def train_linear(features: Tensor,
         batch_size (int): Defaults to 256.
         momentum (float): Defaults to 0.9.
         weight_decay (float): Defaults to 0.
-        seed (int): Of weights and batches. Defaults to 0.
+        seed (int): Seed of weights and batches. Defaults to 0.
 
     Returns:
         tuple[Tensor, Tensor]: Weights (L, K, C) and biases (L, K).
@@ -66,22 +66,23 @@ def train_linear(features: Tensor,
 
 def measure_grid(cfg: Config,
                  model: FrozenBackbone) -> Tuple[Dict[str, float], dict]:
-    """Accuracy of linear layers on features of the middle crop.
+    """Accuracy of linear layers on features of the centre crop.
 
-    The backbone sees each picture once, whatever the number of learning
-    rates, and with ``cache`` not even that a second time. Without random
-    crops in training the numbers are a few per cent below the papers'
-    protocols; they are for finding a learning rate.
+    The backbone sees each picture only once for all learning rates. With
+    ``cache``, a second call does not need it at all. Training has no random
+    crops, so results are a few per cent below the papers' protocols. They
+    help to find a learning rate.
 
     Args:
-        cfg (Config): See :func:`caco_ext.transfer.knn.labelled_features`;
-            'lrs', and 'probe' with further arguments of
+        cfg (Config): See :func:`caco_ext.transfer.knn.labelled_features`.
+            Also has 'lrs', and 'probe' with further arguments of
             :func:`train_linear`.
-        model (FrozenBackbone): Extracts.
+        model (FrozenBackbone): Extracts the features.
 
     Returns:
-        tuple[dict[str, float], dict]: Per cent as 'top1_lr0.1', the best as
-        'top1'; the best learning rate and the sizes of both sets.
+        tuple[dict[str, float], dict]: Accuracies in per cent, named like
+        'top1_lr0.1', and the best one as 'top1'; the best learning rate and
+        the sizes of both sets.
     """
     bank, labels, query, truth = labelled_features(cfg, model, 1)
     classes = int(max(labels.max(), truth.max())) + 1
@@ -96,7 +97,7 @@ def measure_grid(cfg: Config,
     metrics, best = {}, 0
     for i, lr in enumerate(cfg.lrs):
         logits = query.to(device) @ weight[i].t() + bias[i]
-        # the largest of what is no number says nothing
+        # The argmax of NaN means nothing.
         right = (logits.argmax(1).cpu() == truth) & \
             logits.isfinite().all(1).cpu()
         metrics[f'top1_lr{lr:g}'] = 100. * right.float().mean().item()

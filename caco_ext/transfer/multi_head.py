@@ -10,13 +10,15 @@ from mmengine.registry import METRICS
 class MultiHeadAccuracy(BaseMetric):
     """Top-k accuracy of each head of mmselfsup's ``MultiClsHead``.
 
-    The host's benchmark names an evaluator for it which its release lacks.
+    The host's benchmark names an evaluator that its release lacks.
 
     Args:
-        topk (Sequence[int]): Those above 1 that are no less than the number
-            of classes are left out. Defaults to (1, 5).
-        collect_device (str): Of mmengine. Defaults to 'cpu'.
-        prefix (str, optional): Of mmengine. Defaults to None.
+        topk (Sequence[int]): Values of k. Those above 1 must be less than the
+            number of classes, or they are left out. Defaults to (1, 5).
+        collect_device (str): See mmengine's ``BaseMetric``.
+            Defaults to 'cpu'.
+        prefix (str, optional): See mmengine's ``BaseMetric``.
+            Defaults to None.
     """
 
     def __init__(self,
@@ -27,12 +29,12 @@ class MultiHeadAccuracy(BaseMetric):
         self.topk = tuple(topk)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Note where the right class stands in each head's order.
+        """Record the rank of the right class in each head's scores.
 
         Args:
-            data_batch (dict): Not needed.
-            data_samples (Sequence[dict]): With 'gt_label' and a
-                'head{i}_pred_label' of each head.
+            data_batch (dict): Not used.
+            data_samples (Sequence[dict]): Have 'gt_label' and a
+                'head{i}_pred_label' for each head.
         """
         for sample in data_samples:
             truth = int(sample['gt_label']['label'])
@@ -40,21 +42,21 @@ class MultiHeadAccuracy(BaseMetric):
             for name, value in sample.items():
                 if name.startswith('head') and name.endswith('_pred_label'):
                     scores = value['score'].flatten()
-                    # not below: what is equal or not a number is no hit
+                    # "Not below", so that equal scores and NaN are no hits.
                     above = ~(scores < scores[truth])
                     places[name.split('_')[0]] = int(above.sum()) - 1
             self.results.append(dict(places=places, classes=len(scores)))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
-        """Average.
+        """Average over pictures.
 
         Args:
-            results (list[dict]): ``places``, how many classes do not stand
-                below the right one, by head, and ``classes``, their number.
+            results (list[dict]): ``places``: by head, how many classes do not
+                score below the right one. ``classes``: number of classes.
 
         Returns:
-            dict[str, float]: Per cent, as 'head4/top1', and the best head's
-            as 'top1'.
+            dict[str, float]: Accuracies in per cent, named like 'head4/top1';
+            that of the best head is 'top1'.
         """
         metrics = {}
         heads, classes = results[0]['places'], results[0]['classes']

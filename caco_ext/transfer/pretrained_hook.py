@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from .weights import load_pretrained
 
-#: Where the message hub, and with it every checkpoint, keeps the proof.
+#: Name in the message hub, and so in every checkpoint, of what was loaded.
 INFO = 'pretrained_backbone'
 
 
@@ -16,28 +16,28 @@ INFO = 'pretrained_backbone'
 class PretrainedBackboneHook(Hook):
     """Start a benchmark from a checkpoint, in the trainer of any host.
 
-    mmengine's ``init_cfg=dict(type='Pretrained')`` only warns where names do
-    not match, and trains from random weights. This hook loads before the
-    first step, counts what it matched, in a C4 detector in both places, and
-    raises unless it is all. A resumed run keeps its own weights. See
+    If names do not match, mmengine's ``init_cfg=dict(type='Pretrained')``
+    only warns and trains random weights. This hook loads before the first
+    step and counts the matched weights, in a C4 detector in both places. It
+    raises an error unless all match. A resumed run keeps its own weights. See
     :func:`caco_ext.transfer.load_pretrained` for what is accepted.
 
     Args:
-        checkpoint (str, optional): The file. Defaults to None, which only a
-            resumed run may leave so. For a random baseline take the hook out
-            (``default_hooks.pretrained=None``).
+        checkpoint (str, optional): The file. Only a resumed run may leave it
+            None. For a random baseline, remove the hook
+            (``default_hooks.pretrained=None``). Defaults to None.
         part (str): 'backbone', or 'backbone_k' for the key encoder's.
             Defaults to 'backbone'.
-        supervised (bool): Whether a labelled network's checkpoint is meant.
-            Defaults to False.
-        trust (bool): Read a file that holds more than tensors and plain data,
-            which runs code that it names. Defaults to False.
-        prefix (str): Which backbone of a file that has several, or is of an
-            unknown program, by what its keys begin with, as 'teacher.'.
+        supervised (bool): Whether the checkpoint may be of a network that was
+            trained with labels. Defaults to False.
+        trust (bool): Also read a file that holds more than tensors and plain
+            data. This runs any code that the file names. Defaults to False.
+        prefix (str): Start of the backbone's keys, such as 'teacher.', if the
+            file has several backbones or is of an unknown program.
             Defaults to ''.
 
     Raises:
-        ValueError: ``part`` is neither.
+        ValueError: ``part`` is unknown.
 
     Example:
         >>> default_hooks = dict(pretrained=dict(

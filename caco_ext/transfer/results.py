@@ -19,16 +19,16 @@ def write_results(folder: str,
 
     Args:
         folder (str): The run's work folder.
-        task (str): As 'detection_coco'.
-        protocol (str): How it was measured, in a line.
+        task (str): Name of the task, such as 'detection_coco'.
+        protocol (str): How it was measured, in one line.
         metrics (Mapping[str, float]): The final numbers by name.
-        checkpoint (Mapping, optional): Of
+        checkpoint (Mapping, optional): Result of
             :func:`caco_ext.transfer.load_pretrained`; None for a random
             baseline. Defaults to None.
         **more (Any): Further entries, plain data.
 
     Returns:
-        str: The file.
+        str: Path of the file.
     """
     content = dict(
         task=task,

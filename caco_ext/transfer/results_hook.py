@@ -15,16 +15,16 @@ from .results import FILE, read_results, write_results
 
 @HOOKS.register_module()
 class ResultsHook(Hook):
-    """Keep the numbers of every evaluation in ``work_dir/results.json``.
+    """Write the metrics of every evaluation to ``work_dir/results.json``.
 
-    The file has the latest numbers, the best ones with their step, all of
-    them in order, the checkpoint with its hash and the matched keys, the
-    seed, the number of processes and the versions. A resumed run goes on
-    with the file's history.
+    The file has the latest metrics, the best ones with their step, and the
+    history of all. It also names the checkpoint with its hash and matched
+    keys, the seed, the number of processes and the versions. A resumed run
+    continues the history.
 
     Args:
-        task (str): As 'detection_coco'.
-        protocol (str): How it is measured, in a line.
+        task (str): Name of the task, such as 'detection_coco'.
+        protocol (str): How it is measured, in one line.
     """
 
     priority = 'LOW'
@@ -35,7 +35,7 @@ class ResultsHook(Hook):
         self.history: List[Dict[str, Any]] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Take over the history of the run that is resumed."""
+        """Read the history of a resumed run."""
         path = osp.join(runner.work_dir, FILE)
         if runner._resume and runner._has_loaded and osp.isfile(path):
             self.history = [
@@ -47,7 +47,7 @@ class ResultsHook(Hook):
     def after_val_epoch(self,
                         runner: Runner,
                         metrics: Optional[Dict[str, float]] = None) -> None:
-        """Write the numbers of a validation."""
+        """Write the metrics of a validation."""
         numbers = {
             name: float(value)
             for name, value in (metrics or {}).items()
@@ -70,7 +70,7 @@ class ResultsHook(Hook):
             seed=runner.seed,
             processes=get_world_size())
 
-    # the numbers of a test, which stands alone
+    # A separate test run writes its metrics in the same way.
     after_test_epoch = after_val_epoch
 
 
@@ -87,7 +87,7 @@ def best_of(history: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
     best: Dict[str, Dict[str, Any]] = {}
     for entry in history:
         for name, value in entry['metrics'].items():
-            # an AP that no ground truth defines is -1 or not a number
+            # Without ground truth an AP is -1 or NaN.
             if isnan(value):
                 continue
             if name not in best or value > best[name]['value']:

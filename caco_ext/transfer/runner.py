@@ -1,4 +1,4 @@
-"""What the benchmarks with a trainer of their own have in common."""
+"""Entry point of the benchmarks that do not use a host's trainer."""
 import argparse
 import os
 from typing import Any, Callable, Mapping, Sequence, Tuple
@@ -25,10 +25,10 @@ def run_benchmark(description: str, measure: Callable[[Config, FrozenBackbone],
 
     Args:
         description (str): What ``--help`` says.
-        measure (Callable): Of config and backbone; returns the metrics and
+        measure (Callable): Takes config and backbone. Returns the metrics and
             further entries of ``results.json``. Every process calls it.
-        needs (Sequence[str]): What a config of this benchmark has, and
-            others lack.
+        needs (Sequence[str]): Names that a config of this benchmark must
+            have.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='config file')

@@ -21,11 +21,12 @@ class VOC07Pictures(BaseDataset):
     Args:
         data_root (str): ``VOCdevkit/VOC2007``.
         split (str): 'train', 'val', 'trainval' or 'test'.
-        pipeline (Sequence[dict]): Transforms. Defaults to ().
+        pipeline (Sequence[dict]): Configs of transforms. Defaults to ().
 
     Attributes:
-        targets (np.ndarray): int8 (N, 20): 1 present, -1 absent, 0 only
-            difficult objects, which count for neither.
+        targets (np.ndarray): int8 (N, 20): 1 if the class is present, -1 if
+            it is absent, 0 if it has only difficult objects and is not
+            counted.
 
     Raises:
         FileNotFoundError: A list or a picture is missing.
@@ -76,11 +77,11 @@ class VOC07Pictures(BaseDataset):
 
 
 def average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
-    """Area under precision over recall, of one class.
+    """Area under the precision-recall curve of one class.
 
     Args:
-        truth (np.ndarray): Positive where present, shape (N, ); 0 is left
-            out.
+        truth (np.ndarray): Positive if present, shape (N, ). Pictures with 0
+            are left out.
         scores (np.ndarray): Shape (N, ).
 
     Returns:
@@ -92,7 +93,7 @@ def average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
 
 
 def average_precision_11(truth: np.ndarray, scores: np.ndarray) -> float:
-    """VOC2007's own: the mean of the best precision at 11 recalls.
+    """VOC2007's measure: the mean of the best precision at 11 recalls.
 
     Args:
         truth, scores: As :func:`average_precision`.
@@ -121,8 +122,8 @@ def class_precisions(targets: np.ndarray,
         scores (np.ndarray): Shape (N, 20).
 
     Returns:
-        dict[str, float]: Per cent: 'mAP' (area), 'mAP_11points', 'AP_cat'
-        (area) and so on.
+        dict[str, float]: Values in per cent: 'mAP' (area), 'mAP_11points',
+        'AP_cat' (area) and so on.
     """
     area = [average_precision(t, s) for t, s in zip(targets.T, scores.T)]
     points = [average_precision_11(t, s) for t, s in zip(targets.T, scores.T)]
@@ -136,10 +137,10 @@ def class_precisions(targets: np.ndarray,
 
 
 def image_precision(targets: np.ndarray, scores: np.ndarray) -> float:
-    """The original's figure: average precision of a picture over 20 labels.
+    """The original's measure: average precision of a picture over 20 labels.
 
-    It is no VOC mAP: scores of different classes are ranked against each
-    other. Pictures with difficult objects alone have none and are left out.
+    This is not VOC's mAP, as it ranks scores of different classes against
+    each other. Pictures with only difficult objects are left out.
 
     Args:
         targets, scores: As :func:`class_precisions`.
@@ -157,15 +158,15 @@ def image_precision(targets: np.ndarray, scores: np.ndarray) -> float:
 
 
 def check_targets(targets: np.ndarray, what: str, least: int = 1) -> None:
-    """See that every class has pictures with and without it.
+    """Check that every class has pictures with and without it.
 
     Args:
         targets (np.ndarray): See :class:`VOC07Pictures`.
-        what (str): What they are needed for.
+        what (str): What they are needed for, in errors.
         least (int): Positives that a class needs. Defaults to 1.
 
     Raises:
-        ValueError: One has too few.
+        ValueError: A class has too few.
     """
     for name, column in zip(CLASSES, targets.T):
         present, absent = int((column > 0).sum()), int((column < 0).sum())
@@ -179,7 +180,7 @@ def build_split(cfg: Config, split: str) -> VOC07Pictures:
     """One split of the config's VOC2007.
 
     Args:
-        cfg (Config): With 'data_root' and 'pipeline'.
+        cfg (Config): Has 'data_root' and 'pipeline'.
         split (str): See :class:`VOC07Pictures`.
 
     Returns:
@@ -198,8 +199,9 @@ def split_features(cfg: Config, model: FrozenBackbone,
     """Unit features and labels of a split.
 
     Args:
-        cfg (Config): With 'pipeline', perhaps 'cache' and loader options.
-        model (FrozenBackbone): Extracts.
+        cfg (Config): Has 'pipeline', and optionally 'cache' and loader
+            options.
+        model (FrozenBackbone): Extracts the features.
         dataset (VOC07Pictures): The split.
 
     Returns:

@@ -1,4 +1,4 @@
-"""AdCo's and CLSA's linear layer on VOC2007, its faults mended."""
+"""AdCo's and CLSA's linear layer on VOC2007, with its faults corrected."""
 from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
@@ -32,11 +32,11 @@ TEST = T.Compose([T.Resize(330), T.FiveCrop(300)])
 
 
 class Crops(Dataset):
-    """Crops of VOC2007's pictures, draws by (seed, epoch, picture).
+    """Crops of VOC2007's pictures, drawn from (seed, epoch, picture).
 
     Args:
         pictures (VOC07Pictures): A split.
-        transform (Callable): To one crop or several.
+        transform (Callable): Makes one crop or several of a picture.
         mean, std (Sequence[float]): Of RGB in 0..255.
     """
 
@@ -64,15 +64,15 @@ class Crops(Dataset):
 
 
 class Batches:
-    """Batches of this rank: its share of each batch of all.
+    """This rank's share of each global batch.
 
-    The share of the last batch may be empty; the rank takes part in its step
-    all the same.
+    The share of the last batch may be empty. The rank still takes part in its
+    step.
 
     Args:
-        size (int): Pictures of the set.
-        batch_size (int): Of all ranks together.
-        seed (int): Of the order.
+        size (int): Pictures in the set.
+        batch_size (int): Pictures per batch of all ranks together.
+        seed (int): Seed of the order.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int) -> None:
@@ -90,10 +90,10 @@ class Batches:
 
 
 def collate(items: List[Tuple[Tensor, Tensor]]) -> List[Tensor]:
-    """Put crops and targets together, even where there are none.
+    """Stack crops and targets; the list may be empty.
 
     Args:
-        items (list[tuple[Tensor, Tensor]]): Of :class:`Crops`.
+        items (list[tuple[Tensor, Tensor]]): Items of :class:`Crops`.
 
     Returns:
         list[Tensor]: Crops (B, M, 3, H, W) and targets (B, 20).
@@ -107,13 +107,13 @@ def train_layer(cfg: Config, model: FrozenBackbone, data: Crops) -> nn.Linear:
     """Train the layer; the backbone stays in eval mode.
 
     Args:
-        cfg (Config): 'lr', 'momentum', 'epochs', 'batch_size' (of all
+        cfg (Config): Has 'lr', 'momentum', 'epochs', 'batch_size' (of all
             processes), 'num_workers', 'seed'.
-        model (FrozenBackbone): Frozen.
-        data (Crops): Of trainval.
+        model (FrozenBackbone): The backbone.
+        data (Crops): Crops of trainval.
 
     Returns:
-        nn.Linear: To the 20 classes.
+        nn.Linear: Maps features to the 20 classes.
     """
     device = next(model.parameters()).device
     layer = nn.Linear(model.width, data.pictures.targets.shape[1])
@@ -135,7 +135,7 @@ def train_layer(cfg: Config, model: FrozenBackbone, data: Crops) -> nn.Linear:
         total = torch.zeros(())
         for crops, targets in loader:
             features = _features(model, crops[:, 0].to(device))
-            # difficult objects are no objects here, as in the original
+            # As in the original, difficult objects count as absent.
             loss = F.binary_cross_entropy_with_logits(
                 layer(features), (targets > 0).float().to(device),
                 reduction='sum')
@@ -165,13 +165,13 @@ def score(cfg: Config, model: FrozenBackbone, layer: nn.Linear,
     """Mean logits over the five crops.
 
     Args:
-        cfg (Config): 'batch_size', 'num_workers'.
-        model (FrozenBackbone): Frozen.
-        layer (nn.Linear): Trained.
-        data (Crops): Of test.
+        cfg (Config): Has 'batch_size', 'num_workers'.
+        model (FrozenBackbone): The backbone.
+        layer (nn.Linear): The trained layer.
+        data (Crops): Crops of test.
 
     Returns:
-        np.ndarray: Shape (N, 20).
+        np.ndarray: Logits, (N, 20).
     """
     rank, world = get_dist_info()
     share = torch.utils.data.Subset(data, range(rank, len(data), world))
@@ -190,12 +190,12 @@ def measure_sgd(cfg: Config,
 
     Args:
         cfg (Config): See :func:`train_layer` and
-            :func:`caco_ext.transfer.voc07.build_split`; ``per_image=True``
-            adds the figure that the original prints.
-        model (FrozenBackbone): Frozen.
+            :func:`caco_ext.transfer.voc07.build_split`. ``per_image=True``
+            adds the number that the original prints.
+        model (FrozenBackbone): The backbone.
 
     Returns:
-        tuple[dict[str, float], dict]: Of
+        tuple[dict[str, float], dict]: Results of
         :func:`caco_ext.transfer.voc07.class_precisions`, and 'per_image_AP'.
 
     Raises:

@@ -22,11 +22,11 @@ def fit_svm(features: np.ndarray, target: np.ndarray, cost: float,
         features (np.ndarray): Shape (N, C).
         target (np.ndarray): 1 or -1, shape (N, ); 0 is left out.
         cost (float): C of the SVM.
-        seed (int): Of its solver.
+        seed (int): Seed of its solver.
 
     Returns:
-        LinearSVC: Squared hinge, positives count twice, as in the benchmark
-        of Goyal et al. (2019) that the hosts follow.
+        LinearSVC: With squared hinge loss and positives that count twice, as
+        in the benchmark of Goyal et al. (2019), which the hosts follow.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
@@ -43,23 +43,23 @@ def fit_svm(features: np.ndarray, target: np.ndarray, cost: float,
         max_iter=2000,
         random_state=seed)
     with warnings.catch_warnings():
-        # large costs do not converge in 2000 rounds; that is the protocol
+        # In this protocol large costs do not converge in 2000 rounds.
         warnings.simplefilter('ignore', ConvergenceWarning)
         return svm.fit(features[used], np.where(target[used] > 0, 1, -1))
 
 
 def choose_cost(features: np.ndarray, target: np.ndarray,
                 costs: Sequence[float], seed: int) -> float:
-    """The cost with the best average precision in cross-validation.
+    """Choose the cost with the best average precision in cross-validation.
 
     Args:
-        features (np.ndarray): Of training, shape (N, C).
+        features (np.ndarray): Training features, shape (N, C).
         target (np.ndarray): 1, -1 or 0, shape (N, ).
-        costs (Sequence[float]): To choose from.
-        seed (int): Of folds and solver.
+        costs (Sequence[float]): Costs to choose from.
+        seed (int): Seed of folds and solver.
 
     Returns:
-        float: Of equals the first.
+        float: The best cost; the first of equally good ones.
     """
     from sklearn.model_selection import StratifiedKFold
     used = target != 0
@@ -86,8 +86,8 @@ def sample_few(target: np.ndarray, k: int,
 
     Args:
         target (np.ndarray): 1, -1 or 0, shape (N, ).
-        k (int): How many.
-        rng (np.random.Generator): Draws.
+        k (int): Number of positives.
+        rng (np.random.Generator): Draws the pictures.
 
     Returns:
         np.ndarray: ``target``, 0 where not drawn.
@@ -100,14 +100,14 @@ def sample_few(target: np.ndarray, k: int,
 
 
 def check_few(targets: np.ndarray, shots: Sequence[int]) -> None:
-    """See that there are enough pictures for every low-shot split.
+    """Check that there are enough pictures for every low-shot split.
 
     Args:
-        targets (np.ndarray): Of training, shape (N, 20).
+        targets (np.ndarray): Training targets, shape (N, 20).
         shots (Sequence[int]): The values of k.
 
     Raises:
-        ValueError: There are not.
+        ValueError: There are too few.
     """
     for k in shots:
         for name, column in zip(CLASSES, targets.T):
@@ -124,19 +124,20 @@ def measure_svm(cfg: Config,
                 model: FrozenBackbone) -> Tuple[Dict[str, float], dict]:
     """Train on trainval, test on test.
 
-    The cost of each class is chosen by cross-validation on trainval, for the
-    low-shot splits too, where the hosts choose the best on the test set.
+    The cost of each class is chosen by cross-validation on trainval. This
+    also holds for the low-shot splits, where the hosts choose the best cost
+    on the test set.
 
     Args:
-        cfg (Config): See :func:`caco_ext.transfer.voc07.split_features`;
-            'costs', 'shots' (may be empty), 'samples' and 'jobs'.
-        model (FrozenBackbone): Extracts.
+        cfg (Config): See :func:`caco_ext.transfer.voc07.split_features`. Also
+            has 'costs', 'shots' (may be empty), 'samples' and 'jobs'.
+        model (FrozenBackbone): Extracts the features.
 
     Returns:
-        tuple[dict[str, float], dict]: Of
+        tuple[dict[str, float], dict]: Results of
         :func:`caco_ext.transfer.voc07.class_precisions`, and 'mAP_k1' and
-        so on, means over the samples; costs and standard deviations. Empty
-        on ranks other than 0.
+        so on, means over the samples; costs and standard deviations. Both
+        are empty on ranks other than 0.
 
     Raises:
         ValueError: A class has too few pictures.

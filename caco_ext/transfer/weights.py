@@ -1,4 +1,4 @@
-"""Put a pre-trained backbone into the model of any task, and prove it."""
+"""Load a pre-trained backbone into any task's model, and verify it."""
 import re
 from collections import Counter
 from typing import Any, Dict, Mapping, Optional
@@ -13,7 +13,7 @@ from caco_ext.converters.resnet import Architecture
 from caco_ext.utils import describe_differences
 from caco_ext.utils.models import unwrap_model
 
-# What a new task adds behind the last stage, as R50-C4 does.
+# Weights of stages. Others, such as R50-C4's extra norm, belong to the task.
 _STAGE = re.compile(r'layer\d+\.')
 
 
@@ -25,35 +25,35 @@ def load_pretrained(model: nn.Module,
                     prefix: str = '') -> Dict[str, Any]:
     """Load a backbone into all its places in a model.
 
-    The places are ``model.backbone`` and, in detectors whose RoI head goes on
-    with the last stage (C4), the stages in ``model.roi_head.shared_head``.
-    Together they have to take every entry of the checkpoint's backbone, and
-    every entry of theirs has to be in it; what a task adds behind the last
-    stage (R50-C4's extra norm) is left alone.
+    The places are ``model.backbone`` and, if a detector's RoI head has the
+    last stage (C4), the stages in ``model.roi_head.shared_head``. Every entry
+    of the checkpoint's backbone must have a place, and every entry of the
+    places must be in the checkpoint. Layers that a task adds after the last
+    stage (R50-C4's extra norm) are left alone.
 
     Args:
         model (nn.Module): Model of mmselfsup, mmcls, mmdet or mmseg, wrapped
             for several processes or not.
         path (str): A checkpoint of a pre-training run, a backbone extracted
             from one, or an author's file.
-        part (str): 'backbone' for the query encoder's (student's), which is
-            what the papers transfer, or 'backbone_k' for the key encoder's
-            (teacher's). Defaults to 'backbone'.
-        supervised (bool): Whether a checkpoint of a network trained with
-            labels is meant, for a supervised baseline. Defaults to False.
+        part (str): 'backbone' for that of the query encoder (student), which
+            the papers transfer, or 'backbone_k' for that of the key encoder
+            (teacher). Defaults to 'backbone'.
+        supervised (bool): Whether the checkpoint may be of a network trained
+            with labels, for a supervised baseline. Defaults to False.
         trust (bool): See :func:`caco_ext.converters.read_checkpoint`.
             Defaults to False.
-        prefix (str): Which backbone of a file that has several, or is of an
-            unknown program, by what its keys begin with, as 'teacher.'.
+        prefix (str): Start of the backbone's keys, such as 'teacher.', if the
+            file has several backbones or is of an unknown program.
             Defaults to ''.
 
     Returns:
         dict[str, Any]: 'path', 'sha256', 'source', 'part', 'architecture',
-        and 'matched': number of entries loaded, by place.
+        and 'matched': number of loaded entries, by place.
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: The file does not fit; with counts and first names.
+        CheckpointError: The file does not fit. Has counts and first names.
     """
     model = unwrap_model(model)
     places = find_places(model)
@@ -92,17 +92,17 @@ def read_pretrained(path: str,
 
     Args:
         path, part, supervised, trust: See :func:`load_pretrained`.
-        own (Mapping[str, Any], optional): What the model needs, by name, for
-            the counts in errors. Defaults to None: a ResNet-50.
+        own (Mapping[str, Any], optional): The model's weights by name, for
+            the counts in errors. Defaults to None: those of a ResNet-50.
         prefix (str): See :func:`load_pretrained`. Defaults to ''.
 
     Returns:
-        Backbone: The weights and where from.
+        Backbone: The weights and their source.
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: It has no such backbone, that of the other encoder,
-            or one trained with labels.
+        CheckpointError: It has no such backbone, only that of the other
+            encoder, or one trained with labels.
     """
     own = Architecture(50).shapes() if own is None else own
     content = read_checkpoint(path, trust)
@@ -117,12 +117,12 @@ def read_pretrained(path: str,
 
 def prove(backbone: Backbone, path: str, part: str,
           matched: Mapping[str, int]) -> Dict[str, Any]:
-    """What ``results.json`` says about a checkpoint.
+    """Entry of ``results.json`` about a checkpoint.
 
     Args:
-        backbone (Backbone): What was loaded.
+        backbone (Backbone): The loaded backbone.
         path (str): The file.
-        part (str): Which encoder's.
+        part (str): See :func:`load_pretrained`.
         matched (Mapping[str, int]): Number of entries by place.
 
     Returns:
@@ -144,8 +144,8 @@ def find_places(model: nn.Module) -> Dict[str, Dict[str, Tensor]]:
         model (nn.Module): Not wrapped.
 
     Returns:
-        dict[str, dict[str, Tensor]]: The live tensors by their names in the
-        backbone, by the name of the place.
+        dict[str, dict[str, Tensor]]: For each place, its live tensors by
+        their names in the backbone.
 
     Raises:
         CheckpointError: The model has no backbone.
@@ -170,7 +170,7 @@ def _tensors(module: nn.Module) -> Dict[str, Tensor]:
 
 def _check_origin(backbone: Backbone, path: str, part: str, supervised: bool,
                   own: Mapping[str, Any]) -> None:
-    """Refuse a key encoder that was extracted, and a labelled network."""
+    """Refuse another encoder's backbone, and one trained with labels."""
     found = sum(name in own for name in backbone.weights)
     counts = f'{found} of {len(own)} backbone keys are in {path!r}'
     if backbone.meta.get('part') == 'backbone_k' and part != 'backbone_k':
@@ -196,7 +196,7 @@ def _diagnose(content: Any, path: str, own: Mapping[str, Any]) -> str:
     unmatched = [f'backbone.{n}' for n in own if f'backbone.{n}' not in state]
     text = (f'. {len(own) - len(unmatched)} of {len(own)} keys of the '
             f'backbone match; first unmatched: {", ".join(unmatched[:3])}')
-    # where most of the wanted names stand
+    # The prefix under which most of the wanted names are.
     counts = Counter(name[:begin.start()] for name in state
                      for begin in re.finditer(r'(?<![^.])', name)
                      if name[begin.start():] in own)

@@ -1,7 +1,7 @@
-"""What every room may use.
+"""Helpers for all other packages.
 
-Nothing is imported before it is used: the check of the installed packages
-needs ``environment``, and runs where mmengine and torch may be missing.
+Nothing is imported before it is used. The check of the installed packages
+needs ``environment`` and also runs if mmengine and torch are missing.
 """
 from typing import Any
 

@@ -7,18 +7,18 @@ from torch import Tensor
 
 
 class AsyncScalars:
-    """A few numbers of the device that the host reads an iteration later.
+    """A few numbers on the device that the CPU reads one iteration later.
 
-    ``item()`` waits until the device has done all that it was given, and it
-    then has nothing to do until the host has given it more. Here they are
-    copied when the device comes to it; :meth:`read` waits for that alone.
+    ``item()`` waits until the device has finished all its work, and then the
+    device waits for the CPU. Here the numbers are copied asynchronously.
+    :meth:`read` waits only for that copy.
 
     Args:
         values (Tensor): (n, ), on any device.
     """
 
     def __init__(self, values: Tensor) -> None:
-        # torch takes pinned memory for such a copy
+        # torch uses pinned memory for such a copy.
         self._host = values.detach().to('cpu', non_blocking=True)
         self._arrived = None
         if values.is_cuda:
@@ -27,10 +27,10 @@ class AsyncScalars:
 
     @staticmethod
     def pays(device: torch.device) -> bool:
-        """Whether to read later: on a CPU there is nothing to wait for.
+        """Whether reading later helps. On a CPU there is nothing to wait for.
 
         Args:
-            device (torch.device): Where numbers come from.
+            device (torch.device): Device of the numbers.
         """
         return device.type == 'cuda'
 
@@ -42,15 +42,15 @@ class AsyncScalars:
 
 
 def all_are_wanted(runner: Runner, batch_idx: int) -> bool:
-    """Whether what is still on its way must be read in this iteration.
+    """Whether pending numbers must be read in this iteration.
 
     Args:
         runner (Runner): The runner of the training.
         batch_idx (int): Iteration in the epoch, from 0.
 
     Returns:
-        bool: True where a hook writes to the log or a checkpoint, and at the
-        end of an epoch.
+        bool: True if a hook writes to the log or a checkpoint, and at the end
+        of an epoch.
     """
     if batch_idx + 1 >= len(runner.train_dataloader):
         return True

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""Read checkpoints without running what is in them, and notice damage."""
+"""Read checkpoints without executing code in them, and detect damage."""
 import json
 import os.path as osp
 import pickle
@@ -17,12 +17,12 @@ from .files import damage_of
 
 
 class CheckpointError(UsageError):
-    """A file cannot be read or is not what it should be; says what it is."""
+    """A file cannot be read or is not the expected one; says what it is."""
 
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Inside, whatever odd content of a file leads to is an error of the file.
+    """Inside, errors caused by a file's content become a CheckpointError.
 
     Args:
         path (str): The file.
@@ -45,21 +45,21 @@ def read_checkpoint(path: str,
                     mmap: bool = False) -> Any:
     """Read a checkpoint; nothing in it is executed.
 
-    A file of ``torch.save`` is compared with the sums that it holds first.
-    Safetensors, numpy pickles and torch's format before 1.6 have none; of
-    them the structure alone is checked.
+    The checksums in a file of ``torch.save`` are verified first. Safetensors,
+    numpy pickles and torch's format before 1.6 have none, so only their
+    structure is checked.
 
     Args:
-        path (str): ``.safetensors``; ``.pkl``, a pickle of numpy arrays as
+        path (str): ``.safetensors``; ``.pkl``, a pickle of numpy arrays like
             detectron2's; or a file of ``torch.save``.
-        trust (bool): Unpickle anything, which may run any code that the
-            file's author put there. Defaults to False.
+        trust (bool): Unpickle anything. This may run any code that the file's
+            author put there. Defaults to False.
         map_location (Any): See ``torch.load``. Defaults to 'cpu'.
         mmap (bool): Leave the tensors of ``torch.save`` on the disk until
             they are used. Defaults to False.
 
     Returns:
-        Any: The content. Of safetensors ``dict(state_dict=..., meta=...)``.
+        Any: The content. For safetensors ``dict(state_dict=..., meta=...)``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -90,7 +90,7 @@ def read_checkpoint(path: str,
     except OSError:
         raise
     except Exception as error:
-        # Damaged files end in errors of many types.
+        # Damaged files raise errors of many types.
         raise _unreadable(path, error) from error
 
 
@@ -98,7 +98,7 @@ def import_safetensors() -> ModuleType:
     """Import safetensors, or say how to get it.
 
     Returns:
-        module: safetensors, with its part for torch.
+        module: safetensors, with its submodule for torch.
 
     Raises:
         CheckpointError: It is not installed.
@@ -123,11 +123,11 @@ def _is_zip(path: str) -> bool:
     try:
         return zipfile.is_zipfile(path)
     except zipfile.BadZipFile:
-        return True  # one whose directory is damaged
+        return True  # a zip file with a damaged directory
 
 
 def _first_line(error: Exception) -> str:
-    # a KeyError of an unknown instruction says nothing but its number
+    # The KeyError of an unknown opcode holds only its number.
     return ': '.join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
@@ -152,7 +152,7 @@ def _refusal(path: str, message: str) -> str:
 
 
 def _first_bytes(path: str) -> str:
-    """Say what a file seems to be."""
+    """Describe what a file seems to be by its first bytes."""
     with open(path, 'rb') as file:
         start = file.read(8)
     kinds = ((b'PK', 'the beginning of a zip file'), (b'\x80', 'a pickle'),
@@ -183,7 +183,7 @@ def _read_safetensors(path: str) -> Dict[str, Any]:
 
 
 def _of_torch(path: str) -> bool:
-    """Whether a pickle begins as those of ``torch.save`` do."""
+    """Whether a pickle begins like those of ``torch.save``."""
     magic = b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19'
     with open(path, 'rb') as file:
         start = file.read(16)
@@ -191,10 +191,10 @@ def _of_torch(path: str) -> bool:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Takes numpy's arrays and plain data; nothing else has a name here."""
+    """Unpickles only numpy arrays and plain data."""
 
     def find_class(self, module: str, name: str) -> Callable:
-        """The few functions of which arrays are made."""
+        """Allow only the few functions that build arrays."""
         import numpy as np
         core = getattr(np,
                        'core' if np.__version__.startswith('1.') else '_core')
@@ -212,12 +212,12 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How bytes stand in a pickle of protocol 2."""
+    """Decode bytes as a pickle of protocol 2 stores them."""
     return text.encode('latin1')
 
 
 def _read_arrays(path: str, trust: bool) -> Any:
-    """A pickle of numpy arrays, which become tensors."""
+    """Read a pickle of numpy arrays as tensors."""
     try:
         with open(path, 'rb') as file:
             unpickler = pickle.Unpickler if trust else _ArrayUnpickler

@@ -20,11 +20,11 @@ def read_config(path: str) -> Config:
         path (str): The file.
 
     Returns:
-        Config: The config, with what it inherits.
+        Config: The config, including what it inherits.
 
     Raises:
-        UsageError: It is not there, or it or a file that it inherits cannot
-            be read; names file and line.
+        UsageError: It does not exist, or it or a file that it inherits cannot
+            be read. Names file and line.
     """
     if not osp.isfile(path):
         raise UsageError(no_such_file('config', path))
@@ -33,12 +33,12 @@ def read_config(path: str) -> Config:
     except Exception as error:
         said = _explain(error, path)
         if said is None:
-            raise  # of a module that the config imports: its stack tells
+            raise  # a module that the config imports failed: show the stack
         raise UsageError(said) from error
 
 
 def _explain(error: BaseException, path: str) -> Optional[str]:
-    """Say in which file and line a config is wrong; None where none is."""
+    """Name the file and line of a config's error; None if there is none."""
     if isinstance(error, ImportError) and error.__context__ is not None:
         while error.__context__ is not None:
             error = error.__context__  # mmengine wraps it twice
@@ -68,12 +68,12 @@ def _explain(error: BaseException, path: str) -> Optional[str]:
 
 
 def _shown(file: str, path: str) -> str:
-    """Name a file as the user did where it is the one that the user named."""
+    """Path of a file, in the user's spelling if the user named it."""
     return path if osp.abspath(path) == osp.abspath(file) else file
 
 
 def _missing_file(error: BaseException) -> Optional[str]:
-    """Say which file an error misses, None where it is about another thing."""
+    """File that an error reports as missing; None for other errors."""
     if not isinstance(error, FileNotFoundError):
         return None
     named = re.search('file "(.+)" does not exist', str(error))
@@ -81,7 +81,7 @@ def _missing_file(error: BaseException) -> Optional[str]:
 
 
 def config_path(name: str) -> str:
-    """Where a config of this package lies, installed or in a clone.
+    """Path of a config of this package, installed or in a clone.
 
     Args:
         name (str): Its path in ``configs/selfsup``.

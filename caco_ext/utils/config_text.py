@@ -6,17 +6,17 @@ _PLAIN = (ast.Constant, ast.Dict, ast.List, ast.Tuple, ast.Set, ast.UnaryOp,
 
 
 def check_config_text(text: str) -> None:
-    """Refuse a config that would do more than give values to names.
+    """Refuse a config that does more than assign values to names.
 
     A checkpoint holds the config of its run as Python code, which mmengine
-    executes. What a run writes there is plain data in ``dict(...)``; anything
-    else somebody has put there.
+    executes. A run writes only plain data in ``dict(...)`` there. Anything
+    else was added by somebody.
 
     Args:
         text (str): The config.
 
     Raises:
-        ValueError: Names the line.
+        ValueError: It does more. Names the line.
 
     Example:
         >>> check_config_text('model = dict(depth=18)')
@@ -38,11 +38,11 @@ def _is_plain(statement: ast.stmt) -> bool:
     if not isinstance(statement, ast.Assign):
         return False
     names = [getattr(one, 'id', '') for one in statement.targets]
-    # mmengine executes the files that `_base_` names
+    # mmengine would execute the files that `_base_` names.
     if not all(names) or {'_base_', 'dict'} & set(names):
         return False
     nodes = list(ast.walk(statement.value))
-    # `dict` may be called, and nothing else be named
+    # `dict` may be called, and no other name may occur.
     called = {
         id(node.func)
         for node in nodes if isinstance(node, ast.Call)

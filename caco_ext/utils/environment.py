@@ -1,6 +1,6 @@
-"""On what a run ran: versions, commit and hardware.
+"""Versions, commit and hardware of a run.
 
-Imports nothing but Python's own: mmengine and torch may be what is missing.
+Imports only Python's own modules, as mmengine and torch may be missing.
 """
 import os
 import os.path as osp
@@ -11,7 +11,7 @@ from typing import Dict, List, Optional
 
 from caco_ext.version import __version__
 
-# What a report of a set-up or of a result names.
+# Packages that a report of a set-up or of a result names.
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'onedl-mmengine', 'mmcv',
             'mmcv-lite', 'onedl-mmcv', 'mmcls', 'mmselfsup', 'mmpretrain',
             'onedl-mmpretrain', 'mmdet', 'onedl-mmdetection', 'mmsegmentation',
@@ -35,8 +35,8 @@ def missing_packages(extra: str) -> List[str]:
         extra (str): An extra of caco_ext.
 
     Returns:
-        list[str]: Their names. None where caco_ext itself is not installed,
-        as in a clone on ``PYTHONPATH``: then nobody says what belongs to it.
+        list[str]: Their names. Empty if caco_ext itself is not installed, as
+        in a clone on ``PYTHONPATH``: then its extras are unknown.
     """
     from packaging.requirements import Requirement
     if installed_version('caco_ext') is None:
@@ -50,11 +50,11 @@ def missing_packages(extra: str) -> List[str]:
 
 
 def versions() -> Dict[str, str]:
-    """Versions of what may have had a part in a result.
+    """Versions of the packages that may affect a result.
 
     Returns:
-        dict[str, str]: By package, Python among them; those that are not
-        installed are left out.
+        dict[str, str]: Versions by package, including Python. Packages that
+        are not installed are left out.
     """
     found = dict(python=platform.python_version(), caco_ext=__version__)
     for name in PACKAGES:
@@ -65,11 +65,11 @@ def versions() -> Dict[str, str]:
 
 
 def commit() -> Optional[str]:
-    """The commit of this package, where it is used from a clone.
+    """Commit of this package, if it is used from a clone.
 
     Returns:
-        str | None: The hash, with ' and changes' where files differ from it;
-        None outside a repository or without git.
+        str | None: The hash, followed by ' and changes' if files differ from
+        it. None outside a repository or without git.
     """
 
     def git(*args: str) -> str:
@@ -80,7 +80,7 @@ def commit() -> Optional[str]:
                               check=True).stdout.strip()
 
     try:
-        # a wheel may be installed below the repository of another project
+        # A wheel may be installed inside the repository of another project.
         git('ls-files', '--error-unmatch', 'version.py')
         changed = git('status', '--porcelain', '--untracked-files=no')
         return git('rev-parse', 'HEAD') + (' and changes' if changed else '')
@@ -100,7 +100,7 @@ def hardware() -> str:
     """Processor, cores, memory and GPUs of this machine.
 
     Returns:
-        str: In a line.
+        str: Description in one line.
     """
     name = platform.processor() or platform.machine()
     if osp.isfile('/proc/cpuinfo'):

@@ -1,4 +1,4 @@
-"""How an error ends a tool: on one line, with the stack in the log file."""
+"""End a tool with one line of error; its stack goes to the log file."""
 import json
 import os
 import time
@@ -15,23 +15,23 @@ _LONGEST = 1000
 
 
 class UsageError(ValueError):
-    """The command line asks for something that cannot be; says what."""
+    """The command line asks for something impossible; says what."""
 
 
 def one_line(error: BaseException) -> str:
-    """Say on one line what went wrong.
+    """Describe an error in one line.
 
     Args:
         error (BaseException): The error.
 
     Returns:
-        str: Its message; what kind it is where the message alone would not
-        do, as with ``KeyError('lr')``.
+        str: Its message, with its type if the message alone would be unclear,
+        as for ``KeyError('lr')``.
     """
     if isinstance(error, OSError) and error.strerror and error.filename:
         text = f'{error.filename!r}: {error.strerror}'
     elif isinstance(error, KeyError) and error.args:
-        text = str(error.args[0])  # its str() puts quotes around
+        text = str(error.args[0])  # str() would add quotes
     else:
         text = str(error)
     text = ' '.join(text.split())
@@ -46,13 +46,13 @@ def one_line(error: BaseException) -> str:
 
 
 def keep_stack(error: BaseException) -> Optional[str]:
-    """Write the calls that led to an error into the log file of the run.
+    """Write the stack of an error to the log file of the run.
 
     Args:
         error (BaseException): The error.
 
     Returns:
-        str | None: The file; None where there is none, or no room in it.
+        str | None: The file; None if there is none or it cannot be written.
     """
     path = MMLogger.get_current_instance().log_file
     if path is None:
@@ -60,7 +60,7 @@ def keep_stack(error: BaseException) -> Optional[str]:
     stack = ''.join(
         traceback.format_exception(type(error), error, error.__traceback__))
     try:
-        # The logger of rank 0 alone has the file open.
+        # Only the logger of rank 0 has the file open.
         with open(path, 'a', encoding='utf-8', errors='replace') as file:
             file.write(stack)
     except OSError:
@@ -69,7 +69,7 @@ def keep_stack(error: BaseException) -> Optional[str]:
 
 
 def tell_torchrun(line: str) -> None:
-    """Hand torchrun what it repeats at its end as the cause.
+    """Give torchrun the message that it prints at its end as the cause.
 
     Args:
         line (str): The message.
@@ -82,20 +82,19 @@ def tell_torchrun(line: str) -> None:
         with open(path, 'w', encoding='utf-8') as file:
             json.dump(dict(message=dict(message=line, extraInfo=more)), file)
     except OSError:
-        pass  # a courtesy; the message stands on the screen
+        pass  # optional; the message is on the screen anyway
 
 
 def last_words(prog: str, error: Exception) -> str:
-    """Log an error, tell torchrun of it, and say the tool's last line.
+    """Log an error, pass it to torchrun, and make the tool's last line.
 
     Args:
         prog (str): Name of the tool.
         error (Exception): The error.
 
     Returns:
-        str: The line to end with. A stack that no file could take stands on
-        the screen above it, except for what a person can mend by the line
-        alone.
+        str: The line to end with. If the stack could not be written to a
+        file, it is printed, except for errors that the line explains.
     """
     who = f'rank {get_rank()}: ' if is_distributed() else ''
     line = f'{prog}: error: {who}{one_line(error)}'

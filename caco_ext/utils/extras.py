@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Optional
 
-# mmcv stands beside it: no extra names it, because mmcv and mmcv-lite hold
-# the same modules.
+# No extra contains mmcv, because mmcv and mmcv-lite have the same modules. So
+# mmcv-lite is named separately.
 HOST_FIX = 'pip install "caco_ext[mmselfsup]" mmcv-lite==2.0.1'
 
 HOSTS = ('mmselfsup', 'mmcls', 'mmpretrain', 'mmdet', 'mmseg')
@@ -25,12 +25,12 @@ def missing_extra(what: str,
     Args:
         what (str): What needs the package, as the beginning of a sentence.
         package (str): Name of the package.
-        extra (str): The extra of this distribution that brings it.
+        extra (str): The extra of this distribution that contains it.
         instead (str): Another way out, as the end of the sentence.
             Defaults to none.
 
     Returns:
-        MissingExtraError: Of one line.
+        MissingExtraError: The error, with a message of one line.
     """
     return MissingExtraError(
         f'{what} needs {package}, which is not installed: '
@@ -59,15 +59,15 @@ def import_extra(module: str, extra: str, what: str) -> ModuleType:
 
 
 def check_host(scope: Optional[str]) -> None:
-    """See that the host whose names a config uses can be imported.
+    """Check that the host whose names a config uses can be imported.
 
     Args:
         scope (str, optional): ``default_scope`` of the config.
 
     Raises:
-        MissingExtraError: It cannot.
+        MissingExtraError: It cannot be imported.
     """
-    # mmpretrain answers to the names of others; see compat.mmpretrain_scopes.
+    # mmpretrain also provides others' names; see compat.mmpretrain_scopes.
     if scope in HOSTS and f'{scope}.registry' not in sys.modules \
             and find_spec(scope) is None:
         raise MissingExtraError(

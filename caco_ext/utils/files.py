@@ -10,19 +10,19 @@ from .errors import UsageError
 
 # The checkpoint of a run that a signal has stopped.
 STOPPED = 'stopped.pth'
-# What a run writes to be resumed from; best_*.pth lacks the optimizer.
+# Checkpoints that a run can resume from; best_*.pth lacks the optimizer.
 _RESUMABLE = re.compile(r'((epoch|iter)_\d+|stopped)\.pth')
 Data = Union[bytes, memoryview, str, Callable[[str], None]]
 
 
 def check_output(path: str, *inputs: str) -> None:
-    """Refuse a file that must not be written or cannot be, before the work.
+    """Refuse a file that must not or cannot be written, before the work.
 
     Args:
         path (str): The file to write.
-        *inputs (str): Files that are to stay, as those that are read. None
-            of them may be the output, under another name or through a link
-            either.
+        *inputs (str): Files that must stay unchanged, such as inputs. The
+            output must not be one of them, even under another name or
+            through a link.
 
     Raises:
         UsageError: It is an input, a folder, a device or a pipe, or it or
@@ -40,7 +40,7 @@ def check_output(path: str, *inputs: str) -> None:
 
 
 def _output_problem(path: str) -> str:
-    """Why a file, links followed, cannot be written; empty where it can."""
+    """Why a file (links followed) cannot be written; empty if it can."""
     if osp.isdir(path):
         return 'is a folder; name a file'
     if osp.islink(path):
@@ -48,7 +48,7 @@ def _output_problem(path: str) -> str:
     if osp.exists(path):
         if not osp.isfile(path):
             return 'is a device or a pipe; name a file'
-        # root may write to everything, but was told not to
+        # root could write to a read-only file, but should not.
         if not (os.stat(path).st_mode & 0o222 and os.access(path, os.W_OK)):
             return 'is read-only; name another file'
     folder = osp.dirname(path)
@@ -65,8 +65,8 @@ def write_whole(path: str, data: Data) -> None:
     """Write a file so that a crash at any moment leaves the old one or the
     new one.
 
-    The data goes to a hidden file beside it, is forced to the disk and takes
-    the name in one step. A link is followed. A missing folder is made.
+    The data goes to a hidden file beside it, is forced to the disk, and gets
+    the name in one step. A link is followed. A missing folder is created.
 
     Args:
         path (str): Where.
@@ -74,7 +74,7 @@ def write_whole(path: str, data: Data) -> None:
             content, or a function that writes it to the path that it gets.
 
     Raises:
-        OSError: It cannot be written; what was there is still there.
+        OSError: It cannot be written. An old file is unchanged.
     """
     path = osp.realpath(path)
     problem = _output_problem(path)
@@ -95,7 +95,7 @@ def write_whole(path: str, data: Data) -> None:
         if osp.exists(part):
             os.unlink(part)
         raise
-    # the name is in the folder, which is a file of its own
+    # The folder holds the new name, so it must be forced to the disk, too.
     _sync(folder)
 
 
@@ -109,39 +109,39 @@ def _sync(path: str) -> None:
 
 
 def remove_parts(folder: str) -> None:
-    """Remove what processes left that were killed in :func:`write_whole`.
+    """Remove hidden files of processes killed in :func:`write_whole`.
 
     Args:
-        folder (str): Where. No other process writes there now.
+        folder (str): The folder. No other process may write there now.
     """
     for path in glob(osp.join(escape(folder), '.*.pth.*.part')):
         os.unlink(path)
 
 
 def damage_of(path: str) -> str:
-    """What is wrong with a file of ``torch.save``.
+    """Describe the damage of a file of ``torch.save``.
 
     Args:
-        path (str): The file. It is read once, and compared with the sums
-            that it holds.
+        path (str): The file. It is read once, and its checksums are verified.
 
     Returns:
-        str: As "'x/data/0' does not have its sum"; empty where all is well.
+        str: Such as "'x/data/0' does not have its sum"; empty for an intact
+        file.
     """
     try:
         with zipfile.ZipFile(path) as file:
             parts = file.infolist()
             size = sum(part.file_size for part in parts)
             if size > osp.getsize(path):
-                # torch.save compresses nothing
+                # torch.save does not compress.
                 return (f'its parts would take {size / 2**30:.2f} GiB, more '
                         'than the file has')
             if not any(part.CRC for part in parts):
                 return ''  # torch.serialization.set_crc32_options(False)
             broken = file.testzip()
     except Exception as error:
-        # Damaged headers end in errors of many types: they name a
-        # compression that zipfile does not have, or a password.
+        # Damaged headers raise errors of many types: they may name an unknown
+        # compression or a password.
         return f'{type(error).__name__}: {" ".join(str(error).split())}'
     return f'{broken!r} does not have its sum' if broken else ''
 
@@ -153,20 +153,20 @@ def is_whole(path: str) -> bool:
         path (str): See :func:`damage_of`.
 
     Returns:
-        bool: Whether it can be relied on.
+        bool: True if so.
     """
     return not damage_of(path)
 
 
 def resumable(folder: str) -> Iterator[str]:
-    """Checkpoints in a work folder from which a run can go on.
+    """Checkpoints in a work folder that a run can resume from.
 
     Args:
         folder (str): The work folder.
 
     Yields:
-        str: A path; first the one that ``last_checkpoint`` names, then the
-        others, the newest first. They may be damaged.
+        str: A path. The one that ``last_checkpoint`` names comes first, then
+        the others, newest first. They may be damaged.
     """
     last = None
     named = osp.join(folder, 'last_checkpoint')
@@ -195,7 +195,7 @@ def was_stopped(folder: str) -> bool:
         folder (str): The work folder.
 
     Returns:
-        bool: True where it is to go on from ``stopped.pth``.
+        bool: True if it should resume from ``stopped.pth``.
     """
     note = osp.join(folder, 'last_checkpoint')
     if not osp.isfile(note):

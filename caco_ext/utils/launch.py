@@ -20,7 +20,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     """Make the parser of a tool.
 
     Args:
-        description (str): The tool's docstring, which is shown as it is.
+        description (str): The tool's docstring, shown without changes.
 
     Returns:
         ArgumentParser: Without arguments.
@@ -68,15 +68,17 @@ def load_config(args: argparse.Namespace) -> Config:
     """Load the config that the arguments describe.
 
     Args:
-        args (Namespace): Of :func:`add_common_arguments`, and ``config``.
+        args (Namespace): Those of :func:`add_common_arguments`, and
+            ``config``.
 
     Returns:
-        Config: With the options merged, ``launcher`` and ``work_dir`` set.
+        Config: With the options merged, and ``launcher`` and ``work_dir``
+        set.
 
     Raises:
-        UsageError: There is no such config or no such option, the config
-            cannot be read, or the launcher does not go with the environment.
-        MissingExtraError: The host that it names is not installed.
+        UsageError: There is no such config or option, the config cannot be
+            read, or the launcher does not fit the environment.
+        MissingExtraError: The config's host is not installed.
     """
     try:
         launcher = choose_launcher(args.launcher, os.environ)
@@ -109,8 +111,8 @@ def run_tool(parser: argparse.ArgumentParser,
              argv: Optional[Sequence[str]] = None) -> None:
     """Parse the command line and run; any error, and Ctrl-C, ends on one line.
 
-    The calls that led to it are in the log file of the run, where one was
-    begun (see :func:`~caco_ext.utils.errors.last_words`).
+    The stack goes to the log file of the run, if there is one (see
+    :func:`~caco_ext.utils.errors.last_words`).
 
     Args:
         parser (ArgumentParser): The tool's parser.
@@ -122,11 +124,11 @@ def run_tool(parser: argparse.ArgumentParser,
         sys.stdout.reconfigure(errors='backslashreplace')
     argv = sys.argv[1:] if argv is None else argv
     try:
-        # Options may stand between positional arguments, one of which may be
-        # left out.
+        # Options may stand between positional arguments, some of them
+        # optional.
         args = parser.parse_intermixed_args(argv)
     except (ValueError, AssertionError) as error:
-        # DictAction takes a pair apart without looking.
+        # DictAction splits a pair without a check.
         parser.error(f'--cfg-options wants KEY=VALUE: {error}')
     try:
         main(args)

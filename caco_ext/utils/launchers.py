@@ -1,4 +1,4 @@
-"""What started this process, and as one of how many."""
+"""Find out which launcher started this process, and how many others."""
 from typing import Mapping, MutableMapping, NamedTuple, Optional, Tuple
 
 
@@ -6,8 +6,8 @@ class Launcher(NamedTuple):
     """A program that starts several processes.
 
     Attributes:
-        name (str): What mmengine calls it.
-        program (str): What a user types.
+        name (str): mmengine's name for it.
+        program (str): The command that a user types.
         rank (str): The variable with the number of this process.
         processes (str): The variable with the number of processes.
         needs (tuple[str]): The variables that mmengine reads.
@@ -19,31 +19,31 @@ class Launcher(NamedTuple):
     needs: Tuple[str, ...]
 
 
-# In this order: mpirun on several nodes of slurm starts its own by srun, and
-# srun may start one torchrun a node.
+# Order matters: under slurm, mpirun uses srun to start its processes on
+# several nodes, and srun may start one torchrun per node.
 _LAUNCHERS = (
     Launcher('pytorch', 'torchrun', 'RANK', 'WORLD_SIZE',
              ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')),
     Launcher('mpi', 'mpirun', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
              ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
               'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR')),
-    # SLURM_NTASKS is what a job asked for: a plain `python` under salloc or
-    # in a batch script has it too, and is one process.
+    # Not SLURM_NTASKS, the number that a job asked for: a plain `python` under
+    # salloc or in a batch script has it too, but is one process.
     Launcher('slurm', 'srun', 'SLURM_PROCID', 'SLURM_STEP_NUM_TASKS',
              ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
 )
-# Ports that no system gives away by itself and no service is known for.
+# Ports that no system assigns by itself and no known service uses.
 _FIRST_PORT, _PORTS = 15000, 15000
 
 
 def started_by(environ: Mapping[str, str]) -> Optional[Launcher]:
-    """Say what started this process as one of several.
+    """Find the launcher that started this process as one of several.
 
     Args:
         environ (Mapping[str, str]): The environment variables.
 
     Returns:
-        Launcher | None: None for a process of its own.
+        Launcher | None: None for a single process.
     """
     for launcher in _LAUNCHERS:
         count = environ.get(launcher.processes, '')
@@ -53,13 +53,13 @@ def started_by(environ: Mapping[str, str]) -> Optional[Launcher]:
 
 
 def is_first_process(environ: Mapping[str, str]) -> bool:
-    """Whether this is the process that writes for those started with it.
+    """Whether this process writes for all that were started with it.
 
     Args:
         environ (Mapping[str, str]): The environment variables.
 
     Returns:
-        bool: True for the first of several, and for a process of its own.
+        bool: True for the first of several, and for a single process.
     """
     launcher = started_by(environ)
     return launcher is None or environ[launcher.rank] == '0'
@@ -86,21 +86,20 @@ def refusal_of_separate_runs(launcher: Launcher, environ: Mapping[str,
 
 def choose_launcher(given: Optional[str], environ: MutableMapping[str,
                                                                   str]) -> str:
-    """Settle what started the processes, and complete what it left open.
+    """Choose the launcher, and complete its environment variables.
 
     Args:
-        given (str | None): What the command line says; None takes it from the
-            environment.
-        environ (MutableMapping[str, str]): The environment variables. Gets
-            port, address of the first process and number on the node where
-            they can be known.
+        given (str | None): Launcher of the command line; None detects it.
+        environ (MutableMapping[str, str]): The environment variables. Missing
+            ones for port, address of the first process and number on the node
+            are added if they can be known.
 
     Returns:
         str: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Raises:
-        ValueError: The processes belong together and the command line denies
-            it, or a variable is missing.
+        ValueError: The processes belong together but the command line says
+            'none', or a variable is missing.
     """
     found = started_by(environ)
     if given == 'none' and found is not None:
@@ -111,14 +110,14 @@ def choose_launcher(given: Optional[str], environ: MutableMapping[str,
         return name
     launcher = next(one for one in _LAUNCHERS if one.name == name)
     if name == 'slurm' and environ.get('SLURM_JOB_ID', '').isdigit():
-        # mmengine's 29500 would be the port of every job on a node.
+        # With mmengine's 29500, all jobs on a node would share a port.
         port = _FIRST_PORT + int(environ['SLURM_JOB_ID']) % _PORTS
         environ.setdefault('MASTER_PORT', str(port))
     if name == 'mpi':
         if environ.get(launcher.processes) == environ.get(
                 'OMPI_COMM_WORLD_LOCAL_SIZE', ''):
             environ.setdefault('MASTER_ADDR', '127.0.0.1')  # one node
-        # mmengine asks for the GPU of this number and sets none here.
+        # mmengine uses the GPU of this number, but does not set it here.
         environ.setdefault('LOCAL_RANK',
                            environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0'))
     missing = [one for one in launcher.needs if one not in environ]

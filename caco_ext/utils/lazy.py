@@ -1,20 +1,20 @@
-"""Names of a package whose files are imported when they are first used."""
+"""Import a package's modules when their names are first used."""
 from importlib import import_module
 from typing import Any, Mapping, Sequence
 
 
 def lazy_attribute(package: str, files: Mapping[str, Sequence[str]],
                    name: str) -> Any:
-    """What a package's ``__getattr__`` returns.
+    """Result of a package's ``__getattr__``.
 
     Args:
         package (str): The package's ``__name__``.
-        files (Mapping[str, Sequence[str]]): By module of the package, the
-            names that the package lends from it.
-        name (str): The name that is asked for.
+        files (Mapping[str, Sequence[str]]): For each module of the package,
+            the names that the package offers from it.
+        name (str): The requested name.
 
     Returns:
-        Any: What the module calls so.
+        Any: The module's object of this name.
 
     Raises:
         AttributeError: No module of ``files`` has it.

@@ -1,4 +1,4 @@
-"""Loaders that begin inside an epoch, and workers that signals leave alone."""
+"""Loaders that begin inside an epoch, and workers that ignore signals."""
 import os
 import signal
 import threading
@@ -12,8 +12,8 @@ class _Tail(Sampler):
     """A sampler without its first samples.
 
     Args:
-        sampler (Sampler): The whole one.
-        start (int): How many are left out.
+        sampler (Sampler): The complete sampler.
+        start (int): How many samples to leave out.
     """
 
     def __init__(self, sampler: Any, start: int) -> None:
@@ -23,7 +23,7 @@ class _Tail(Sampler):
         return islice(self.sampler, self.start, None)
 
     def __len__(self) -> int:
-        # an epoch is as long as ever
+        # The length of an epoch does not change.
         return len(self.sampler)
 
 
@@ -31,10 +31,9 @@ def remaining_batches(loader: DataLoader, done: int) -> Iterator[Any]:
     """Iterate over an epoch without its first batches.
 
     Args:
-        loader (DataLoader): Of the training. Nothing is read for the batches
-            that are left out, unless its batch sampler is of another kind
-            than torch's.
-        done (int): How many are left out.
+        loader (DataLoader): Loader of the training. If it has torch's own
+            batch sampler, nothing is read for the batches left out.
+        done (int): How many batches to leave out.
 
     Yields:
         Any: A batch.
@@ -58,9 +57,9 @@ def obey_parent_only(numbers: Sequence[int], init: Optional[Callable[[int],
                      worker_id: int) -> None:
     """Start a loader's worker that ignores signals to the whole job.
 
-    Schedulers signal all processes of a job; without its workers the main
-    process could not finish its iteration. The same signal from the main
-    process, which ends them so, does end them.
+    Schedulers signal all processes of a job, but the main process needs its
+    workers to finish its iteration. The same signal from the main process
+    still ends a worker.
 
     Args:
         numbers (Sequence[int]): Signals that only count from the parent.
@@ -79,4 +78,4 @@ def _end_with_parent(numbers: Set[int]) -> None:
     parent = os.getppid()
     while True:
         if signal.sigwaitinfo(numbers).si_pid == parent:
-            os._exit(0)  # as torch's own workers: no failure
+            os._exit(0)  # like torch's own workers: no failure

@@ -12,6 +12,6 @@ def unwrap_model(model: nn.Module) -> Any:
         model (nn.Module): A model, or DDP or FSDP around it.
 
     Returns:
-        nn.Module: The model. Any, as only its class says what it has.
+        nn.Module: The model. Typed as Any, as its attributes are unknown.
     """
     return model.module if is_model_wrapper(model) else model

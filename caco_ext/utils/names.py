@@ -1,4 +1,4 @@
-"""What a misspelt name was meant to be."""
+"""Suggest names for a misspelt one."""
 import difflib
 import os
 import os.path as osp
@@ -11,26 +11,26 @@ def nearest_names(name: str,
     """Find names that look alike.
 
     Args:
-        name (str): What was written.
-        candidates (Iterable[str]): What there is.
-        count (int): How many are wanted at most. Defaults to 3.
+        name (str): The misspelt name.
+        candidates (Iterable[str]): Valid names.
+        count (int): Maximum number of results. Defaults to 3.
 
     Returns:
-        list[str]: The nearest first, none where all are far.
+        list[str]: The nearest first; empty if none is near.
     """
     return difflib.get_close_matches(name, sorted(candidates), count, 0.6)
 
 
 def no_such_file(kind: str, path: str) -> str:
-    """Say that a file is not there, and what is there instead.
+    """Message for a missing file, with similar names.
 
     Args:
         kind (str): What it should be, such as 'config'.
         path (str): The file.
 
     Returns:
-        str: One line, with the nearest names of the folder, or with the first
-        folder of the path that is not there.
+        str: One line, with the nearest names in the folder, or with the first
+        missing folder of the path.
 
     Example:
         >>> no_such_file('config', 'configs/selfsup/cacoo/caco.py')
@@ -48,7 +48,7 @@ def no_such_file(kind: str, path: str) -> str:
     if missing is not None:
         said = f'{said}; there is no folder {missing}'
     try:
-        # Without their endings, which are alike and say nothing.
+        # Compared without their endings, which are all the same.
         there = {
             osp.splitext(one)[0]: one
             for one in os.listdir(folder or '.')

@@ -1,10 +1,10 @@
-"""Names in files that were written before they were changed."""
+"""Translate old names in the configs of checkpoints."""
 import re
 from typing import Dict
 
-#: The present name of each class and default hook, and of some options with
-#: their values, by the one before 0.1.0. All stand in the config that a
-#: checkpoint holds; names of weights have never changed.
+#: Present names of classes, default hooks and some options with their values,
+#: by their names before 0.1.0. They occur in the config that a checkpoint
+#: holds. Names of weights have never changed.
 OLD_NAMES: Dict[str, str] = {
     r'\bViewCrop\b': 'ViewRandomResizedCrop',
     r'\bViewJitter\b': 'ViewColorJitter',
@@ -18,7 +18,7 @@ OLD_NAMES: Dict[str, str] = {
     r'\bDividedMemoryHook\b': 'ShardedMemoryHook',
     r'\bTrainSignalsHook\b': 'TrainingMetricsHook',
     r'\bPreviewHook\b': 'VisualizationHook',
-    # PreemptionHook has an option `signals`, a tuple
+    # A dict only: PreemptionHook has an option `signals`, a tuple.
     r'\bsignals=dict\(': 'metrics=dict(',
     r'\bstop=dict\(': 'preemption=dict(',
     r'\bharvest=dict\(': 'run_report=dict(',
@@ -30,7 +30,7 @@ OLD_NAMES: Dict[str, str] = {
 
 
 def with_present_names(text: str) -> str:
-    """The config of a checkpoint, with the names that things have now.
+    """Replace the old names in the config of a checkpoint.
 
     Args:
         text (str): The config, as the checkpoint holds it.

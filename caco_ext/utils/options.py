@@ -1,7 +1,7 @@
-"""Find ``--cfg-options`` that nothing would ever read.
+"""Find ``--cfg-options`` that nothing would read.
 
-mmengine merges any key into a config, so a misspelt one trains with the
-default and nobody notices.
+mmengine merges any key into a config. So with a misspelt key, a run trains
+with the default and nobody notices.
 """
 import inspect
 from typing import Any, Callable, Iterable, Iterator, Optional, Set, Union
@@ -18,18 +18,18 @@ from torch.utils.data import DataLoader
 
 from .names import nearest_names
 
-# Those that a config's dicts are built from.
+# Registries of the classes that a config's dicts are built to.
 _REGISTRIES = (DATA_SAMPLERS, DATASETS, EVALUATOR, HOOKS, LOG_PROCESSORS,
                LOOPS, METRICS, MODEL_WRAPPERS, MODELS,
                OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS,
                PARAM_SCHEDULERS, TRANSFORMS, VISBACKENDS, VISUALIZERS)
-# Read by whoever builds from the dict, before the class sees the rest.
+# Keys that the builder of the dict reads before the class gets the rest.
 _BUILDER_KEYS = {
     'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg',
     'optimizer', 'convert_to_iter_based'
 }
 _RUNNER_KEYS = {'custom_imports', 'env_cfg'}
-# Those that mmengine adds where a config does not name them.
+# Hooks that mmengine adds if a config does not name them.
 _STOCK_HOOKS = {
     'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler',
     'checkpoint'
@@ -37,26 +37,25 @@ _STOCK_HOOKS = {
 # Dicts that need no `type`, and that mmengine reads key by key.
 _ENV_KEYS = {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}
 _SCALE_KEYS = {'base_batch_size', 'enable'}
-# Where a number stands in these, no text can take its place.
+# In these settings, a number must not be replaced by a text.
 _NUMBERS = ('optim_wrapper.optimizer.', 'param_scheduler.', 'train_cfg.',
             'randomness.', 'train_dataloader.batch_size',
             'train_dataloader.num_workers')
 
 
 def check_options(cfg: Config, options: dict) -> None:
-    """Refuse options that a config has no use for.
+    """Refuse options that nothing in a config would use.
 
-    An option is fine when the config has it, or when the class that will be
-    built from the surrounding dict takes an argument of that name. Where that
-    cannot be known, in dicts that belong to the config alone for instance,
-    nothing is refused.
+    An option is valid if the config has it, or if the class that is built
+    from the surrounding dict takes an argument of that name. If this cannot
+    be known, as in dicts for the config's own use, nothing is refused.
 
     Args:
         cfg (Config): The config before the options are merged.
         options (dict[str, Any]): Values by dotted name.
 
     Raises:
-        ValueError: There is no such option; names the nearest one. Or it is
+        ValueError: There is no such option (names the nearest one). Or it is
             a number in the config and a text here.
 
     Example:
@@ -73,7 +72,7 @@ def check_options(cfg: Config, options: dict) -> None:
 
 
 def _check_option(cfg: Config, name: str, options: dict) -> None:
-    """Follow one dotted name into the config; refuse what is not there."""
+    """Follow a dotted name into the config; refuse it if it is unknown."""
     node, path = cfg._cfg_dict, ''
     for key in name.split('.'):
         if isinstance(node, dict):
@@ -127,9 +126,9 @@ def _names(node: Any, path: str = '') -> Iterator[str]:
 
 def _accepted(node: dict, path: str, cfg: Config,
               options: dict) -> Optional[Set[str]]:
-    """Say which keys a dict may have; None when any may serve.
+    """Keys that a dict may have; None if any key is allowed.
 
-    Another of the options may make a key.
+    Other options may add keys.
     """
     if not path:
         runner = _parameters(Runner)
@@ -157,9 +156,7 @@ def _accepted(node: dict, path: str, cfg: Config,
 
 def _accepted_by_type(kind: Union[str, type], node: dict,
                       cfg: Config) -> Optional[Set[str]]:
-    """Say which arguments the class takes that a dict names; None when they
-    cannot be known.
-    """
+    """Arguments of the class that a dict names; None if they are unknown."""
     if not isinstance(kind, str):
         classes = [kind]
     else:
@@ -168,14 +165,14 @@ def _accepted_by_type(kind: Union[str, type], node: dict,
         for registry in _REGISTRIES:
             with registry.switch_scope_and_registry(scope) as scoped:
                 classes.append(scoped.get(kind))
-    # The same name may stand in several registries.
+    # Several registries may have the same name.
     known = [c for c in classes if c is not None]
     return _parameters(*known, more=_BUILDER_KEYS) if known else None
 
 
 def _parameters(*kinds: Callable, more: Iterable = ()) -> Optional[Set[str]]:
-    """List the arguments of classes or functions, those handed on to base
-    classes included, and ``more``; None when one of them takes any.
+    """Arguments of classes or functions, including those passed on to base
+    classes, and ``more``; None if one of them takes any argument.
     """
     names = set(more)
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""Functions of other packages that ours take the place of."""
+"""Replace functions of other packages."""
 import functools
 import inspect
 from typing import Any, Callable, TypeVar
@@ -7,18 +7,19 @@ Function = TypeVar('Function', bound=Callable)
 
 
 def replaces(owner: Any, name: str) -> Callable[[Function], Function]:
-    """Make a function take the place of a host's.
+    """Replace a host's function by the decorated one.
 
-    It gets the host's function as its first argument, and then what that one
-    is called with. However often a module is loaded or a remedy is applied,
-    it is put in place once. Several functions may stand in one place.
+    The new function gets the host's function as its first argument, and then
+    the arguments of the call. It is installed only once, even if a module is
+    loaded or a remedy applied several times. Several functions may replace
+    the same one; each gets the one before.
 
     Args:
-        owner (type | module): Whose function it is.
+        owner (type | module): Owner of the function.
         name (str): Its name.
 
     Returns:
-        Callable: A decorator, which returns the function as it is.
+        Callable: A decorator, which returns the new function unchanged.
 
     Example:
         >>> class Host:

@@ -1,4 +1,4 @@
-"""What in a config changes a run's numbers, and where two configs differ."""
+"""Compare the settings of two configs that change a run's numbers."""
 import ast
 from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional
 
@@ -9,10 +9,10 @@ from mmengine.registry import HOOKS
 
 from .files import was_stopped
 
-# The parts that change the numbers, and the names in them that do not: where
-# the data lies and how it is read, speed and memory. The batch is free, as
-# that of all processes together is compared elsewhere, and the data set's
-# paths, as its list of pictures is.
+# Parts of a config that change the numbers, and the names in them that do not:
+# location and reading of the data, speed and memory. The batch size is free,
+# as the global one is compared elsewhere. So are the data set's paths, as its
+# list of pictures is compared.
 COMPARED: Dict[str, FrozenSet[str]] = dict(
     model=frozenset(('init_cfg', 'shard', 'cache_mib', 'compile_backbones',
                      'channels_last')),
@@ -33,11 +33,11 @@ COMPARED: Dict[str, FrozenSet[str]] = dict(
     efficient_conv_bn_eval=frozenset(),
     default_hooks=frozenset(),
     custom_hooks=frozenset())
-# Hooks of the host that watch a run; ours say so by `changes_numbers`.
+# Hooks of the host that only watch a run. Ours have `changes_numbers`.
 _WATCHERS = (CheckpointHook, EmptyCacheHook, IterTimerHook, LoggerHook,
              NaiveVisualizationHook, PrepareTTAHook, ProfilerHook,
              RuntimeInfoHook)
-# Without a word of the config these two are there.
+# mmengine adds these two even if the config does not name them.
 _ACTING = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'))
@@ -53,11 +53,11 @@ UNSET = _Unset()
 
 
 class Expression(str):
-    """A value that is no plain data, as the text has it."""
+    """Source text of a value that is not plain data."""
 
 
 class Change(NamedTuple):
-    """A setting that has another value than in the checkpoint.
+    """A setting whose value differs from the checkpoint's.
 
     Attributes:
         option (str): Its dotted name.
@@ -79,16 +79,16 @@ def _short(value: Any) -> str:
 
 
 def parse(text: str) -> Dict[str, Any]:
-    """Read the text of a config, as checkpoints hold it, executing nothing.
+    """Read the text of a config in a checkpoint without executing it.
 
     Args:
-        text (str): What ``Config.pretty_text`` gave.
+        text (str): Text from ``Config.pretty_text``.
 
     Returns:
         dict[str, Any]: The config.
 
     Raises:
-        ValueError: It is no such text.
+        ValueError: It is not such a text.
     """
     try:
         statements = ast.parse(text).body
@@ -132,15 +132,16 @@ def part(cfg: Dict[str, Any], name: str) -> Any:
 
     Args:
         cfg (dict[str, Any]): A config.
-        name (str): Its name, of ``COMPARED``.
+        name (str): Its name, a key of ``COMPARED``.
 
     Returns:
-        Any: What of it changes the numbers, ``UNSET`` if nothing.
+        Any: Those of its settings that change the numbers; ``UNSET`` if none
+        do.
     """
     value = cfg.get(name)
     scope = cfg.get('default_scope')
     if name == 'auto_scale_lr' and not (value or {}).get('enable'):
-        value = None  # the base alone does nothing
+        value = None  # the base class does nothing
     if name == 'default_hooks':
         value = {
             key: hook
@@ -162,8 +163,8 @@ def acts(hook: Dict[str, Any], scope: Optional[str] = None) -> bool:
         scope (str, optional): The config's default scope.
 
     Returns:
-        bool: False for the watchers that are known: the host's and those
-        whose class has ``changes_numbers = False``.
+        bool: False for hooks that are known only to watch: the host's, and
+        those whose class has ``changes_numbers = False``.
     """
     kind = hook.get('type')
     if isinstance(kind, str):
@@ -176,19 +177,19 @@ def acts(hook: Dict[str, Any], scope: Optional[str] = None) -> bool:
 
 
 def differences(before: Dict[str, Any], now: Dict[str, Any]) -> List[Change]:
-    """What changes a run's numbers and differs between two configs.
+    """Settings that change a run's numbers and differ between two configs.
 
     Args:
-        before (dict[str, Any]): The checkpoint's config, of :func:`parse`.
-        now (dict[str, Any]): The present one, of the same.
+        before (dict[str, Any]): The checkpoint's config, from :func:`parse`.
+        now (dict[str, Any]): The present one, likewise.
 
     Returns:
-        list[Change]: Each value that differs.
+        list[Change]: Each setting that differs.
     """
     found: List[Change] = []
     for name, free in COMPARED.items():
         found += _differences(part(before, name), part(now, name), free, name)
-    # Who names no seed takes that of the checkpoint.
+    # A config without a seed uses that of the checkpoint.
     return [
         one for one in found
         if one.option != 'randomness.seed' or one.now not in (None, UNSET)
@@ -209,7 +210,7 @@ def _differences(before: Any, now: Any, free: FrozenSet[str],
                 values[i] if i < len(values) else UNSET
                 for values in (before, now))
             yield from _differences(one, other, free, f'{where}.{i}')
-    # not a number differs from itself
+    # NaN differs from itself.
     elif before != now and not (before != before and now != now):
         yield Change(where, before, now)
 
@@ -219,17 +220,17 @@ def _is_list(value: Any) -> bool:
 
 
 def keep(before: Dict[str, Any], now: Dict[str, Any]) -> Dict[str, Any]:
-    """The present config with the checkpoint's values where they count.
+    """Replace the compared settings by the checkpoint's values.
 
     Args:
-        before (dict[str, Any]): The checkpoint's config, of :func:`parse`.
+        before (dict[str, Any]): The checkpoint's config, from :func:`parse`.
         now (dict[str, Any]): The present one, as a plain dict.
 
     Returns:
         dict[str, Any]: A config that :func:`differences` finds equal.
 
     Raises:
-        ValueError: The checkpoint holds a value as an expression only.
+        ValueError: The checkpoint holds a value only as an expression.
     """
     kept = dict(now)
     for name, free in COMPARED.items():
@@ -272,7 +273,7 @@ def _keep(before: Any, now: Any, free: FrozenSet[str]) -> Any:
 
 
 def goes_on_by_itself(cfg: Dict[str, Any]) -> bool:
-    """Whether a run that a signal stopped is resumed unasked.
+    """Whether a run that a signal stopped is resumed automatically.
 
     Args:
         cfg (dict[str, Any]): The config, with its ``work_dir``.

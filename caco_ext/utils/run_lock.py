@@ -18,8 +18,8 @@ _held: Dict[str, int] = {}
 
 
 def _drop_locks() -> None:
-    """Close the locks in a forked child, such as a loader's worker, which may
-    outlive a parent that is killed."""
+    """Close the locks in a forked child, such as a loader's worker. It may
+    outlive a killed parent."""
     for handle in _held.values():
         os.close(handle)
     _held.clear()
@@ -32,19 +32,19 @@ os.register_at_fork(after_in_child=_drop_locks)
 def hold(folder: str) -> Iterator[None]:
     """Lock a work folder against other runs.
 
-    The system gives the lock back when this process ends, however it ends.
-    Where the process holds it already, nothing happens. A file system that
-    knows no locks is warned of.
+    The system releases the lock when this process ends, however it ends. If
+    the process already holds the lock, nothing happens. A file system without
+    locks causes a warning.
 
     Args:
-        folder (str): The work folder. Made where it is missing.
+        folder (str): The work folder. It is created if missing.
 
     Yields:
         None: Inside, the folder is locked.
 
     Raises:
-        UsageError: Another process holds it, or nothing can be written
-            there.
+        UsageError: Another process holds it, or the folder cannot be written
+            to.
     """
     folder = osp.realpath(folder)
     if folder in _held:
@@ -93,7 +93,7 @@ def _lock(folder: str) -> None:
             level=logging.WARNING)
         return
     _held[folder] = handle
-    with suppress(OSError):  # a full disk: the lock holds without a name
+    with suppress(OSError):  # on a full disk the lock works without a note
         os.ftruncate(handle, 0)
         text = (f'process {os.getpid()} on {socket.gethostname()}, since '
                 f'{time.strftime("%Y-%m-%d %H:%M:%S")}\n')

@@ -1,25 +1,25 @@
 """Lets any config say ``_base_ = 'caco_ext::selfsup/...'``.
 
-mmengine looks the name before ``::`` up in a fixed table, and it does so
-while it parses a config: before ``custom_imports`` could import this package.
-So the entry has to be there without anybody importing ``caco_ext``. An
-installation puts this file beside the package as ``caco_ext_startup.py``,
-with a ``.pth`` file whose only line imports it when Python starts.
+mmengine looks up the name before ``::`` in a fixed table while it parses a
+config. This is before ``custom_imports`` could import this package. So the
+entry must exist although nobody has imported ``caco_ext``. An installation
+puts this file beside the package as ``caco_ext_startup.py``, with a ``.pth``
+file whose only line imports it when Python starts.
 
-It runs in every Python of the environment. Therefore it imports only what
-Python has loaded by then, and leaves a finder that does nothing until mmengine
+It runs in every Python of the environment. So it imports only modules that
+Python has already loaded. It adds a finder that does nothing until mmengine
 or openmim is imported. From then on it acts after two imports:
 
-* ``mmengine.config.config``: adds the entry, and lets inherited dicts be
-  built in the scope of the host, because this package registers in the root
-  registries and has no scope of its own. That host is mmselfsup, and for a
-  benchmark the one that trains it. Where mmcls is not installed but
-  its successor mmpretrain is, ``mmcls::`` leads there. Names of packages in
-  the table that are those of maintained forks here are corrected: with
-  onedl-mmsegmentation, ``mmseg::`` leads nowhere.
-* ``pkg_resources``, by which mmengine and openmim find an installed package:
-  takes an editable installation to be in ``site-packages``, where only its
-  metadata is; told the real folder here.
+* ``mmengine.config.config``: it adds the entry. It also makes mmengine build
+  inherited dicts in the scope of the host, as this package registers in the
+  root registries and has no scope. The host is mmselfsup, or for a benchmark
+  the one that trains it. If mmpretrain is installed and mmcls is not,
+  ``mmcls::`` leads to mmpretrain. Names of packages in the table are replaced
+  by those of installed forks: with onedl-mmsegmentation, mmengine would not
+  find ``mmseg::``.
+* ``pkg_resources``, by which mmengine and openmim find an installed package.
+  It expects an editable installation in ``site-packages``, where only its
+  metadata is. Here it is told the real folder.
 
 The environment variable ``CACO_EXT_NO_STARTUP``, set to anything, switches
 all of this off.
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 PACKAGE = 'caco_ext'
 SWITCH = 'CACO_EXT_NO_STARTUP'
-# Who finds other packages' configs, and so what the finder waits for.
+# Packages that find other packages' configs. The finder waits for them.
 READERS = ('mmengine', 'mim')
-# Whose names a config means, by its folder below ``configs``; what several
-# hosts share means those of the config that inherits it.
+# Scope of a config by its folder below ``configs``. Configs that several hosts
+# share have the scope of the config that inherits them.
 SCOPES = {
     'benchmarks/_base_/': None,
     'benchmarks/classification/': 'mmcls',
@@ -55,8 +55,8 @@ def scope_of(config: str) -> 'Optional[str]':
         config (str): Its path below ``configs``.
 
     Returns:
-        str | None: The scope of the host that trains it, None for that of
-        the config that inherits it.
+        str | None: The scope of the host that trains it. None means the scope
+        of the config that inherits it.
     """
     for folder, scope in SCOPES.items():
         if config.startswith(folder):
@@ -132,15 +132,14 @@ def split_values(text: str) -> list:
         text (str): Such as ``1, (2, 3), "a, b"``.
 
     Returns:
-        list[str]: The parts, between which the commas were that stand neither
-        in brackets nor in quotes.
+        list[str]: The parts. Commas in brackets or quotes do not count.
 
     Raises:
         ValueError: The brackets do not match.
     """
     import re
 
-    # Only at the begin of a value: elsewhere it may be an apostrophe.
+    # Only at the start of a value; elsewhere it may be an apostrophe.
     quoted = re.compile(r'\s*(["\']).*?\1\s*(?=[,)\]]|$)')
     parts, begin, place, depth, is_begin = [], 0, 0, 0, True
     while place < len(text):
@@ -168,11 +167,11 @@ def parse_value(text: str, parse_word: 'Callable[[str], Any]') -> 'Any':
         text (str): A word, ``[a,b]`` or ``a,b`` for a list, ``(a,b)`` for a
             tuple. A part of a list or tuple begins and ends where its blanks
             do. Quotes around a text keep its commas and blanks.
-        parse_word (Callable): Makes a number, bool or None of a word, and
-            leaves any other text as it is.
+        parse_word (Callable): Turns a word into a number, bool or None, and
+            leaves any other text unchanged.
 
     Returns:
-        Any: The value. A text has all its blanks.
+        Any: The value. A text keeps all its blanks.
     """
     bare = text.strip()
     is_quoted = bare[:1] in ('"', "'") and bare.find(bare[0],
@@ -215,7 +214,7 @@ def keep_blanks(module: 'ModuleType') -> bool:
 
 
 def adapt_config_module(module: 'ModuleType') -> None:
-    """Do what is to be done once mmengine can read configs.
+    """Adapt mmengine's config module after its import.
 
     Args:
         module (ModuleType): ``mmengine.config.config``, just imported.
@@ -244,10 +243,10 @@ class AfterImport:
     """A finder that finds nothing itself but acts after an import.
 
     Args:
-        actions (dict[str, Callable]): What to call with the module, by the
+        actions (dict[str, Callable]): Function to call with a module, by the
             module's full name.
-        readers (Sequence[str]): Nothing is done before one of these packages
-            is imported. Defaults to none: begin at once.
+        readers (Sequence[str]): Wait until one of these packages is imported.
+            Defaults to none: begin at once.
     """
 
     def __init__(
@@ -271,8 +270,8 @@ class AfterImport:
             target (ModuleType | None): The module to be reloaded.
 
         Returns:
-            ModuleSpec | None: The others' spec, None for any module that
-            nothing waits for.
+            ModuleSpec | None: The others' spec; None for modules without an
+            action.
         """
         if self.readers:
             if name not in self.readers:
@@ -296,8 +295,8 @@ class AfterImport:
                 execute(module)
                 action(module)
 
-            # On the instance, which belongs to this one import: the loader
-            # keeps its class and everything else it can do.
+            # Set on the instance, which belongs to this import only. So the
+            # loader's class does not change.
             setattr(spec.loader, 'exec_module', exec_module)
         return spec
 

@@ -4,10 +4,10 @@ from typing import Any, Iterable
 
 
 def printable(text: str) -> str:
-    """Replace what is no character.
+    """Replace bytes that are not characters.
 
-    Python keeps the bytes of a file name that is not UTF-8 as surrogates,
-    which can be written into hardly any file.
+    Python represents the bytes of a file name that is not UTF-8 by
+    surrogates. Most files cannot hold these.
 
     Args:
         text (str): Any text, such as a path.
@@ -28,7 +28,7 @@ def first_of(names: Iterable[Any], count: int = 3, sep: str = ', ') -> str:
     Args:
         names (Iterable[Any]): What to name, in the order to name it.
         count (int): How many to name. Defaults to 3.
-        sep (str): What stands between two. Defaults to ', '.
+        sep (str): Separator. Defaults to ', '.
 
     Returns:
         str: The first names, and the number of the others.

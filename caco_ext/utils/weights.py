@@ -7,22 +7,24 @@ from torch import Tensor
 from .checkpoints import CheckpointError
 from .text import first_of
 
-# What layers of every kind call their numbers.
+# Names of weights in layers of every kind.
 _NUMBERS = ('weight', 'bias', 'running_mean', 'running_var')
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def check_weights(weights: Mapping[str, Any], path: str) -> None:
-    """Refuse weights that are no numbers to compute with.
+    """Refuse weights that cannot be used for computation.
 
     Args:
-        weights (Mapping[str, Any]): By name. What is no tensor is left alone.
+        weights (Mapping[str, Any]): Weights by name. Values other than
+            tensors are ignored.
         path (str): The file, for the error.
 
     Raises:
-        CheckpointError: One has no text as its name, is not finite, empty,
-            complex, sparse or quantized, is of integers where a layer has
-            floats, or has less storage than its shape says.
+        CheckpointError: The name of a weight is no text, or a weight is not
+            finite, or is empty, complex, sparse or quantized. Or it has
+            integers where a layer needs floats, or less storage than its
+            shape says.
     """
     for name, value in weights.items():
         if not isinstance(name, str):
@@ -36,10 +38,10 @@ def check_weights(weights: Mapping[str, Any], path: str) -> None:
 
 
 def _problem(value: Tensor, layer: bool) -> str:
-    """What is wrong with a tensor; empty where nothing is.
+    """Describe what is wrong with a tensor; empty if nothing is.
 
-    A layer computes with it; elsewhere a mask may hold minus infinity, and a
-    counter is an integer.
+    The rules are strict for weights of a layer. Other tensors may be masks
+    with minus infinity, or integer counters.
     """
     kind = str(value.dtype).split('.')[-1]
     if value.layout is not torch.strided:
@@ -78,13 +80,13 @@ def describe_differences(own: Mapping[str, Tensor],
     """Compare names, shapes and kinds of numbers.
 
     Args:
-        own (Mapping[str, Tensor]): What the model needs.
-        theirs (Mapping[str, Tensor]): What the file has.
-        part (bool): Whether the model may take a part of the file.
+        own (Mapping[str, Tensor]): The model's weights.
+        theirs (Mapping[str, Tensor]): The file's weights.
+        part (bool): Whether the model may use only a part of the file.
             Defaults to False.
 
     Returns:
-        str: Counts and the first names; empty where they fit.
+        str: Counts and the first names; empty if they fit.
     """
     kinds = {
         'missing': [n for n in own if n not in theirs],
@@ -106,7 +108,7 @@ def describe_differences(own: Mapping[str, Tensor],
 
 
 def _spoils(own: Any, theirs: Any) -> bool:
-    """Whether a value is of a kind that would spoil the model's."""
+    """Whether the kind of a value does not suit the model."""
     if not isinstance(own, Tensor) or not isinstance(theirs, Tensor):
         return False
     if own.shape != theirs.shape or not own.is_floating_point():

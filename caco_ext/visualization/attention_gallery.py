@@ -1,4 +1,4 @@
-"""Pictures of where a network looks: activations, and CARE's attention."""
+"""Show where a network looks: activations, and CARE's attention."""
 from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -38,8 +38,8 @@ def look(model: nn.Module,
         pictures (Sequence[np.ndarray]): (H, W, 3) uint8 RGB.
         size (int, optional): Side of the pictures in pixels. Defaults to
             None: the shorter side of the smallest picture, from 64 to 448.
-            CARE takes the size of its attention stack, and a multiple of at
-            least 64 for the activations.
+            CARE uses the size of its attention stack. For its activations, a
+            multiple of it of at least 64 is used.
         block (int): Block of CARE's attention stack, from 0. Defaults to 0,
             which has the finest map.
         place (tuple[float, float], optional): The place whose attention is
@@ -56,7 +56,7 @@ def look(model: nn.Module,
         ValueError: The size or the block does not fit the model.
     """
     shape = _input_size(model, pictures, size)
-    # a map of a single place would show nothing
+    # A map of a single place would show nothing.
     times = -(-MIN_SIDE // min(shape)) if size is None else 1
     small = [_square(picture, shape) for picture in pictures]
     shape = shape[0] * times, shape[1] * times
@@ -123,7 +123,7 @@ def _square(picture: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     height, width = picture.shape[:2]
     scale = max(size[0] / height, size[1] / width)
     large = fit(picture, max(1, round(max(height, width) * scale)))
-    # rounding may have left a pixel too few
+    # After rounding, a pixel may be missing.
     large = np.pad(large, [(0, max(0, size[0] - large.shape[0])),
                            (0, max(0, size[1] - large.shape[1])), (0, 0)],
                    'edge')
@@ -206,10 +206,10 @@ def _activation_map(last: Tensor) -> Tensor:
 def _activation_rollout(maps: Sequence[Tensor]) -> Tensor:
     """The activations of all stages in one map, as fine as the first.
 
-    Attention rollout multiplies the attention of all layers. Here the energy
-    of a place (mean square over channels) takes the place of attention. The
-    last stage counts by :func:`_activation_map`. The geometric mean over the
-    stages keeps only places that are strong in each.
+    Attention rollout multiplies the attention of all layers. Here the mean
+    square over channels replaces attention, except in the last stage, which
+    uses :func:`_activation_map`. The geometric mean over the stages keeps
+    only places that are strong in all of them.
     """
     size = maps[0].shape[2:]
     energies = [m.square().mean(1) for m in maps[:-1]]

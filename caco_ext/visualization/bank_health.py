@@ -30,7 +30,7 @@ def memory_panels(log: RunLog,
         method (str): See :func:`.embedding.embed`. Defaults to 'pca'.
 
     Returns:
-        list[Panel]: Panels, or a note where it has no memory.
+        list[Panel]: Panels, or a note if it has no memory.
     """
     memory = _read_memory(features.content)
     if 'columns' not in memory:
@@ -113,7 +113,7 @@ def _positives_chart(memory: Dict[str, Tensor],
         }[serves]
         return Note(f'No positives are counted: {text}.')
     ordered = counts.sort(descending=True).values.double()
-    # a point for each of 65536 columns would make the page slow
+    # A point for each of 65536 columns would make the page slow.
     places = np.unique(np.linspace(0, len(ordered) - 1, 500).astype(int))
     even = float(ordered.mean())
     return Chart(
@@ -128,7 +128,7 @@ def _norms_chart(columns: Tensor) -> Chart:
     """A histogram of the norms of columns (C, K)."""
     norms = columns.norm(dim=0).numpy()
     middle = float(np.median(norms))
-    # the norms of a queue are all one, up to rounding
+    # All norms of a queue are 1, up to rounding.
     low = min(float(norms.min()), middle * 0.99)
     high = max(float(norms.max()), middle * 1.01)
     counts, edges = np.histogram(norms, BINS, (low, high))
@@ -152,7 +152,7 @@ def _drift_chart(log: RunLog) -> Panel:
             columns = _read_memory(read_checkpoint(path,
                                                    mmap=True)).get('columns')
         except FileNotFoundError:
-            continue  # the training has removed it meanwhile
+            continue  # the training has just removed it
         if columns is None:
             continue
         now = F.normalize(columns.float(), dim=0)

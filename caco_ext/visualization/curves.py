@@ -56,7 +56,7 @@ def labels(logs: Sequence[RunLog]) -> List[str]:
         names = ['/'.join(path[-depth:]) for path in paths]
         if len(set(names)) == len(names):
             return names
-    # the same folder was given twice
+    # The same folder was given twice.
     return [f'{log.name} ({i})' for i, log in enumerate(logs, 1)]
 
 
@@ -81,7 +81,7 @@ def loss_chart(logs: Sequence[RunLog]) -> Chart:
             x, y = log.scalar('loss')
             name = '' if label else 'as logged'
             series.append(Series(x, y, name, colour=colour, faint=True))
-        # the mean of an epoch is drawn at its middle
+        # The mean of an epoch is drawn at its middle.
         series.append(
             Series([e - 0.5 for e in epochs],
                    losses,
@@ -145,7 +145,7 @@ def _group_chart(logs: Sequence[RunLog], title: str, unit: str,
             if not x:
                 continue
             what = READABLE.get(name, name) if len(names) > 1 else ''
-            # a run has the same colour in all charts
+            # A run has the same colour in all charts.
             series.append(
                 Series(
                     x,
@@ -153,8 +153,9 @@ def _group_chart(logs: Sequence[RunLog], title: str, unit: str,
                     ' '.join(filter(None, (label, what))),
                     colour=PALETTE[(i if label else n) % len(PALETTE)],
                     dashed=bool(label) and n % 2 == 1))
-    # a logarithmic axis where one curve would hide another at the bottom,
-    # not where a single curve falls to nearly zero as a learning rate does
+    # The axis is logarithmic if one curve would hide another at the bottom.
+    # It is not if a single curve falls to nearly zero, as a learning rate
+    # does.
     tops = [max(one.y) for one in series]
     wide = min(y for one in series for y in one.y) > 0 and \
         max(tops) > 30 * min(tops)

@@ -62,7 +62,7 @@ def embed(features: Tensor, method: str = 'tsne', seed: int = 0) -> np.ndarray:
         return PCA(2, random_state=seed).fit_transform(x).astype(np.float32)
     from sklearn.manifold import TSNE
 
-    # fifty directions keep the neighbours, at a fraction of the time
+    # Fifty directions keep the neighbours and take a fraction of the time.
     few = PCA(min(50, *x.shape), random_state=seed).fit_transform(x)
     perplexity = min(30., (len(x) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init='pca', random_state=seed)
@@ -72,7 +72,7 @@ def embed(features: Tensor, method: str = 'tsne', seed: int = 0) -> np.ndarray:
 def _umap(x: np.ndarray, seed: int) -> np.ndarray:
     from umap import UMAP
 
-    # for unit vectors the Euclidean order is that of the cosine
+    # For unit vectors the Euclidean order is that of the cosine.
     umap = UMAP(n_neighbors=min(15, len(x) - 1), random_state=seed, n_jobs=1)
     return umap.fit_transform(x).astype(np.float32)
 

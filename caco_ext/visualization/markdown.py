@@ -72,7 +72,7 @@ def write_markdown(title: str, sections: Sequence[Section], path: str) -> str:
         title=title, sections=sections, blocks=_blocks, draw=draw)
     write_whole(path, printable(text))
     for name in os.listdir(folder):
-        # of an earlier report that had more or others
+        # Pictures of an earlier report.
         if re.fullmatch(r'\d\d-.*\.png', name) and name not in names:
             os.unlink(osp.join(folder, name))
     return path

@@ -83,7 +83,7 @@ def figure(chart: Chart) -> go.Figure:
                 title_text=chart.ylabel,
                 showticklabels=not plain,
                 range=None if chart.log else flat_range(chart),
-                # else a logarithmic axis would show 0.02 as 2
+                # Otherwise a logarithmic axis would show 0.02 as 2.
                 tickformat='~g' if chart.log else None,
                 type='log' if chart.log else 'linear')))
 
@@ -99,7 +99,7 @@ PAGES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True)
-# plotly knows the numbers that JSON does not, such as NaN
+# plotly can write numbers that JSON lacks, such as NaN.
 PAGES.policies['json.dumps_function'] = lambda chart, **_: chart.to_json()
 PAGES.globals.update(
     columns=COLUMNS,
@@ -128,7 +128,7 @@ def write_page(title: str, sections: Sequence[Section], path: str) -> str:
     text = PAGES.get_template('page.html.j2').render(
         title=title,
         sections=sections,
-        # charts of the same pictures share one sheet of them
+        # Charts of the same pictures share one sheet.
         sheets={id(chart.thumbs): chart.thumbs
                 for chart in charts},
         plotly_js=get_plotlyjs())

@@ -80,7 +80,7 @@ class Tile:
     Attributes:
         picture (np.ndarray): (H, W, 3) uint8 RGB.
         caption (str): Below it; may have several lines.
-        colour (str): Of frame and caption; '' for none.
+        colour (str): Colour of frame and caption; '' for none.
     """
     picture: np.ndarray
     caption: str = ''

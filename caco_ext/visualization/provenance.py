@@ -49,7 +49,7 @@ def _differences(cfg: Config, base: Config) -> List[Tuple[str, str, str]]:
             for name, value in one.to_dict().items()
             if name in _READ or name.endswith(_READ_ENDS)
         }) for one in (cfg, base))
-    # mmengine adds scopes to the config of what it has built
+    # mmengine adds scopes to the config of what it builds.
     names = [
         name for name in dict.fromkeys([*there, *here])
         if not name.endswith('_scope_')
@@ -89,7 +89,7 @@ def find_base(log: RunLog, cfg: Config) -> Optional[str]:
                 osp.join(log.work_dir, name)):
             return path
     kind = _kind(cfg)
-    # reading all takes seconds, and most files begin with their method
+    # Reading all takes seconds, and most names begin with the method.
     named = [
         path for path in found
         if osp.basename(path).lower().startswith(kind.lower())

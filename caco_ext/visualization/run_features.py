@@ -227,7 +227,7 @@ class RunFeatures:
         if neck is None:
             return None
         device = next(neck.parameters()).device
-        # a map of one place equals its average
+        # A map of one place equals its average.
         maps = features[:, :, None, None].to(device)
         out = neck((maps, ))[0]
         return F.normalize(out.float(), dim=1).cpu()
@@ -250,7 +250,7 @@ def choose_queries(labels: np.ndarray, count: int, seed: int = 0) -> List[int]:
     for label in np.unique(labels):
         members = order[labels[order] == label]
         rounds[members] = np.arange(len(members))
-    # one of every class first, then a second of every class, ...
+    # First one of every class, then a second of every class, and so on.
     chosen = order[np.argsort(rounds[order], kind='stable')][:count]
     return chosen[np.argsort(labels[chosen], kind='stable')].tolist()
 
@@ -273,7 +273,7 @@ def open_features(log: RunLog,
         try:
             features.content
         except FileNotFoundError:
-            # the training has removed it meanwhile
+            # The training has just removed it.
             found = find_last_checkpoint(log.work_dir)
             if checkpoint or found == features.checkpoint:
                 raise

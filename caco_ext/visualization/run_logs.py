@@ -169,7 +169,7 @@ def _add_part(log: RunLog, rows: List[dict], record: Dict[str, Any]) -> bool:
     epochs = [row['epoch'] for row in train] or [e for e in knn if e]
     first_epoch = min(epochs, default=1)
     if begin is None:
-        # a part that begins with epoch 1 is a new run in the same folder
+        # A part that begins with epoch 1 is a new run in the same folder.
         is_new = 0 in knn or (first_epoch == 1 and bool(train))
         begin = min(row['iter'] for row in train) - 1 if train else None
     else:

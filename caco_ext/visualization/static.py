@@ -21,7 +21,7 @@ MARKED = 50
 def _canvas(figure: Figure) -> FigureCanvasAgg:
     """Make a canvas that needs no display."""
     for text in figure.findobj(Text):
-        # a folder name may hold a $, or bytes that are no characters
+        # A folder name may contain a $, or bytes that are no characters.
         text.set_parse_math(False)
         if text.get_text() != printable(text.get_text()):
             text.set_text(printable(text.get_text()))
@@ -88,7 +88,7 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
             loc='center left',
             bbox_to_anchor=(1, 0.5))
     elif named:
-        # below the axes, where it hides no curve
+        # Below the axes it hides no curve.
         axes.legend(
             frameon=False,
             fontsize=8,
@@ -128,8 +128,8 @@ def _gallery_figure(gallery: Gallery) -> Figure:
         tile.caption.count('\n') + 1 for row in gallery.rows for tile in row)
     ratios = [1, 0.15] + [1] * (columns - 1)  # a gap after the first
     width = 1.45 * columns + 0.2
-    # At nine points an inch takes fourteen letters; what is wider than the
-    # figure would be cut off.
+    # At nine points an inch holds fourteen letters. Wider text would be cut
+    # off.
     title = [
         part for text in (gallery.title, gallery.note)
         for part in textwrap.wrap(text, int(14 * width))

@@ -149,7 +149,7 @@ class ViewRecorder:
                 for view, plan in zip(item['inputs'], plans)
             ]
         count = len(item['inputs'])
-        # only MultiCrop is recorded
+        # Only MultiCrop is recorded.
         views = self.noted if len(
             self.noted) == count else [View() for _ in range(count)]
         for i, view in enumerate(views):

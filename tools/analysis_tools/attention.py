@@ -2,9 +2,9 @@
 
     python tools/analysis_tools/attention.py CHECKPOINT IMAGES -o attention.png
 
-For every method: the share of each place in the averaged feature, and the
-activations of all stages rolled into one map. For CARE: what each head of a
-block attends to from a place, and what is attended to most.
+For every method: how much each place contributes to the averaged feature, and
+the activations of all stages in one map. For CARE: where each head of a block
+looks from one place, and which places get most attention.
 """
 import argparse
 import os.path as osp
@@ -63,14 +63,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def find_files(paths: List[str], count: int) -> List[str]:
-    """Picture files, of each folder so many."""
+    """Picture files, up to ``count`` from each folder."""
     files = []
     for path in paths:
         if osp.isdir(path):
             found = find_pictures(path)
             if not found:
                 raise UsageError(f'{path} has no pictures')
-            # from the whole folder, so from all its subfolders
+            # Evenly from the whole folder, so from all its subfolders.
             step = max(1, len(found) // count)
             files += found[::step][:count]
         elif osp.isfile(path):
@@ -81,7 +81,7 @@ def find_files(paths: List[str], count: int) -> List[str]:
 
 
 def check_files(checkpoint: str, config: Optional[str]) -> None:
-    """Refuse what is no file; name the checkpoint that may be meant."""
+    """Refuse missing files; suggest the checkpoint that may be meant."""
     for path in filter(None, (checkpoint, config)):
         if osp.isfile(path):
             continue

@@ -3,7 +3,7 @@
     python tools/analysis_tools/browse_views.py CONFIG -o views.png
 
 A row for each picture: the original with the boxes of its crops, and the
-views as the network gets them, with all that was drawn for them.
+views as the network gets them, with their random choices.
 """
 import argparse
 import os.path as osp

@@ -1,11 +1,11 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Feed the package with the inputs of reference files and compare the results.
 
-A reference file is ``NAME_world<R>_rank<r>.npz``: what one rank of an original
-program read and computed. ``NAME`` begins with the kind of the case
+A reference file ``NAME_world<R>_rank<r>.npz`` holds what one rank of an
+original program read and computed. ``NAME`` begins with the kind of the case
 (``caco_sym``, ``lars``, ...). Files of R ranks are fed to R processes.
 
-Prints a line a case; exits with 1 if one is above the tolerance, and with
+Prints one line per case. Exits with 1 if one is above the tolerance; with
 ``--strict`` also if one cannot be checked.
 """
 import argparse
@@ -25,11 +25,11 @@ from torch import distributed
 from caco_ext.utils.launch import run_tool
 
 PATTERN = re.compile(r'(?P<name>.+)_world(?P<world>\d+)_rank(?P<rank>\d+)')
-# Of values of order one; larger ones are held against their largest entry.
+# For values of order one. Larger ones are compared with their maximum.
 TOLERANCE = 1e-5
-# Of a bank after two steps, and of gradients through a stack of batch norms,
-# of its weights (grad/) and its input (dx): there the originals' float32
-# numbers themselves are up to 2.6e-5 from those of float64.
+# For a bank after two steps, and for gradients through a stack of batch norms
+# with respect to its weights (grad/) and its input (dx). There the originals'
+# own float32 numbers differ from float64 by up to 2.6e-5.
 LONG_TOLERANCE = 5e-5
 
 
@@ -45,7 +45,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def find_kind(name: str) -> str:
-    """The kind of a case: the longest that its name begins with, or ''."""
+    """Kind of a case: the longest one that its name begins with, or ''."""
     fit = [kind for kind in KINDS if name.startswith(kind)]
     return max(fit, key=len, default='')
 
@@ -61,7 +61,7 @@ def check(kind: str, path: str) -> tuple:
 
 
 def worker(rank: int, cases: List[tuple], folder: str) -> None:
-    """Check the files of one rank, each case in a process group of its own."""
+    """Check the files of one rank, each case in a separate process group."""
     torch.set_num_threads(1)
     for number, (kind, paths) in enumerate(cases):
         distributed.init_process_group(
@@ -70,8 +70,8 @@ def worker(rank: int, cases: List[tuple], folder: str) -> None:
             rank=rank,
             world_size=len(paths),
             timeout=timedelta(seconds=60))
-        # A rank whose case asks nothing of the others would close its
-        # connections while they still make theirs.
+        # Without this, a rank that needs nothing from the others could close
+        # its connections while they still open theirs.
         distributed.barrier()
         result = check(kind, paths[rank])
         distributed.destroy_process_group()
@@ -91,7 +91,7 @@ def run_cases(cases: List[tuple]) -> List[list]:
     if world == 1:
         return [[check(kind, path)] for kind, (path, ) in cases]
     with tempfile.TemporaryDirectory() as folder:
-        # Once for all cases: starting Python takes longer than they do.
+        # Once for all cases, as starting Python takes longer than they do.
         mp.start_processes(
             worker, (cases, folder), nprocs=world, start_method='spawn')
         return [[
@@ -100,7 +100,7 @@ def run_cases(cases: List[tuple]) -> List[list]:
 
 
 def verdict(errors: Dict[str, tuple]) -> tuple:
-    """Worst absolute error, and what is above the tolerance."""
+    """Worst absolute error, and the names above the tolerance."""
     worst, failed = 0., []
     for name, (error, scale) in errors.items():
         worst = max(worst, error)
@@ -113,7 +113,7 @@ def verdict(errors: Dict[str, tuple]) -> tuple:
 
 
 def report(title: str, ranks: List[tuple], skipped: List[tuple]) -> bool:
-    """Print the line of a case; whether it failed."""
+    """Print the line of a case; return whether it failed."""
     wrong = [error for *_, error in ranks if error]
     if wrong:
         print(f'{title:36s} error   {wrong[0]}')

@@ -2,9 +2,9 @@
 
     python tools/analysis_tools/collect_results.py work_dirs --out table.md
 
-Every row is a checkpoint, by its hash, and every column a number of a task;
-`best` values are marked as such. The same measurement made several times is
-given as mean and standard deviation.
+Every row is a checkpoint, by its hash, and every column a metric of a task;
+`best` values are marked. Repeated measurements are given as mean and standard
+deviation.
 """
 import argparse
 import json
@@ -14,7 +14,7 @@ import statistics
 import sys
 from typing import Any, Dict, List, Tuple
 
-# The number of a task that papers report, by the name in `metrics`.
+# The metric of each task that papers report, by its name in `metrics`.
 MAIN = dict(
     knn_imagenet=('top1_k20', 'top1_k200', 'top1'),
     linear_imagenet=('accuracy/top1', 'accuracy/top5'),
@@ -50,7 +50,7 @@ def find_results(paths: List[str]) -> List[str]:
 
 
 def read(path: str) -> Dict[str, Any]:
-    """Content of a results.json; a ValueError where it is none."""
+    """Content of a results.json; a ValueError if it is not one."""
     with open(path, encoding='utf-8') as file:
         try:
             content = json.load(file)
@@ -100,7 +100,7 @@ def collect(contents: List[Dict[str, Any]]) -> Tuple[Table, List[Column]]:
 
 
 def markdown(contents: List[Dict[str, Any]]) -> str:
-    """The table as Markdown; what the columns stand for is below it."""
+    """The table as Markdown, with an explanation of the columns below."""
     table, columns = collect(contents)
     lines = [
         '| checkpoint | sha256 | ' +
@@ -138,7 +138,7 @@ def main() -> None:
     try:
         paths = find_results(args.paths)
         if args.out:
-            # here, as importing torch takes longer than the table
+            # Imported here, as importing torch takes longer than the table.
             from caco_ext.utils.files import check_output
             check_output(args.out, *paths)
         contents = [read(path) for path in paths]
@@ -146,7 +146,7 @@ def main() -> None:
         sys.exit(f'error: {error}')
     if not contents:
         sys.exit(f'error: no results.json in {", ".join(args.paths)}')
-    # a name that is no UTF-8 can hardly be written
+    # A name that is not UTF-8 could not be written.
     text = markdown(contents).encode(errors='replace').decode()
     print(text, end='')
     if args.out:

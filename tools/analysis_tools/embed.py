@@ -2,9 +2,9 @@
 
     python tools/analysis_tools/embed.py WORK_DIR -o embedding.html
 
-An .html file shows the picture under the pointer and needs no network, a
-.png file is for a text. Features are kept in WORK_DIR/features, so that
-another method takes no second extraction.
+An .html file shows the picture under the pointer and needs no network; a .png
+file is for documents. Features are stored in WORK_DIR/features, so another
+method need not extract them again.
 """
 import argparse
 import os.path as osp

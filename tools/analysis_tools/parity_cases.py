@@ -162,8 +162,8 @@ def care_stack(ref: Reference) -> None:
         for name in ref.arrays if name.startswith('sd/')
     }
     stack.load_state_dict(weights)
-    # So that only the original's rounding counts, and no activation that is
-    # nearly zero comes out on the other side of its ReLU.
+    # In double precision only the original's rounding counts, and no
+    # activation near zero ends on the other side of its ReLU.
     stack.double()
     x = ref.tensor('x').double().requires_grad_()
     out = stack.train()(x)

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-"""A file with what one rank of an original program read and computed."""
+"""Read a file with what one rank of an original program computed."""
 import json
 from typing import Any, Dict, List, Set, Tuple
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Reference:
-    """Arrays of one file; keeps account of what was read and compared.
+    """Arrays of one file; records which were read and compared.
 
     Args:
         path (str): The file.
@@ -26,7 +26,7 @@ class Reference:
         return name in self.arrays
 
     def tensor(self, name: str) -> Tensor:
-        """An array as a tensor of its own."""
+        """A copy of an array as a tensor."""
         self._read.add(name)
         return torch.from_numpy(self.arrays[name].copy())
 
@@ -38,12 +38,12 @@ class Reference:
         return found
 
     def compare(self, name: str, value: Any) -> None:
-        """Note the largest difference between ``value`` and an array."""
+        """Record the largest difference between ``value`` and an array."""
         wanted = self.tensor(name).double()
         value = torch.as_tensor(value).detach().double().reshape(wanted.shape)
         error = (value - wanted).abs()
         self.errors[name] = (float(error.max()), float(wanted.abs().max()))
 
     def unread(self) -> List[str]:
-        """Arrays that nothing has looked at."""
+        """Arrays that were neither read nor compared."""
         return sorted(set(self.arrays) - self._read)

@@ -1,4 +1,4 @@
-"""Draw what a training run left behind.
+"""Draw the curves and neighbours of a training run.
 
 Writes WORK_DIR/curves.png (loss and kNN accuracy by epoch) and
 WORK_DIR/neighbours.png (test pictures with their nearest training pictures);

@@ -1,12 +1,11 @@
 """Train several methods under the same conditions and compare them.
 
-Every method and seed trains in a process and a folder of its own,
-OUT/METHOD/seed_SEED. Then its frozen backbone is measured by its neighbours
-and by a linear probe. OUT gets table.md, plot.png and results.json, after
-every run anew. A finished run is kept and an interrupted one continued.
-
-With --jobs several trainings run at a time, on a GPU each, or on an equal
-part of the CPU cores. Seconds per epoch are then those of such a part.
+Every method and seed trains in its own process and folder,
+OUT/METHOD/seed_SEED. Then its frozen backbone is evaluated by kNN and a
+linear probe. After every run, table.md, plot.png and results.json in OUT are
+renewed. A finished run is kept and an interrupted one continued.
+With --jobs several trainings run at a time, each on a GPU or on an equal part
+of the CPU cores. Seconds per epoch are then those of such a part.
 """
 import argparse
 import fcntl
@@ -31,8 +30,8 @@ from caco_ext.utils import UsageError, make_parser, run_tool
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # Config, options and digest of a method.
 Plan = Tuple[str, List[str], str]
-# What --methods chooses from; several names may lead to one method's configs.
-# Relative to configs/selfsup.
+# Values of --methods and their configs, relative to configs/selfsup. Several
+# names may belong to one method.
 METHODS = {
     'adco-asym': 'adco/adco_resnet18_1xb64-asym-coslr-15e_photopatches.py',
     'adco-sym': 'adco/adco_resnet18_1xb64-sym-coslr-15e_photopatches.py',
@@ -51,11 +50,11 @@ METHODS = {
     'simsiam':
     'baselines/simsiam_resnet18_1xb64-2view-coslr-15e_photopatches.py',
 }
-# Whose untrained network stands for chance, whatever methods are compared.
+# The method whose untrained network is the random baseline.
 RANDOM = 'mocov2'
-# A few points for the curves (the random network is measured once for all),
-# and to lose little when interrupted. More checkpoints of all these runs would
-# fill a disk.
+# A few points for the curves, and checkpoints to lose little when interrupted.
+# The random network is measured once for all. More checkpoints would fill a
+# disk.
 COMMON_OPTIONS = ('default_hooks.knn.interval=5',
                   'default_hooks.knn.before_train=False',
                   'default_hooks.knn.save_features=True',
@@ -98,7 +97,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Refuse what cannot be, before any training.
+    """Refuse impossible arguments before any training.
 
     ``methods`` and ``seeds`` become lists.
     """
@@ -128,10 +127,10 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def plan(args: argparse.Namespace) -> Tuple[Dict[str, Plan], str]:
-    """Settle config, options and digest of every method.
+    """Determine config, options and digest of every method.
 
-    Also returns a line that says what all have in common. A UsageError says
-    that they differ in backbone or batch.
+    Also returns a line with their common settings. A UsageError says that
+    they differ in backbone or batch.
     """
     runs, common = {}, {}
     for name in dict.fromkeys([*args.methods, RANDOM]):
@@ -140,7 +139,7 @@ def plan(args: argparse.Namespace) -> Tuple[Dict[str, Plan], str]:
         options += schedule_options(
             resolve(config, options), args.epochs, name)
         cfg = resolve(config, options)
-        # A config that was edited meanwhile is another one.
+        # An edited config must get another digest.
         text = json.dumps([cfg.to_dict(), args.amp], default=str)
         runs[name] = (config, options,
                       hashlib.sha256(text.encode()).hexdigest())
@@ -158,10 +157,10 @@ def plan(args: argparse.Namespace) -> Tuple[Dict[str, Plan], str]:
 
 def run_once(pool: Executor, trainings: Trainings, name: str, seed: int,
              plan_of_run: Plan, args: argparse.Namespace) -> bool:
-    """Train and measure one method with one seed, unless that is done.
+    """Train and measure one method with one seed, unless this is done.
 
-    The method 'random' is an untrained network. Returns whether all went
-    well.
+    The method 'random' is an untrained network. Returns whether all
+    succeeded.
     """
     config, options, digest = plan_of_run
     title = f'[compare] {name}, seed {seed}:'
@@ -199,14 +198,14 @@ def compare(args: argparse.Namespace, runs: Dict[str, Plan],
     """Train and measure whatever is missing; return the runs that failed."""
     path = osp.join(args.out, 'settings.json')
     settings = dict(common=common, options=args.cfg_options)
-    if args.jobs > 1:  # what a second is worth depends on it
+    if args.jobs > 1:  # seconds per epoch depend on it
         settings['jobs'] = args.jobs
     there = read_json(path)
     if there not in (None, settings):
         raise UsageError(f'--out {args.out} holds another comparison ({there})'
                          '; name another folder')
     write_json(path, settings)
-    # Seed by seed, so that a table of all methods stands early.
+    # Seed by seed, so that there is soon a table of all methods.
     jobs = [(name, seed) for seed in args.seeds
             for name in ['random', *args.methods]]
     with start_measuring() as pool, Trainings(args.jobs) as trainings:
@@ -248,6 +247,6 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    # A training that is going on has to be stopped with this process.
+    # Running trainings must stop with this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run_tool(get_parser(), main)

@@ -1,4 +1,4 @@
-"""What a comparison measures of a network: neighbours, probe, seconds."""
+"""Measure a network for a comparison: kNN, linear probe, seconds."""
 import sys
 from typing import Dict, Sequence
 
@@ -16,10 +16,10 @@ from caco_ext.utils.extras import import_extra
 from caco_ext.visualization import read_run
 from caco_ext.visualization.run_features import RunFeatures
 
-# Of the linear probe: inverse strength of the penalty on its weights.
+# Values of C for the linear probe: inverse strength of its penalty.
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.)
 FOLDS = 5
-# Pictures of the training and of the test set that are used.
+# Use all pictures of the training and of the test set.
 ALL = (sys.maxsize, sys.maxsize)
 
 
@@ -27,9 +27,9 @@ def linear_probe(features, labels, test_features, test_labels):
     """Classify frozen features linearly.
 
     Every feature is standardised by its training mean and deviation. The C of
-    the logistic regression is the one of ``C_GRID`` with the best accuracy in
-    a stratified cross-validation of the training features; the strongest
-    penalty of those that are equal.
+    the logistic regression is the value of ``C_GRID`` with the best accuracy
+    in a stratified cross-validation on the training features. Among equal
+    ones, the strongest penalty is used.
 
     Args:
         features (np.ndarray): Training features of shape (M, C).
@@ -56,10 +56,10 @@ def linear_probe(features, labels, test_features, test_labels):
 
 
 def measure_features(cfg: Config, features: RunFeatures) -> Dict[str, float]:
-    """Measure a frozen backbone on pictures that are not augmented.
+    """Measure a frozen backbone on pictures without augmentation.
 
     Returns ``knn`` and ``probe``, top-1 accuracies in per cent, and
-    ``probe_c``. The config's KNNHook says how neighbours vote.
+    ``probe_c``. kNN uses the options of the config's KNNHook.
     """
     train, test = features.train, features.test
     k = features.data.k
@@ -79,7 +79,7 @@ def measure_random(config: str, options: Sequence[str],
     cfg = resolve(config, options)
     init_default_scope(cfg.default_scope)
 
-    # Or it would tell of every weight how it was made.
+    # Otherwise it would log the initialisation of every weight.
     MMLogger.get_current_instance().setLevel('WARNING')
     torch.manual_seed(seed)
     model = MODELS.build(cfg.model)
@@ -90,9 +90,9 @@ def measure_random(config: str, options: Sequence[str],
 def measure_run(folder: str) -> Dict[str, float]:
     """Measure a finished run, as :func:`measure_features`.
 
-    ``seconds_per_epoch`` is the median over the epochs of what their
-    iterations took, with loading, and without kNN, checkpoints and the fill
-    of a bank. On a GPU there is ``gpu_memory_mb`` too, the peak. A ValueError
+    ``seconds_per_epoch`` is the median over epochs of the time of their
+    iterations. It includes loading, but not kNN, checkpoints and the fill of
+    a bank. On a GPU there is also ``gpu_memory_mb``, the peak. A ValueError
     says that the last checkpoint is not of the last epoch.
     """
     log = read_run(folder)

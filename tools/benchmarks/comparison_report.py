@@ -12,8 +12,8 @@ from caco_ext.utils.files import write_whole
 from caco_ext.visualization import read_run
 from caco_ext.visualization.static import save_figure
 
-# Distinct for colour-blind readers too; the styles tell them apart in grey.
-# Their numbers have no common divisor: 33 lines look different.
+# Distinct for colour-blind readers, too; line styles distinguish them in grey.
+# As the two lengths have no common divisor, 33 lines look different.
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9',
            '#000000', '#7f3c8d', '#8c6d31', '#bbbb00', '#882255')
 STYLES = ('-', '--', '-.')
@@ -24,7 +24,7 @@ COLUMNS = (('knn', 'kNN [%]', 1, 1), ('probe', 'linear probe [%]', 1, 1),
 
 
 def read_json(path: str) -> Any:
-    """Content of a file, None where there is no such file."""
+    """Content of a file; None if there is no such file."""
     if not osp.isfile(path):
         return None
     with open(path, encoding='utf-8') as file:
@@ -32,7 +32,7 @@ def read_json(path: str) -> Any:
 
 
 def write_json(path: str, content: Any) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file completely or not at all."""
     write_whole(path, json.dumps(content, indent=1))
 
 
@@ -40,9 +40,9 @@ def summarise(runs: List[dict]) -> Dict[str, dict]:
     """Average the seeds of every method, the best kNN first.
 
     Each method has ``seeds``, and for every measure its ``mean`` and
-    ``spread``, the standard deviation of a sample (None of one). Of the
-    seconds the least stands for the mean: other work on the machine only adds
-    to them.
+    ``spread``, the sample standard deviation (None for one seed). For seconds
+    the minimum replaces the mean, as other work on the machine only adds to
+    them.
     """
     methods = {}
     for run in runs:
@@ -94,7 +94,7 @@ def format_table(summary: Dict[str, dict], common: str) -> str:
 
 
 def read_curves(out: str) -> Dict[str, Dict[int, List[float]]]:
-    """kNN accuracies of the seeds by method and epoch, of unfinished runs too.
+    """kNN accuracies of the seeds by method and epoch, also unfinished runs.
 
     Epoch 0 is before the training.
     """
@@ -103,7 +103,7 @@ def read_curves(out: str) -> Dict[str, Dict[int, List[float]]]:
     for folder in sorted(glob.glob(pattern)):
         try:
             log = read_run(folder)
-        except FileNotFoundError:  # it has not logged anything yet
+        except FileNotFoundError:  # nothing has been logged yet
             continue
         curve = curves.setdefault(osp.basename(osp.dirname(folder)), {})
         for epoch, row in sorted(log.knn.items()):
@@ -116,7 +116,7 @@ def draw_plot(curves: dict, summary: dict, common: str, path: str) -> None:
     """Draw kNN accuracy over epochs into a ``.png`` file."""
     figure = Figure(figsize=(8, 4.8), layout='constrained')
     axes = figure.subplots()
-    # By name, so that colours do not depend on who is best.
+    # By name, so that colours do not depend on the ranking.
     looks = {name: i for i, name in enumerate(sorted(curves))}
     means = {
         name: [statistics.mean(curve[e]) for e in sorted(curve)]

@@ -73,8 +73,8 @@ def begin(folder: str, digest: str) -> Dict[str, Any]:
 class Trainings:
     """Trains, each run in a process of its own, several at a time.
 
-    A context manager: where it is left by an exception, the processes are
-    stopped. Else they would train on beside the next attempt.
+    A context manager: an exception stops the processes. Otherwise they would
+    still train during the next attempt.
 
     Args:
         jobs (int): How many at a time. Each has a GPU of its own, or an equal
@@ -113,7 +113,7 @@ class Trainings:
     def map(self, function: Callable, jobs: Sequence) -> list:
         """Call a function with each job, as many at a time as may train."""
         futures = [self._pool.submit(function, job) for job in jobs]
-        # The first failure ends all, whichever job it is of.
+        # The first failure of any job ends all.
         for future in as_completed(futures):
             future.result()
         return [future.result() for future in futures]
@@ -141,8 +141,8 @@ class Trainings:
             self._running.remove(process)
             process.returncode = os.waitstatus_to_exitcode(status)
         self._environments.put(env)
-        # Linux counts a new process's peak from that of the one that started
-        # it, which therefore has to stay small.
+        # On Linux a new process inherits the peak of the one that started it,
+        # which must therefore stay small.
         unit = 1 if sys.platform == 'darwin' else 2**10
         state['peak_memory_mb'] = max(state['peak_memory_mb'],
                                       usage.ru_maxrss * unit / 1e6)
@@ -154,7 +154,7 @@ class Trainings:
 def start_measuring() -> ProcessPoolExecutor:
     """Make the process that measures; it starts with the first measurement.
 
-    Trainings are started by a process that never loads a network: their peak
-    memory could not be told otherwise.
+    The process that starts trainings must never load a network. Otherwise
+    their peak memory could not be measured.
     """
     return ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))

@@ -1,8 +1,8 @@
 """Measure how many pictures per second a folder, list or LMDB file yields.
 
-Sources take turns, in random order of the pictures, which were read once
-before. --cold has the kernel forget the files' contents before each round,
---drop-caches everything it keeps, folders and inodes too, for all programs
+Sources take turns. Pictures are in random order and were read once before.
+Before each round, --cold drops the files' contents from the kernel's cache.
+--drop-caches drops the whole cache, with folders and inodes, for all programs
 (needs root). A disk's or a host's own cache stays warm.
 """
 import argparse
@@ -35,9 +35,9 @@ def remember(paths: List[str]) -> None:
 
 
 def forget(paths: List[str], everything: bool = False) -> None:
-    """Drop files from the page cache, or all that it has (for root only)."""
-    close_all()  # what is mapped would stay
-    os.sync()  # what is not written yet would stay
+    """Drop files from the page cache, or the whole cache (for root only)."""
+    close_all()  # mapped pages would stay
+    os.sync()  # unwritten pages would stay
     if everything:
         with open('/proc/sys/vm/drop_caches', 'w') as file:
             file.write('3')
@@ -102,7 +102,7 @@ def main(args: argparse.Namespace) -> None:
         remember(paths)
         sources.append((root, opened, loader, paths, []))
     for epoch in range(args.repeat):
-        # the other way round every second time, against drifts
+        # In reverse order every second time, against drifts.
         for _, _, loader, paths, rates in sources[::(-1)**epoch]:
             loader.sampler.set_epoch(epoch)
             if args.cold or args.drop_caches:

@@ -1,5 +1,5 @@
-"""Train for long under a memory limit, and see that memory and open files of
-all processes stay as they are."""
+"""Train for long under a memory limit, and check that memory and open files
+of all processes do not grow."""
 import argparse
 import ctypes
 import math
@@ -59,14 +59,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def descendants(top: int) -> List[int]:
-    """Numbers of a process and of all that came from it and run now."""
+    """Numbers of a process and of its running descendants."""
     children = {}
     for name in filter(str.isdigit, os.listdir('/proc')):
         try:
             with open(f'/proc/{name}/stat') as file:
                 parent = int(file.read().rpartition(')')[2].split()[1])
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
+            continue  # it has just ended
         children.setdefault(parent, []).append(int(name))
     found = [top]
     for one in found:
@@ -106,10 +106,10 @@ def summarise(values: Sequence[float]) -> Tuple[float, float, float, float]:
 
 
 def start(command: List[str], memory: int) -> subprocess.Popen:
-    """Start a job that ends when this process does, be it by SIGKILL.
+    """Start a job that ends when this process does, even by SIGKILL.
 
-    Each of its processes gets so many bytes of address space. What it prints
-    to the standard output is dropped.
+    Each of its processes gets ``memory`` bytes of address space. Its standard
+    output is dropped.
     """
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -150,13 +150,13 @@ def main(args: argparse.Namespace) -> None:
             time.sleep(args.seconds)
             readings.append(read_processes(job.pid))
     finally:
-        # nothing where it has ended
+        # Does nothing if it has ended.
         job.terminate()
         job.wait()
     if job.returncode:
         raise UsageError(f'the training ended with status {job.returncode}; '
                          f'its log is in {args.out}')
-    # the processes end one after another
+    # Drop the end, where the processes end one after another.
     while readings and readings[-1][1] < max(r[1] for r in readings) / 2:
         readings.pop()
     if len(readings) < 16:

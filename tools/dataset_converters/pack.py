@@ -1,10 +1,10 @@
 """Write pictures of one format in another.
 
-From a folder, a list, an LMDB file, tar shards, Parquet or torchvision's data
-sets, to LMDB, tar shards (WebDataset), Parquet (Hugging Face) or class
-folders. Parts (train, val, test) stay parts. Files are copied as they are, or
-shrunk by --short-side. All is read back and compared; an interrupted run is
-resumed by the same command.
+Reads a folder, a list, an LMDB file, tar shards, Parquet or torchvision's data
+sets. Writes LMDB, tar shards (WebDataset), Parquet (Hugging Face) or class
+folders. Parts (train, val, test) stay parts. Files are copied unchanged, or
+shrunk by --short-side. Everything is read back and compared. The same command
+resumes an interrupted run.
 
   python tools/dataset_converters/pack.py photos photos.lmdb
   python tools/dataset_converters/pack.py data/imagenet small --to tar \

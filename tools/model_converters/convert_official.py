@@ -61,7 +61,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Convert and give an account of it."""
+    """Convert and print a report."""
     args = get_parser().parse_args()
     try:
         outputs = [args.dst]

@@ -8,7 +8,7 @@ one; docs/checkpoints.md lists them.
 import argparse
 import pickle
 
-# importing the package allows torch to read mmengine's checkpoints
+# Importing the package allows torch to read mmengine's checkpoints.
 import caco_ext  # noqa: F401
 from caco_ext.converters import (CheckpointError, add_source_arguments, beside,
                                  write_checkpoint)
@@ -62,7 +62,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def write(content: dict, args: argparse.Namespace) -> None:
-    """Write the file in the format that its name asks for."""
+    """Write the file in the format that its ending names."""
     if args.to == 'detectron2':
         weights = dict(state_dict=content['model'], meta=content['meta'])
     else:

@@ -9,7 +9,7 @@ for other libraries too.
 """
 import argparse
 
-# importing the package allows torch to read mmengine's checkpoints
+# Importing the package allows torch to read mmengine's checkpoints.
 import caco_ext  # noqa: F401
 from caco_ext.converters import add_source_arguments, extract_backbone
 from caco_ext.utils import UsageError, make_parser

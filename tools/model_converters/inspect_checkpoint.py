@@ -1,7 +1,7 @@
 """Say what a checkpoint is: method, depth, epoch, parts, versions, hash."""
 import argparse
 
-# importing the package allows torch to read mmengine's checkpoints
+# Importing the package allows torch to read mmengine's checkpoints.
 import caco_ext  # noqa: F401
 from caco_ext.converters import add_source_arguments
 from caco_ext.converters.inspection import inspect

@@ -8,7 +8,7 @@ import datetime
 
 import yaml
 
-# importing the package allows torch to read mmengine's checkpoints
+# Importing the package allows torch to read mmengine's checkpoints.
 import caco_ext  # noqa: F401
 from caco_ext.converters.exports import enter, publish, zoo_entry
 from caco_ext.utils import UsageError, make_parser

@@ -19,7 +19,7 @@ _STAMP = b'caco_ext_stamp'
 
 
 def _arrow() -> Any:
-    """pyarrow with what it does not import itself."""
+    """Import pyarrow and the submodules that it does not import itself."""
     import_extra('pyarrow.parquet', 'data', 'A Parquet or Arrow file')
     return import_extra('pyarrow', 'data', 'A Parquet or Arrow file')
 
@@ -27,14 +27,14 @@ def _arrow() -> Any:
 class ArrowSource(Container):
     """Pictures of Parquet or Arrow files, memory-mapped.
 
-    A column 'image' or 'img' holds a struct of ``bytes`` and ``path``, or the
-    bytes; a column 'label' the class. Class names come from the schema's
-    metadata, where ``datasets`` writes them.
+    A column 'image' or 'img' holds a struct of ``bytes`` and ``path``, or
+    only the bytes. A column 'label' holds the class. Class names come from
+    the schema's metadata, where ``datasets`` writes them.
 
-    Single pictures cannot be read out of a Parquet file without decoding
-    their whole row group. So each Parquet file is copied once, row group by
-    row group, to an Arrow file in the cache, whose rows are read where they
-    lie. ``.arrow`` files are read as they are.
+    Reading one picture of a Parquet file means decoding its whole row group.
+    So each Parquet file is copied once, row group by row group, to an Arrow
+    file in the cache, which allows reading single rows. ``.arrow`` files are
+    read without a copy.
 
     Args:
         root (str): A file, a glob, or 'name-{00000..00009}.parquet'.
@@ -50,7 +50,7 @@ class ArrowSource(Container):
         super().__init__(root)
         self.shards = expand_shards(root) if shards is None else shards
         _arrow()
-        # of this process; what is mapped is not copied by a fork
+        # Open tables of this process. A fork does not copy mapped files.
         self._tables: Dict[int, Any] = {}
 
     def __getstate__(self) -> dict:
@@ -58,7 +58,7 @@ class ArrowSource(Container):
 
     def contents(self) -> Contents:
         """See :meth:`Container.contents`."""
-        # before anything is copied
+        # Check the columns before copying anything.
         columns = {
             self._columns(_schema(path), path): path
             for path in self.shards
@@ -96,7 +96,7 @@ class ArrowSource(Container):
             texts, self.root, captions=False)._replace(paths=paths)
 
     def _row_names(self, table: Any) -> List[str]:
-        """What the pictures were called, or the numbers of their rows."""
+        """Original names of the pictures, or else their row numbers."""
         column = table.column(self._image)
         if _arrow().types.is_struct(
                 column.type) and column.type.get_field_index('path') >= 0:
@@ -115,7 +115,7 @@ class ArrowSource(Container):
 
     def _columns(self, schema: Any,
                  path: str) -> Tuple[str, Optional[str], Tuple[str, ...]]:
-        """Names of the columns of pictures and labels, and of the classes."""
+        """Names of the picture column, the label column and the classes."""
         types = _arrow().types
         kinds = dict(zip(schema.names, schema.types))
         found = [
@@ -140,7 +140,7 @@ class ArrowSource(Container):
         return found[0], label, names
 
     def _table(self, number: int) -> Any:
-        """A file as a memory-mapped table."""
+        """Open a file as a memory-mapped table."""
         if number not in self._tables:
             path = self.shards[number]
             if not path.lower().endswith(ARROW):
@@ -201,7 +201,7 @@ class ArrowSource(Container):
         if isinstance(value, dict):
             data, path = value['bytes'], value.get('path')
         if data is None and path:
-            # only its place is stored, relative to the file
+            # The row stores only a path, relative to the file.
             return dict(
                 img_bytes=read_content(
                     osp.join(osp.dirname(self.shards[number]), path)))
@@ -211,7 +211,7 @@ class ArrowSource(Container):
 
 
 def _open_arrow(path: str) -> Any:
-    """Map an Arrow file, in the file or in the stream format."""
+    """Memory-map an Arrow file, in file format or in stream format."""
     pa = _arrow()
     try:
         source = pa.memory_map(path)

@@ -1,4 +1,4 @@
-"""What all files that hold many pictures have in common."""
+"""Base class for files that hold many pictures."""
 import re
 from abc import ABC, abstractmethod
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -14,8 +14,8 @@ class Contents(NamedTuple):
 
     Attributes:
         paths (list[str]): A name for each picture, for messages.
-        labels (list[int]): From 0 on; -1 where there is none.
-        names (list[str]): Of the classes.
+        labels (list[int]): From 0 on; -1 without a label.
+        names (list[str]): Names of the classes.
     """
     paths: List[str]
     labels: List[int]
@@ -25,14 +25,14 @@ class Contents(NamedTuple):
 class Container(ABC):
     """Pictures in files that hold many, for any number of loader workers.
 
-    An object holds no open file when it is pickled or copied; each process
-    opens what it reads.
+    A pickled or copied object holds no open file. Each process opens the
+    files that it reads.
 
     Args:
         root (str): Where the pictures are, as the user names it.
     """
 
-    # The part of a data set that this is; '' if all of it, or unknown.
+    # Which part of a data set this is; '' if it is all of it, or unknown.
     part = ''
 
     def __init__(self, root: str) -> None:
@@ -51,14 +51,14 @@ class Container(ABC):
 
     @abstractmethod
     def files(self) -> List[str]:
-        """Local files that hold the pictures, by which a change is told."""
+        """Local files that hold the pictures, to detect changes."""
 
     @abstractmethod
     def load(self, index: int, name: str) -> Dict[str, Any]:
-        """What a pipeline needs to read one picture.
+        """Input of a pipeline for one picture.
 
         Args:
-            index (int): Its place in :meth:`contents`.
+            index (int): Index of the picture in :meth:`contents`.
             name (str): Its path there, for messages.
 
         Returns:
@@ -66,7 +66,7 @@ class Container(ABC):
             uint8 in BGR.
 
         Raises:
-            BrokenPictureError: It cannot be read.
+            BrokenPictureError: The picture cannot be read.
         """
 
 
@@ -103,13 +103,13 @@ def choose_part(split: str, known: Sequence[str], root: str) -> str:
 
 def number_labels(texts: Sequence[Optional[str]], root: str,
                   captions: bool) -> Contents:
-    """Make classes of what stands beside the pictures.
+    """Turn the texts that come with the pictures into classes.
 
     Args:
-        texts (Sequence[str | None]): One a picture; None where there is none.
-        root (str): For messages.
-        captions (bool): Whether the texts may be sentences, which are no
-            classes: so they are taken if few are equal.
+        texts (Sequence[str | None]): The text of each picture, or None.
+        root (str): Path of the data, for messages.
+        captions (bool): Whether the texts may be captions. Then they are
+            classes only if they are numbers or repeat often.
 
     Returns:
         Contents: Without paths.
@@ -137,7 +137,7 @@ def number_labels(texts: Sequence[Optional[str]], root: str,
 
 
 def _are_classes(texts: Sequence[str]) -> bool:
-    """Whether texts repeat as classes do, or differ as captions do."""
+    """Whether texts repeat, like classes, or differ, like captions."""
     return all(re.fullmatch(r'\d{1,18}', text)
                for text in texts) or 2 * len(set(texts)) <= len(texts)
 
@@ -147,15 +147,15 @@ def choose_classes(contents: Contents, root: str, with_labels: Optional[bool],
     """Apply the options ``with_labels`` and ``classes``.
 
     Args:
-        contents (Contents): What the container has.
-        root (str): For messages.
+        contents (Contents): What the container holds.
+        root (str): Path of the data, for messages.
         with_labels (bool, optional): True demands labels, False ignores them.
-        classes (Sequence[str], optional): Classes to take, in label order, if
-            all of them are names that the container has; else names for its
-            labels.
+        classes (Sequence[str], optional): If the container has classes of all
+            these names: the classes to use, in label order. Otherwise: names
+            for its labels.
 
     Returns:
-        Contents: Labels are -2 for pictures that are not taken.
+        Contents: Pictures that are not used have the label -2.
 
     Raises:
         ValueError: There are no labels, or ``classes`` do not fit them.

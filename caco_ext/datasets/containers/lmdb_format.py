@@ -1,4 +1,4 @@
-"""What stands in the LMDB files that ``pack.py`` writes.
+"""Format of the LMDB files that ``pack.py`` writes.
 
 Format, version 1 (single file, no pickle anywhere):
 
@@ -29,8 +29,8 @@ from ..pictures import BrokenPictureError
 FORMAT = 'caco_ext-pictures'
 VERSION = 1
 HEADER, LABELS, PATHS = b'__header__', b'__labels__', b'__paths__'
-# What a header must have. The digest is the checksum of classes, labels and
-# paths; a length, or 'complete', that was damaged fits nothing.
+# Entries that a header must have, and their types. The digest is a checksum
+# of classes, labels and paths.
 _ENTRIES: Dict[str, Any] = dict(
     length=int,
     classes=list,
@@ -67,8 +67,9 @@ def read_record(txn: Any, index: int, name: str) -> bytes:
     """Read and check one picture.
 
     Args:
-        txn (lmdb.Transaction): Of the open file, with ``buffers=True``: a
-            damaged length may be one of gigabytes, which nobody copies.
+        txn (lmdb.Transaction): Transaction of the open file, with
+            ``buffers=True``: a damaged record may claim gigabytes, which must
+            not be copied.
         index (int): Number of the picture.
         name (str): Name for error messages.
 
@@ -91,10 +92,10 @@ def read_record(txn: Any, index: int, name: str) -> bytes:
 
 
 def digest(content: Any) -> str:
-    """Tell contents apart.
+    """Checksum of a content.
 
     Args:
-        content (Any): Whatever JSON can hold.
+        content (Any): Anything that JSON can hold.
 
     Returns:
         str: SHA-256, hexadecimal.
@@ -106,7 +107,7 @@ def read_header(txn: Any, path: str) -> Dict[str, Any]:
     """Read and check the header.
 
     Args:
-        txn (lmdb.Transaction): Of the open file.
+        txn (lmdb.Transaction): Transaction of the open file.
         path (str): Its name, for error messages.
 
     Returns:
@@ -143,7 +144,7 @@ def read_tables(txn: Any, header: Dict[str, Any],
     """Read and check labels and paths.
 
     Args:
-        txn (lmdb.Transaction): Of the open file.
+        txn (lmdb.Transaction): Transaction of the open file.
         header (dict): Its header.
         path (str): Its name, for error messages.
 

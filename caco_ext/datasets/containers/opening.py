@@ -1,4 +1,4 @@
-"""Which container a name means."""
+"""Open the container that a name means."""
 import os.path as osp
 from typing import Optional
 
@@ -18,7 +18,7 @@ def is_container(root: str) -> bool:
 
 
 def open_container(root: str, split: str) -> Optional[Container]:
-    """Make the container that a root means.
+    """Open the container that a root names.
 
     Args:
         root (str): An LMDB file, shards, 'hf:NAME', or 'torchvision:NAME',
@@ -31,7 +31,7 @@ def open_container(root: str, split: str) -> Optional[Container]:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: torchvision has no such data set, or it no such part.
+        ValueError: torchvision has no such data set or part.
     """
     if root.startswith(PREFIX):
         name, _, folder = root[len(PREFIX):].partition(':')

@@ -40,7 +40,7 @@ class _Local:
                 os.close(self._open.popitem(last=False)[1])
             self._open[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._open.move_to_end(path)
-        # takes no position, which forked workers would share
+        # Unlike read, pread uses no file position. Forks would share it.
         return os.pread(self._open[path], size, offset)
 
     def __reduce__(self) -> tuple:
@@ -48,7 +48,7 @@ class _Local:
 
 
 class _Remote:
-    """Reads shards from wherever fsspec does."""
+    """Reads shards from any storage that fsspec supports."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -76,15 +76,15 @@ class _Remote:
 class TarSource(Container):
     """Pictures of tar shards in WebDataset's naming.
 
-    A sample is what has one name up to the first dot: ``0001.jpg`` and
-    ``0001.cls``. Its label is the content of the ``.cls`` file, the entry
-    'label' (or 'cls', 'class', 'class_id', 'target', 'class_name') of the
-    ``.json`` file, or the ``.txt`` file if it is no caption; or else the
-    folder that it is in.
+    Files with the same name up to the first dot form a sample, such as
+    ``0001.jpg`` and ``0001.cls``. Its label is the content of the ``.cls``
+    file, the entry 'label' (or 'cls', 'class', 'class_id', 'target',
+    'class_name') of the ``.json`` file, or the ``.txt`` file unless it is a
+    caption. Without these, it is the folder of the sample.
 
-    The places of all pictures are looked up once. This index is kept beside
-    each shard, or in the cache where that folder is read-only, and made again
-    when size or date of the shard change.
+    The positions of all pictures are looked up once. This index is stored
+    beside each shard, or in the cache if that folder is read-only. It is
+    renewed when the size or date of the shard changes.
 
     Args:
         root (str): A shard, a glob, 'train-{000000..000146}.tar', or an
@@ -133,7 +133,7 @@ class TarSource(Container):
         return labelled._replace(paths=paths)
 
     def _name_classes(self, labelled: Contents) -> Contents:
-        """Take the names of numbered classes that a file beside them has."""
+        """Name numbered classes by a file that lies beside the shards."""
         group = group_of(osp.basename(self.shards[0])).partition('*')[0]
         for name in (f'{group}classes.json', 'classes.json', 'classes.txt',
                      'classnames.txt'):
@@ -172,7 +172,7 @@ class TarSource(Container):
                 write_whole(place, pack_index(index, stamp))
                 break
             except OSError:
-                continue  # the next place; without one it is made every time
+                continue  # try the next place; or else index at every start
         return index
 
     def files(self) -> List[str]:

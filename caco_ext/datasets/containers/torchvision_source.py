@@ -46,7 +46,7 @@ class TorchvisionSource(Container):
 
     Args:
         name (str): Class in ``torchvision.datasets``, such as 'CIFAR10'.
-        root (str): torchvision's ``root``: where the files are, or go.
+        root (str): torchvision's ``root``: where the files are or should go.
         split (str): 'train', 'val', 'test', '' (for training), 'all', or
             what the class itself calls a part, such as 'unlabeled'.
         download (bool): Let torchvision fetch the files if they are missing.
@@ -82,7 +82,7 @@ class TorchvisionSource(Container):
         return part, {option: part}
 
     def _known_parts(self, option: str) -> Sequence[str]:
-        """Parts that the class accepts: its refusal of another names them."""
+        """Parts that the class accepts, read from its own error message."""
         try:
             self.cls(root='', **{option: '?'})
         except ValueError as error:
@@ -90,7 +90,7 @@ class TorchvisionSource(Container):
         return ()
 
     def _build(self) -> Any:
-        """Make torchvision's object; one process downloads, others wait."""
+        """Build torchvision's object; one process downloads, others wait."""
         where = osp.abspath(self.options['root'])
         try:
             if not self.options.get('download'):
@@ -106,7 +106,7 @@ class TorchvisionSource(Container):
                 f'network, or put there: {self._files()}') from error
 
     def _files(self) -> str:
-        """Which files torchvision would fetch."""
+        """Name the files that torchvision would download."""
         cls: Any = self.cls
         urls: List[str] = []
         for name in ('url', '_URL', 'urls', 'mirrors', '_URLS', '_ARCHIVES',
@@ -129,12 +129,12 @@ class TorchvisionSource(Container):
         if labels is None or min(labels, default=-1) < 0:
             return Contents(paths, [-1] * size, [])
         start = min(labels)
-        if start:  # StanfordCars and others begin at 1
+        if start:  # labels of StanfordCars and others begin at 1
             labels = [label - start for label in labels]
         return Contents(paths, labels, self._names(max(labels) + 1))
 
     def _picture_files(self, size: int) -> Optional[List[str]]:
-        """Files of the pictures, where the class knows them."""
+        """Files of the pictures, if the class knows them."""
         for name in _SAMPLES:
             found = _list(getattr(self.dataset, name, None), size)
             if found and isinstance(found[0], (tuple, list)) and osp.isfile(
@@ -186,13 +186,13 @@ class TorchvisionSource(Container):
 
 
 def _list(found: Any, size: int) -> list:
-    """A list of so many entries as it is; an empty one for all else."""
+    """Return a list if it has ``size`` entries, else an empty one."""
     whole = isinstance(found, (list, tuple)) and len(found) == size
     return list(found) if whole else []
 
 
 def _numbers(found: Any) -> Optional[List[int]]:
-    """Labels as numbers; None where they are none, as boxes are."""
+    """Labels as numbers; None if they are not numbers, but boxes say."""
     try:
         return [int(one) for one in found]
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""What a step of a pipeline is."""
+"""Base class of the steps of a pipeline."""
 from abc import ABCMeta, abstractmethod
 from typing import Any, Dict, Optional, Sequence, Tuple
 
@@ -10,10 +10,10 @@ Plan = Sequence[Step]
 
 
 class BaseTransform(metaclass=ABCMeta):
-    """A step that changes what a data set knows of one picture.
+    """A step of a pipeline, which changes the data of one picture.
 
-    It is called as mmcv's steps are, so that both stand in one pipeline; the
-    package needs no mmcv of its own.
+    It is called like mmcv's transforms, so one pipeline can hold both. The
+    package itself does not need mmcv.
     """
 
     def __call__(self, results: Results) -> Optional[Results]:
@@ -25,10 +25,10 @@ class BaseTransform(metaclass=ABCMeta):
         """Change ``results``.
 
         Args:
-            results (dict): What is known of the picture.
+            results (dict): Data of the picture.
 
         Returns:
-            dict | None: The same, None to leave the picture out.
+            dict | None: The changed data; None skips the picture.
         """
 
     def __repr__(self) -> str:

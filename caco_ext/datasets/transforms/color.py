@@ -1,9 +1,9 @@
 """Colour steps of the views, as torchvision makes them on PIL pictures.
 
 The originals were trained with torchvision on PIL. ``backend='pillow'`` calls
-it; the default does the same with OpenCV. The hosts' transforms of like names
-weigh the channels equally for grey, take twice the time or more, and are
-named differently in each host.
+it. The default does the same with OpenCV. The hosts' own transforms weight
+all channels equally for grey, take at least twice the time, and have
+different names in each host.
 """
 import random
 from typing import List, Tuple
@@ -18,7 +18,7 @@ from .random_step import RandomStep
 class ViewColorJitter(RandomStep):
     """Change brightness, contrast, saturation and hue in random order.
 
-    As torchvision's ``ColorJitter`` on PIL pictures.
+    Works like torchvision's ``ColorJitter`` on PIL pictures.
 
     Args:
         brightness (float): Factor from [max(0, 1 - b), 1 + b]. Defaults to
@@ -93,7 +93,7 @@ class ViewGaussianBlur(RandomStep):
         backend (str): See :class:`RandomStep`. Defaults to 'fast'.
 
     Raises:
-        ValueError: If the range is not one.
+        ValueError: If ``sigma`` is not a range.
     """
 
     def __init__(self,

@@ -1,9 +1,9 @@
 """The steps of views on batches of tensors, on any device.
 
-What is done is drawn in the loader's workers (``MultiCrop`` with
-``on_device=True``) and carried out here for a whole batch: at each place of
-the plans, the pictures that have the same step there go through it together.
-The plans stay on the host, so that nothing has to be asked of the device.
+The loader's workers draw a plan for each picture (``MultiCrop`` with
+``on_device=True``). This module carries the plans out for a whole batch. At
+each position of the plans, pictures with the same step go through it
+together. The plans stay on the CPU, so it need not wait for the device.
 """
 from collections import defaultdict
 from functools import partial
@@ -44,7 +44,7 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _cut(images: Tensor) -> Tensor:
-    # PIL cuts fractions off; rounding errors must not cost a whole level
+    # PIL truncates. The 1e-3 keeps rounding errors from costing a level.
     return images.add_(1e-3).clamp_(0, 255).byte()
 
 
@@ -71,7 +71,7 @@ def _hue(images: Tensor, shifts: Values) -> Tensor:
     largest = largest.float()
     chroma = largest - images.amin(1).float()
     safe = chroma.clamp_min(1)
-    # sixths of the circle from red; blue is channel 0
+    # Hue in sixths of the circle, starting at red. Blue is channel 0.
     sixths = torch.where(
         at == 2, (green - blue) / safe,
         torch.where(at == 1, 2 + (blue - red) / safe,
@@ -99,7 +99,7 @@ def _blur(images: Tensor, sigmas: Values) -> Tensor:
         row[start:start + len(kernel)] = torch.from_numpy(kernel)
     taps = _to(taps.tolist(), images.device).repeat_interleave(3, 0)[:, None]
     n, _, height, width = images.shape
-    # every channel of every picture is a group of its own
+    # Each channel of each picture is a separate group.
     planes = images.float().reshape(1, n * 3, height, width)
     planes = F.pad(planes, [half] * 4, mode='replicate')
     planes = F.conv2d(planes, taps[:, :, None], groups=n * 3)
@@ -117,7 +117,7 @@ def _sharpness(images: Tensor, factors: Values) -> Tensor:
     kernel[1, 1] = 5
     kernel = (kernel / 13).expand(3, 1, 3, 3)
     soft = images.float()
-    # PIL's filters leave the margin as it is
+    # PIL's filters do not change the margin.
     soft[:, :, 1:-1, 1:-1] = F.conv2d(soft, kernel, groups=3).round_()
     return _mix(images, soft, factors)
 
@@ -129,7 +129,7 @@ def _posterize(images: Tensor, bits: Sequence[int]) -> Tensor:
 
 def _grouped(step: Callable[[Tensor, float], Tensor], images: Tensor,
              values: Values) -> Tensor:
-    """A step that takes one value for all pictures, value by value."""
+    """Call a step that takes one value, once for each value in a batch."""
     out = images.clone()
     for value in sorted(set(values)):
         where = _to([i for i, one in enumerate(values) if one == value],
@@ -156,7 +156,7 @@ def _shear(axis: int, images: Tensor, slope: float) -> Tensor:
     _, _, height, width = images.shape
     rows = torch.arange(height, device=images.device)[:, None]
     columns = torch.arange(width, device=images.device)
-    # the middle of a pixel, in double precision: no rounding decides
+    # From the middle of a pixel, in double precision, to avoid ties.
     source = (columns + 0.5 + slope * (rows + 0.5).double()).floor().long()
     inside = (source >= 0) & (source < width)
     source = source.clamp(0, width - 1).expand_as(images)

@@ -1,7 +1,7 @@
-"""The colour steps of a view on OpenCV, several of them in one pass.
+"""The colour steps of a view with OpenCV, several of them in one pass.
 
-PIL, which defines them, needs up to ten times as long. The tests hold every
-operation to the bounds that docs/pipeline.md states.
+PIL, the reference, takes up to ten times as long. The tests check that every
+operation stays within the bounds in docs/pipeline.md.
 """
 import math
 from functools import lru_cache
@@ -12,15 +12,14 @@ import numpy as np
 
 from .base import Plan
 
-# PIL cuts off fractions where OpenCV rounds
+# PIL truncates where OpenCV rounds.
 CUT = -0.499
 # 3 x 4 matrices of BGR: the pixel, and its grey by PIL's weights
 _SAME = np.eye(3, 4, dtype=np.float32)
 _GREY = np.array([[0.114, 0.587, 0.299, 0]] * 3, np.float32)
-# Outer taps of a blur below this share change a picture by less than
-# rounding does.
+# Outer taps of a blur below this share matter less than rounding.
 _LEAST_TAP = 0.005
-# Pixels up to which two large calls beat forty small ones, measured
+# Up to so many pixels, two large calls are faster than forty small ones.
 _SMALL = 96**2
 # x, y and z of turn_hue, in BGR
 _FORWARD = ((0, 2, 1), (1, 0, 2), (2, 1, 0))
@@ -38,14 +37,13 @@ def _to_grey(img: np.ndarray, _: float) -> np.ndarray:
 
 
 class _Blend:
-    """Brightness, contrast and saturation, put off as long as they can be.
+    """Brightness, contrast and saturation, combined where possible.
 
-    Each maps a pixel x to f x + (1 - f) y, where y is black, the mean grey
-    of the picture or the grey of the pixel: a 3 x 4 matrix. A factor f of at
-    most 1 leads nowhere beyond 0 to 255, so that the next step may multiply
-    its matrix to it: the result is the same but for rounding in between. A
-    larger factor is carried out at once, as what it pushes over the edge is
-    cut off before the next step.
+    Each maps a pixel x to f x + (1 - f) y, where y is black, the mean grey of
+    the picture or the grey of the pixel. This is a 3 x 4 matrix. With f of at
+    most 1, results stay in 0 to 255. Then the matrices of several steps can
+    be multiplied; only rounding in between is lost. With a larger f, values
+    must be clipped before the next step, so the step is carried out at once.
 
     Args:
         img (np.ndarray): (H, W, 3) uint8, BGR.
@@ -56,15 +54,15 @@ class _Blend:
         self._clear()
 
     def _clear(self) -> None:
-        # img * scale + (its grey) * mix + shift; idle until a step came
+        # The pending steps: img * scale + (its grey) * mix + shift.
         self.scale, self.mix, self.shift = 1., 0., 0.
         self.idle = True
 
     def add(self, name: str, factor: float) -> None:
-        """Take up a step; factor 0 gives the uniform picture, 1 the same."""
+        """Add a step; factor 0 gives the uniform y, 1 changes nothing."""
         if name == 'contrast':
             level = self._mean_grey()
-        # The weights of grey add up to 1: the grey of scale * x + mix *
+        # The weights of grey sum to 1, so the grey of scale * x + mix *
         # grey(x) + shift is (scale + mix) * grey(x) + shift.
         if name == 'saturation':
             self.mix += (1 - factor) * self.scale
@@ -81,12 +79,12 @@ class _Blend:
             self.flush()
 
     def _mean_grey(self) -> int:
-        """Mean grey of the picture that the steps so far would give."""
+        """Mean grey of the picture after the pending steps."""
         mean = cv2.mean(_grey(self.img))[0]
         return int((self.scale + self.mix) * mean + self.shift + 0.5)
 
     def flush(self) -> np.ndarray:
-        """Carry out what was put off; (H, W, 3) uint8, BGR."""
+        """Carry out the pending steps; return (H, W, 3) uint8, BGR."""
         if self.idle:
             return self.img
         if self.mix:
@@ -94,7 +92,7 @@ class _Blend:
             matrix[:, 3] = self.shift
             self.img = cv2.transform(self.img, matrix)
         elif self.shift < CUT:
-            # below 0 somewhere: convertScaleAbs would turn the sign
+            # convertScaleAbs would make negative values positive.
             self.img = cv2.addWeighted(self.img, self.scale, self.img, 0,
                                        self.shift)
         else:
@@ -107,16 +105,16 @@ class _Blend:
 def turn_hue(img: np.ndarray, shift: float) -> np.ndarray:
     """Turn the hue.
 
-    Of a pixel with largest, least and middle channel, the hue is where the
-    channels stand on a trapezium each that runs around the colour circle. A
-    turn by d sixths of the circle moves a channel x towards its neighbour:
-    with y the neighbour behind, z the one ahead, c = largest - least,
+    Around the colour circle, each channel follows a trapezium between the
+    pixel's least and largest value. A turn by d sixths of the circle shifts a
+    channel x along it. Let y be the channel behind, z the one ahead and
+    c = largest - least. Then
 
         x' = least + min(max(x - y + s, 0), c),
         s = d c where z > y, c - d c elsewhere.
 
-    No colour space is needed, and all of it are 8-bit operations. Turns of
-    more than a sixth are made of several. Small pictures go through OpenCV's
+    This needs no colour space and only 8-bit operations. Larger turns are
+    made of several of at most a sixth. Small pictures go through OpenCV's
     HSV, which takes fewer calls.
 
     Args:
@@ -129,7 +127,7 @@ def turn_hue(img: np.ndarray, shift: float) -> np.ndarray:
     steps = int(shift * 255)  # PIL's
     if img.shape[0] * img.shape[1] <= _SMALL:
         hsv: Any = cv2.cvtColor(img, cv2.COLOR_BGR2HSV_FULL)
-        # 8-bit hue wraps by itself at the end of the circle
+        # 8-bit hue wraps around at the end of the circle.
         hsv[..., 0] += np.uint8(steps % 256)
         return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
     sixths = steps / 255 * 6
@@ -175,7 +173,7 @@ def blur_kernel(sigma: float) -> np.ndarray:
         np.ndarray: (K, ) float64 with sum 1, K odd.
     """
     variance = sigma**2 / 3
-    # the widest whole box that is not too wide
+    # The widest box of whole pixels that is not too wide.
     half = int((math.sqrt(1 + 12 * variance) - 1) / 2)
     outer = (2 * half + 1) * (variance - half *
                               (half + 1) / 3) / (2 *
@@ -187,7 +185,7 @@ def blur_kernel(sigma: float) -> np.ndarray:
 
 
 def short_kernel(sigma: float) -> np.ndarray:
-    """:func:`blur_kernel` without the taps that are too small to count.
+    """:func:`blur_kernel` without negligible outer taps.
 
     Args:
         sigma (float): Standard deviation, PIL's radius.
@@ -198,8 +196,8 @@ def short_kernel(sigma: float) -> np.ndarray:
     kernel = blur_kernel(sigma)
     while kernel[0] < _LEAST_TAP:
         kernel = kernel[1:-1]
-    # divided before it is rounded: where the sum of the 32-bit numbers is not
-    # 1, OpenCV does without its 8-bit filter
+    # Divided before rounding: OpenCV uses its 8-bit filter only if the
+    # 32-bit numbers sum to 1.
     return (kernel / kernel.sum()).astype(np.float32)
 
 
@@ -243,7 +241,7 @@ OPS: Dict[str, Callable[[np.ndarray, Any], np.ndarray]] = dict(
 
 
 def run(img: np.ndarray, plan: Plan) -> np.ndarray:
-    """Carry out steps, one after another or together.
+    """Carry out the steps of a plan.
 
     Args:
         img (np.ndarray): (H, W, 3) uint8, BGR; not written into.

@@ -9,15 +9,15 @@ from .base import BaseTransform, Results
 class LoadImage(BaseTransform):
     """Read a picture as mmcv's transforms expect it, or say that it is broken.
 
-    It differs from mmcv's ``LoadImageFromFile`` where that one is silent:
-    a truncated file raises instead of coming out half grey, and every colour
-    mode comes out as PIL's ``convert('RGB')``. See :mod:`..pictures`.
+    Unlike mmcv's ``LoadImageFromFile``, it raises an error for a truncated
+    file instead of returning it half grey. Every colour mode becomes what
+    PIL's ``convert('RGB')`` makes of it. See :mod:`..pictures`.
 
     Required Keys:
 
     - img_path
-    - img_bytes (optional): the file's content, when a data set has it already
-    - img (optional): the picture, when a data set has it already
+    - img_bytes (optional): the file's content, if the data set has it already
+    - img (optional): the picture, if the data set has it already
 
     Added Keys:
 
@@ -26,7 +26,7 @@ class LoadImage(BaseTransform):
     - ori_shape: (H, W)
 
     Raises:
-        BrokenPictureError: While loading, if there is no readable picture.
+        BrokenPictureError: While loading, if the picture cannot be read.
         OSError: While loading, if the machine or the storage fails.
     """
 

@@ -1,4 +1,4 @@
-"""Between the BGR arrays of the pipelines and PIL's RGB pictures."""
+"""Convert between the pipelines' BGR arrays and PIL's RGB pictures."""
 import numpy as np
 from PIL import Image
 
@@ -13,7 +13,7 @@ def to_pil(img: np.ndarray) -> Image.Image:
         PIL.Image.Image: The same picture, RGB.
     """
     size = img.shape[1], img.shape[0]
-    # PIL's unpacker swaps the channels while it copies, a pass less
+    # PIL's unpacker swaps the channels while it copies, which saves a pass.
     return Image.frombuffer('RGB', size, np.ascontiguousarray(img), 'raw',
                             'BGR', 0, 1)
 

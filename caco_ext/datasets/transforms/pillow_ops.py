@@ -1,6 +1,6 @@
-"""The colour steps of a view by torchvision on PIL pictures: the reference.
+"""The colour steps of a view with torchvision on PIL, the reference.
 
-This is what the originals were trained with. It is slow.
+The originals were trained with it. It is slow.
 """
 import numpy as np
 from PIL import ImageFilter

@@ -1,4 +1,4 @@
-"""What the steps of a view have in common: draw first, then carry out."""
+"""Base class of a view's random steps: draw first, then carry out."""
 import random
 from abc import abstractmethod
 from typing import Callable, ClassVar, Dict, List
@@ -32,9 +32,9 @@ def check_backend(backend: str) -> str:
 class RandomStep(BaseTransform):
     """A change of the picture that is made with some probability.
 
-    What is done is drawn from ``random``, which mmengine seeds, and then
-    carried out by a back end; the draws do not depend on the back end. The
-    picture is not written into, as other views start from it, too.
+    The step draws from ``random``, which mmengine seeds. A back end then
+    carries it out. The draws do not depend on the back end. The input picture
+    is not written into, as other views start from it, too.
 
     Required and modified key: img, (H, W, 3) uint8, BGR.
 
@@ -59,7 +59,7 @@ class RandomStep(BaseTransform):
 
     @abstractmethod
     def draw(self) -> List[Step]:
-        """Draw what is done when something is.
+        """Draw the values of the change.
 
         Returns:
             list[tuple[str, float]]: Names of ``fast_ops`` and their values,
@@ -67,10 +67,10 @@ class RandomStep(BaseTransform):
         """
 
     def plan(self) -> List[Step]:
-        """Draw what is done to one picture.
+        """Draw whether to change a picture, and how.
 
         Returns:
-            list[tuple[str, float]]: See :meth:`draw`; empty when nothing is.
+            list[tuple[str, float]]: See :meth:`draw`; empty for no change.
         """
         return self.draw() if random.random() < self.prob else []
 

@@ -14,10 +14,9 @@ from .strong_ops import MAX_MAGNITUDE, OPS, SIGNED_OPS, check_op
 class StrongAugment(RandomStep):
     """A few random operations of random strength, one after another.
 
-    Each is drawn with replacement from the pool, with a magnitude and, where
-    the operation has a direction, a sign of equal odds; then it is applied
-    with probability ``prob``. All draws are made whether it is applied or
-    not.
+    Each is drawn with replacement from the pool, with a magnitude. If the
+    operation has a direction, its sign is drawn with equal odds. Then it is
+    applied with probability ``prob``. All draws are made in any case.
 
     Source: Wang and Qi, Contrastive Learning with Stronger Augmentations.
 
@@ -25,9 +24,9 @@ class StrongAugment(RandomStep):
     the picture in RGB.
 
     Args:
-        num_ops (int): Number of operations; the original calls it aug_times.
+        num_ops (int): Number of operations; ``aug_times`` in the original.
             Defaults to 5.
-        prob (float): Probability of each. Defaults to 0.5.
+        prob (float): Probability of each operation. Defaults to 0.5.
         magnitude (tuple[int, int]): Range of the strength, both ends
             included. Defaults to (1, 9).
         ops (Sequence[str], optional): The pool. Defaults to None (all
@@ -64,8 +63,8 @@ class StrongAugment(RandomStep):
         """Draw the operations of one picture.
 
         Returns:
-            list[tuple[str, int, bool]]: Name, magnitude and whether the sign
-            is negative, of those to apply.
+            list[tuple[str, int, bool]]: The operations to apply: name,
+            magnitude and whether the sign is negative.
         """
         plan = []
         for _ in range(self.num_ops):

@@ -1,9 +1,9 @@
-"""CLSA's fourteen picture operations on OpenCV, on 8-bit BGR arrays.
+"""CLSA's fourteen picture operations with OpenCV, on 8-bit BGR arrays.
 
-Tables, shifts and enhancers give PIL's pixels, or its neighbours by one
-level. Rotating and shearing take the nearest pixel as PIL does, but OpenCV
-rounds positions to 1/1024 of a pixel, so that some pixels come from the
-neighbour of PIL's. ``docs/pipeline.md`` has the figures.
+Tables, shifts and enhancers give PIL's pixels, or differ by one level.
+Rotating and shearing take the nearest pixel as PIL does. But OpenCV rounds
+positions to 1/1024 of a pixel, so some pixels come from a neighbour of PIL's
+choice. ``docs/pipeline.md`` has the figures.
 """
 import math
 from functools import lru_cache, partial
@@ -25,7 +25,7 @@ def _blend(name: str, img: np.ndarray, factor: float) -> np.ndarray:
 
 def _by_table(make: Callable[[np.ndarray], np.ndarray], img: np.ndarray,
               _: Any) -> np.ndarray:
-    """Look up each channel in the table that its histogram makes, (256, )."""
+    """Apply to each channel the table, (256, ), made from its histogram."""
     tables = [
         make(
             cv2.calcHist([img], [c], None, [256],
@@ -35,7 +35,7 @@ def _by_table(make: Callable[[np.ndarray], np.ndarray], img: np.ndarray,
 
 
 def _stretch(histogram: np.ndarray) -> np.ndarray:
-    """Table that stretches the levels in use to 0 to 255."""
+    """Table that stretches the used levels to 0..255."""
     levels = np.arange(256)
     used = np.flatnonzero(histogram)
     low, high = used[0], used[-1]
@@ -57,7 +57,7 @@ def _even_out(histogram: np.ndarray) -> np.ndarray:
 
 @lru_cache
 def _soften(factor: float) -> np.ndarray:
-    """The filter of PIL's SMOOTH, mixed with the picture itself."""
+    """The filter of PIL's SMOOTH, blended with the identity."""
     kernel = np.ones((3, 3), np.float32)
     kernel[1, 1] = 5
     kernel *= (1 - factor) / 13
@@ -69,20 +69,20 @@ def _sharpness(img: np.ndarray, factor: float) -> np.ndarray:
     if min(img.shape[:2]) < 3:
         return img
     out = img.copy()
-    # PIL's filters leave the margin as it is
+    # PIL's filters do not change the margin.
     inner = cv2.filter2D(img, -1, _soften(factor), delta=fast_ops.CUT)
     out[1:-1, 1:-1] = inner[1:-1, 1:-1]
     return out
 
 
 def _warp(img: np.ndarray, matrix: Matrix) -> np.ndarray:
-    """Take each pixel from where the matrix says, black where nothing is.
+    """Take each pixel from where the matrix says, black outside the picture.
 
-    It is 2 x 3 and maps a pixel's middle (x + 0.5, y + 0.5) to a place in the
-    picture, as PIL's does.
+    As in PIL, the 2 x 3 matrix maps the middle of a pixel, (x + 0.5, y + 0.5),
+    to a position in the picture.
     """
     way = np.array(matrix)
-    # OpenCV counts from the middle of the first pixel
+    # OpenCV counts from the middle of the first pixel.
     way[:, 2] += way[:, :2].sum(1) * 0.5 - 0.5
     return cv2.warpAffine(
         img,

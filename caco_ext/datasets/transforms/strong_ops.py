@@ -1,7 +1,8 @@
 """CLSA's fourteen picture operations, on 8-bit RGB pictures.
 
 Source: Wang and Qi, Contrastive Learning with Stronger Augmentations, 2021,
-appendix. Resampling is nearest, uncovered area is black, the size stays.
+appendix. They resample to the nearest pixel, fill with black and keep the
+size.
 """
 from typing import Any, Callable, Dict
 
@@ -12,7 +13,8 @@ from .base import Plan
 from .pil_bridge import to_bgr, to_pil
 
 MAX_MAGNITUDE = 10
-# what shears, shifts (shares of the size) and turns reach at that
+# Limits at that magnitude: slope of shears and share of the size of shifts;
+# degrees of turns.
 AFFINE_LIMIT = 0.3
 DEGREES_LIMIT = 30
 
@@ -41,7 +43,7 @@ def _share(magnitude: int) -> float:
     return magnitude * AFFINE_LIMIT / MAX_MAGNITUDE
 
 
-# What a magnitude means; of the other operations it means nothing.
+# How a magnitude becomes a strength. Other operations have no strength.
 _STRENGTHS: Dict[str, Callable[[int], float]] = dict(
     Brightness=enhance_factor,
     Color=enhance_factor,
@@ -57,7 +59,7 @@ _STRENGTHS: Dict[str, Callable[[int], float]] = dict(
 
 
 def strength(name: str, magnitude: int, negative: bool = False) -> float:
-    """The value with which an operation is carried out.
+    """Strength of an operation at a magnitude.
 
     Args:
         name (str): One of ``OPS``.
@@ -67,7 +69,7 @@ def strength(name: str, magnitude: int, negative: bool = False) -> float:
 
     Returns:
         float: A factor, bits, a threshold, degrees, a slope, or a share of
-        the size; the magnitude of operations that have no strength.
+        the size. For operations without a strength, the magnitude.
     """
     value = _STRENGTHS.get(name, float)(magnitude)
     return -value if negative and name in SIGNED_OPS else value
@@ -145,8 +147,8 @@ def apply_op(name: str,
         name (str): One of ``OPS``.
         image (np.ndarray): (H, W, 3) uint8, RGB.
         magnitude (int): 0 to 10.
-        negative (bool): The other direction, for ``SIGNED_OPS``; without
-            meaning for the others. Defaults to False.
+        negative (bool): The other direction, for ``SIGNED_OPS``. The others
+            ignore it. Defaults to False.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, RGB.

@@ -16,15 +16,15 @@ from .random_step import RandomStep, check_backend
 
 
 def _resize_pillow(part: np.ndarray, size: int) -> np.ndarray:
-    # resizing treats channels apart: their order does not matter
+    # Channels are resized separately, so their order does not matter.
     picture = Image.fromarray(np.ascontiguousarray(part))
     return np.array(picture.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _resize_fast(part: np.ndarray, size: int) -> np.ndarray:
     # Torch has PIL's filter with vector instructions. It resizes a batch of
-    # one without a copy where its strides say channels last. A read-only
-    # array, such as a mapped file, is copied: torch would warn of it.
+    # one without a copy if the strides are channels last. A read-only array,
+    # such as a mapped file, is copied, as torch would warn of it.
     batch = torch.from_numpy(np.require(part, requirements=['C', 'W']))[None]
     resized = F.interpolate(
         batch.permute(0, 3, 1, 2), (size, size),
@@ -38,17 +38,17 @@ _RESIZE = dict(fast=_resize_fast, pillow=_resize_pillow)
 
 @TRANSFORMS.register_module()
 class ViewRandomResizedCrop(BaseTransform):
-    """Cut out a random part and bring it to one size.
+    """Cut out a random part and resize it to a square.
 
-    As torchvision's ``RandomResizedCrop`` on PIL pictures: area and logarithm
-    of the aspect ratio are uniform, after ten misses the largest central crop
-    is taken, and PIL's bilinear filter (which averages when it shrinks, unlike
-    OpenCV's) resizes the part.
+    Works like torchvision's ``RandomResizedCrop`` on PIL pictures. Area and
+    logarithm of the aspect ratio are uniform. After ten misses the largest
+    central crop is used. PIL's bilinear filter resizes the part; unlike
+    OpenCV's, it averages when it shrinks.
 
     Required and modified key: img, (H, W, 3) uint8. Modified: img_shape.
 
     Args:
-        size (int): Side of the square that comes out.
+        size (int): Side of the resulting square in pixels.
         scale (tuple[float, float]): Range of the part's share of the area.
             Defaults to (0.2, 1.0).
         ratio (tuple[float, float]): Range of width / height. Defaults to
@@ -134,17 +134,17 @@ class ViewFlip(RandomStep):
 
 
 def by_planes(img: np.ndarray) -> np.ndarray:
-    """Lay a picture out in planes of one channel, as networks want it.
+    """Store a picture in memory channel by channel, as networks need it.
 
-    The packing step turns views into (3, h, w). OpenCV does that eight times
-    as fast as numpy, which then finds it done.
+    The packing step turns views into (3, h, w) with numpy. OpenCV does this
+    eight times as fast, and numpy then has nothing to copy.
 
     Args:
         img (np.ndarray): (h, w, 3).
 
     Returns:
-        np.ndarray: (h, w, 3), the same values in another order in memory;
-        anything but three channels comes back as it is.
+        np.ndarray: (h, w, 3), the same values in another order in memory.
+        An array without three channels is returned as it is.
     """
     if img.ndim != 3 or img.shape[2] != 3:
         return img
@@ -154,7 +154,7 @@ def by_planes(img: np.ndarray) -> np.ndarray:
 
 
 def _flatten(pipeline: Iterable[Any]) -> Iterator[Any]:
-    """Steps of a pipeline whose members may be pipelines."""
+    """Steps of a pipeline that may contain pipelines."""
     for step in pipeline:
         if isinstance(step, (list, tuple)):
             yield from _flatten(step)
@@ -166,28 +166,27 @@ def _flatten(pipeline: Iterable[Any]) -> Iterator[Any]:
 class MultiCrop(BaseTransform):
     """Make several views of one picture.
 
-    Reads like mmselfsup's ``MultiView`` in a config. It gives each view a
-    shallow copy where that one copies everything in depth, and protects the
-    picture from transforms that write into it; it says how many views there
-    are, so that a model can check that at the start.
+    In a config it looks like mmselfsup's ``MultiView``. But each view gets a
+    shallow copy, not a deep one, and transforms cannot write into the shared
+    picture. ``total_views`` lets a model check the number at the start.
 
-    Required keys: img and what the transforms need. Modified key: img, a list
+    Required keys: img and those of the transforms. Modified key: img, a list
     of ``total_views`` arrays, in the order of ``num_views``. Added key with
-    ``on_device``: view_plans, a list of what is to be done to each.
+    ``on_device``: view_plans, a plan for each view.
 
     Args:
-        transforms (list[list[dict]]): Pipelines, one per kind of view. A list
-            inside one is laid out flat, so that configs can share the steps
-            behind the crop.
+        transforms (list[list[dict]]): Pipelines, one per kind of view. Nested
+            lists are flattened, so that configs can share the steps after
+            the crop.
         num_views (int | list[int]): How many views of each kind.
-        on_device (bool): Only draw what the random steps behind the crop do,
-            and leave it to the model's :class:`AugmentDataPreprocessor`, on
-            the model's device. The packing step must then have ``view_plans``
-            among its ``meta_keys``. Defaults to False.
+        on_device (bool): Only draw the random steps after the crop. The
+            model's :class:`AugmentDataPreprocessor` then applies them on its
+            device. The packing step must have ``view_plans`` among its
+            ``meta_keys``. Defaults to False.
 
     Raises:
-        ValueError: If the two lists do not match or a number is not positive,
-            or a step cannot be left to the device.
+        ValueError: If the two lists do not match, a number is not positive,
+            or a step cannot run on the device.
 
     Example:
         >>> MultiCrop(
@@ -221,7 +220,7 @@ class MultiCrop(BaseTransform):
 
     @staticmethod
     def _split_off(pipeline: Compose) -> List[RandomStep]:
-        """Take the random steps off the end of a pipeline."""
+        """Remove the random steps from the end of a pipeline."""
         steps = pipeline.transforms
         first = next(
             (i for i, step in enumerate(steps) if hasattr(step, 'plan')),
@@ -243,8 +242,8 @@ class MultiCrop(BaseTransform):
 
     def transform(self, results: Results) -> Results:
         """Make the views, in the layout of :func:`by_planes`."""
-        # all views start from one array: a transform that writes into it
-        # would spoil the views after it, now it raises an error
+        # All views start from this array. A transform that writes into it
+        # would spoil the other views; now it raises an error.
         results['img'].flags.writeable = False
         views, plans = [], []
         for pipeline, left, count in zip(self.pipelines, self._left,

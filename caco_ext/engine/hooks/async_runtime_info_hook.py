@@ -14,9 +14,9 @@ class AsyncRuntimeInfoHook(RuntimeInfoHook):
     """Log losses without waiting for the device in each iteration.
 
     mmengine's hook reads every loss as soon as the iteration is over. On a
-    GPU this one reads it an iteration later, when it has been computed, and
-    at once only where the log or a checkpoint needs it. On a CPU it does what
-    mmengine's does.
+    GPU this hook reads it one iteration later, when it has been computed. It
+    reads at once only if the log or a checkpoint needs it. On a CPU it works
+    like mmengine's.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class AsyncRuntimeInfoHook(RuntimeInfoHook):
                 runner.message_hub.update_scalar(f'train/{name}', value)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Write what is left: a signal may stop a run between two readings."""
+        """Write what is left, as a signal may stop the run at any step."""
         if self._late:
             self._write(runner, leave=0)
             checkpoint['message_hub'] = runner.message_hub.state_dict()

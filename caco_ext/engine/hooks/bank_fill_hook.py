@@ -16,18 +16,18 @@ from caco_ext.utils.models import unwrap_model
 class BankFillHook(Hook):
     """Fill a learnable bank with keys before the first epoch.
 
-    The query encoder trains meanwhile, with the run's own optimizer, as in
-    AdCo and CaCo; its momentum goes into the first epoch. A data set with
-    fewer pictures than columns is passed several times. Models without a bank
-    that has to be filled are left alone.
+    As in AdCo and CaCo, the query encoder trains meanwhile with the run's own
+    optimizer, whose momentum is carried into the first epoch. A data set with
+    fewer pictures than columns is used several times. The hook does nothing
+    if the model has no bank to fill.
 
     Args:
         full_lr (bool): Train at the optimizer's full learning rate, as the
-            originals do, and not at the first value of the schedule.
+            originals do. False trains at the first value of the schedule.
             Defaults to True.
     """
 
-    # After the kNN of the untrained network, which the fill begins to train.
+    # After KNNHook: the fill changes the network that it calls untrained.
     priority = 'LOWEST'
 
     def __init__(self, full_lr: bool = True) -> None:
@@ -36,12 +36,12 @@ class BankFillHook(Hook):
         self._rates: Optional[List[float]] = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take over how far the fill had come."""
+        """Restore the progress of the fill."""
         if runner._resume:
             self._done = checkpoint.get('fill_steps', 0)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Note how far the fill has come, and the run's own learning rate."""
+        """Save the progress of the fill and the run's own learning rate."""
         if self._rates is not None:
             checkpoint['fill_steps'] = self._done
             groups = checkpoint['optimizer']['param_groups']
@@ -56,7 +56,7 @@ class BankFillHook(Hook):
             return
         runner.logger.info(f'filling the bank of {memory.num_columns} columns')
         runner.model.train()
-        # The steps of the fill are not those of the run.
+        # Steps of the fill do not count as steps of the run.
         runner.optim_wrapper.initialize_count_status(runner.model, self._done,
                                                      -1)
         with self._learning_rate(runner):
@@ -68,7 +68,7 @@ class BankFillHook(Hook):
                 if memory.needs_fill:
                     runner.call_hook('after_fill_iter')
         module.end_fill()
-        # Of an accumulation that the end of the fill cut short.
+        # The end of the fill may interrupt an accumulation of gradients.
         runner.optim_wrapper.zero_grad()
         runner.optim_wrapper.initialize_count_status(runner.model, runner.iter,
                                                      runner.max_iters)
@@ -80,7 +80,7 @@ class BankFillHook(Hook):
         for epoch in count(first):
             sampler = loader.sampler
             if isinstance(sampler, EpochSeededSampler):
-                # The pictures of the first epoch, as in the originals, in
+                # As in the originals: the pictures of the first epoch, but
                 # other crops.
                 sampler.set_epoch(epoch, stream=1)
             elif hasattr(sampler, 'set_epoch'):

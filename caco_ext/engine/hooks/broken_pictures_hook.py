@@ -1,4 +1,4 @@
-"""Says in the log how many pictures could not be read."""
+"""Log how many pictures could not be read."""
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -47,7 +47,7 @@ class BrokenPicturesHook(Hook):
             ', '.join(paths) +
             (', ...' if paths and len(paths) < len(indices) else ''))
         if len(indices) > dataset.broken.limit:
-            # Each rank alone may have found few enough to go on.
+            # A single rank may have found too few to stop by itself.
             listed = '\n  '.join(
                 dataset.get_data_info(i)['img_path'] for i in indices[:20])
             raise RuntimeError(

@@ -17,19 +17,19 @@ from .. import run_state
 
 @HOOKS.register_module()
 class ResumableCheckpointHook(CheckpointHook):
-    """mmengine's checkpoints, from which a run goes on to the same numbers.
+    """mmengine's checkpoints, from which a run resumes exactly.
 
-    They hold the random generators of all ranks and the place in the epoch
-    as well. Each is written whole before the oldest is removed. One that
-    cannot be written (the disk is full) is reported, and the run goes on with
-    the one before; where it is the last of the run, it ends with the error.
-    While gradients accumulate a checkpoint waits for the optimizer's step, as
-    half a sum of gradients is not saved.
+    They also hold the random generators of all ranks and the position in the
+    epoch. Each is written completely before the oldest is removed. If one
+    cannot be written (the disk is full), the hook logs an error and the run
+    goes on. If it is the last of the run, the run ends with the error.
+    While gradients accumulate, a checkpoint waits for the optimizer's step,
+    because accumulated gradients are not saved.
 
     Args:
-        *args: Of :class:`mmengine.hooks.CheckpointHook`.
-        **kwargs: Of the same. With ``by_epoch=False`` checkpoints come every
-            ``interval`` iterations and are resumed inside the epoch.
+        *args: Arguments of :class:`mmengine.hooks.CheckpointHook`.
+        **kwargs: More of them. With ``by_epoch=False`` a checkpoint is saved
+            every ``interval`` iterations and can be resumed inside an epoch.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -39,7 +39,7 @@ class ResumableCheckpointHook(CheckpointHook):
         self._waiting: Optional[int] = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Restore seed, random generators and the place in the epoch.
+        """Restore seed, random generators and the position in the epoch.
 
         Raises:
             ValueError: See :func:`run_state.check`.
@@ -53,34 +53,34 @@ class ResumableCheckpointHook(CheckpointHook):
         self._rng = run_state.own_rng(state['rng'])
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare the folder, put the random generators back.
+        """Prepare the folder and restore the random generators.
 
         Raises:
-            OSError: Nothing can be written there.
+            OSError: The folder cannot be written to.
         """
         super().before_train(runner)
         self._keep_to_folder()
         if is_main_process() and isinstance(self.file_backend, LocalBackend):
             self._try_folder()
             remove_parts(self.out_dir)
-        # A loader takes a number from the training's generator each time it
-        # starts workers, more often where a run is resumed.
+        # A loader draws from the training's generator each time it starts
+        # workers, which happens more often in a resumed run.
         loader = runner.train_dataloader
-        # now, as a signal leaves little time to save
+        # Done now: after a signal there is little time to save.
         run_state.describe(loader.dataset)
         loader.generator = torch.Generator().manual_seed(0)
         if isinstance(loader.sampler, EpochSeededSampler):
-            # Then another number of processes sees the same batches.
+            # With it, any number of processes sees the same global batches.
             loader.sampler.batch_size = loader.batch_size
         if self._rng is not None:
             run_state.set_rng_state(self._rng)
             self._rng = None
 
     def _keep_to_folder(self) -> None:
-        """Take the best checkpoint for one of this folder.
+        """Point the path of the best checkpoint into this folder.
 
-        A better one replaces it. A run that was resumed in another folder
-        must not remove that of the run it comes from.
+        A better checkpoint replaces the best one. A run that was resumed in a
+        new folder must not remove that of the run it comes from.
         """
 
         def here(path: str) -> str:
@@ -107,7 +107,7 @@ class ResumableCheckpointHook(CheckpointHook):
             ) from error
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add seed, random generators and the place in the epoch."""
+        """Add seed, random generators and the position in the epoch."""
         if self._state is not None:
             checkpoint['run_state'] = self._state
 
@@ -116,7 +116,7 @@ class ResumableCheckpointHook(CheckpointHook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Save where it is time, or where a checkpoint waits."""
+        """Save if it is time, or if a checkpoint waits for this step."""
         self._batches_done = batch_idx + 1
         if not self.by_epoch and (self.every_n_train_iters(
                 runner, self.interval, self.save_begin) or
@@ -129,12 +129,12 @@ class ResumableCheckpointHook(CheckpointHook):
             self._save_checkpoint_with_step(runner, step, meta)
 
     def is_last_train_epoch(self, runner: Runner) -> bool:
-        """Also where another hook has just ended the training early."""
+        """Also true if another hook has just ended the training early."""
         return super().is_last_train_epoch(runner) or getattr(
             runner.train_loop, 'stop_training', False)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Save where it is time, or let the checkpoint wait for the step."""
+        """Save if it is time, or let the checkpoint wait for the step."""
         self._batches_done = getattr(runner.train_loop, 'batches_cut', 0)
         if not at_step(runner) and self.by_epoch:
             if self.every_n_epochs(runner, self.interval, self.save_begin):
@@ -144,12 +144,12 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def save_now(self, runner: Runner, batches_done: int,
                  iterations: int) -> bool:
-        """Save out of turn, as ``stopped.pth``. All ranks must call it.
+        """Save ``stopped.pth`` at once. All ranks must call this.
 
         Args:
             runner (Runner): The runner of the training.
-            batches_done (int): Batches of the present epoch trained.
-            iterations (int): Iterations of the run trained.
+            batches_done (int): Batches trained in the present epoch.
+            iterations (int): Iterations trained in the run.
 
         Returns:
             bool: Whether it could be written.
@@ -161,7 +161,7 @@ class ResumableCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
         if self._batches_done and self.by_epoch:
-            # of an epoch that the end of the run cut off
+            # The end of the run cut this epoch off.
             meta['epoch'] = runner.epoch
         name = self.filename_tmpl.format(step)
         old, kept = [], []
@@ -188,7 +188,7 @@ class ResumableCheckpointHook(CheckpointHook):
                     os.unlink(path)
 
     def _save_as(self, runner: Runner, name: str, meta: dict) -> bool:
-        """Write one checkpoint, then the note that names it."""
+        """Write a checkpoint, then ``last_checkpoint``, which names it."""
         last = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', last)
         self._state = run_state.collect(runner, self._batches_done)
@@ -219,7 +219,7 @@ class ResumableCheckpointHook(CheckpointHook):
         try:
             write_whole(osp.join(runner.work_dir, 'last_checkpoint'), last)
         except OSError as error:
-            # the file itself is there, and --resume looks for it
+            # The checkpoint itself is there, and --resume finds it.
             runner.logger.error(f'last_checkpoint cannot be written: {error}')
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
@@ -228,8 +228,10 @@ class ResumableCheckpointHook(CheckpointHook):
 
     @contextmanager
     def _tolerant(self, runner: Runner) -> Iterator[Callable[[], bool]]:
-        """Inside, a checkpoint that cannot be written is an error of the log
-        and not of the run. Gives a function that says whether all were."""
+        """Inside, a failure to write a checkpoint is logged and not raised.
+
+        Yields a function that says whether all could be written.
+        """
         save, failures = runner.save_checkpoint, []
 
         def save_or_say(out_dir: str, filename: str, *args: Any,
@@ -247,12 +249,12 @@ class ResumableCheckpointHook(CheckpointHook):
         try:
             yield lambda: not failures
         finally:
-            # Not `del`: another hook may have wrapped it before.
+            # Not `del`: another hook may have replaced the method before.
             runner.save_checkpoint = save
 
 
 def at_step(runner: Runner) -> bool:
-    """Whether the optimizer has just made its step, or left it out.
+    """Whether the optimizer has just made or skipped its step.
 
     Args:
         runner (Runner): The runner of the training.

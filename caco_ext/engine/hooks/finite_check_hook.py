@@ -18,13 +18,13 @@ from caco_ext.utils.text import first_of
 
 
 def all_finite(tensors: List[Tensor]) -> bool:
-    """Whether there is neither NaN nor infinity, with one wait for the device.
+    """Whether no value is NaN or infinite. Waits once for the device.
 
     Args:
-        tensors (list[Tensor]): Of floating point, any shapes.
+        tensors (list[Tensor]): Floating point tensors of any shapes.
 
     Returns:
-        bool: Also False where the sum of squares of one leaves its type.
+        bool: Also False if a tensor's sum of squares overflows its type.
     """
     return not tensors or bool(_are_finite(tensors))
 
@@ -35,7 +35,7 @@ def _are_finite(tensors: List[Tensor]) -> Tensor:
 
 
 class _StepCheck(NamedTuple):
-    """What is checked of a step, and what its error would name."""
+    """Values of a step to check, and details for the error."""
     finite: AsyncScalars
     losses: List[Tensor]
     paths: List[str]
@@ -43,37 +43,36 @@ class _StepCheck(NamedTuple):
 
 
 class NonFiniteError(RuntimeError):
-    """Training has come to NaN or infinity."""
+    """Training has reached NaN or infinity."""
 
 
 @HOOKS.register_module()
 class FiniteCheckHook(Hook):
     """Stop as soon as a loss, a gradient or the bank is NaN or infinite.
 
-    Checks before every optimizer step, so that weights, bank, queue and key
-    encoder are still those of the step before when it stops, and before every
-    checkpoint, so that none holds such numbers. The error names the
+    Checks before every optimizer step, so when it stops, weights, bank, queue
+    and key encoder are those of the step before. Checks before every
+    checkpoint too, so that none holds such numbers. The error names the
     iteration, what is wrong, the pictures of the batch and the checkpoint to
-    go on from. A loss scaler that leaves out steps with infinite gradients is
-    left to its work as long as the losses are finite and it does not do so
-    50 times in a row.
+    resume from. A loss scaler may skip steps with infinite gradients, as long
+    as the losses are finite and it skips fewer than 50 steps in a row.
 
-    On a GPU that would mean to wait for the device in every iteration. There
-    a step is checked one step later, and at once before the log and a
-    checkpoint: the error names the same iteration and pictures, only the
-    model has made one step more. With ``max_skipped`` every step is checked
+    On a GPU this would wait for the device in every iteration. So there a
+    step is checked one step later, and at once before the log and a
+    checkpoint. The error names the same iteration and pictures; only the
+    model has made one more step. With ``max_skipped`` every step is checked
     before it is made, on a GPU too.
 
     Args:
-        max_skipped (int): So many steps in a row are left out before the run
-            stops; each is logged and counted as ``train/skipped_steps``.
-            Defaults to 0.
+        max_skipped (int): Number of steps in a row that may be skipped before
+            the run stops. Each is logged and counted as
+            ``train/skipped_steps``. Defaults to 0.
 
     Raises:
         ValueError: If ``max_skipped`` is negative.
     """
 
-    # Its after_train_iter counts before the logger.
+    # Its after_train_iter must run before the logger's.
     priority = 'HIGH'
     changes_numbers = False
     SCALER_PATIENCE = 50
@@ -92,7 +91,7 @@ class FiniteCheckHook(Hook):
         self._statistics: Dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Let each step be checked between its gradients and the optimizer."""
+        """Have each step checked after its gradients are computed."""
         wrapper, self._runner = runner.optim_wrapper, runner
         backward, step = wrapper.backward, wrapper.step
 
@@ -101,7 +100,8 @@ class FiniteCheckHook(Hook):
             self._losses.append(loss.detach())
             backward(loss, **kwargs)
 
-        # with the mark by which mmengine's schedulers know their counter
+        # wraps keeps the attribute by which mmengine's schedulers recognise
+        # their counter.
         @wraps(step)
         def watched_step(wrapper: OptimWrapper, **kwargs: Any) -> None:
             if self._may_step():
@@ -115,10 +115,10 @@ class FiniteCheckHook(Hook):
         return unwrap_model(self._runner.model)
 
     def note_batch(self, data_batch: dict) -> None:
-        """Remember which pictures are on their way.
+        """Remember which pictures the batch holds.
 
         Args:
-            data_batch (dict): As the loader gives it.
+            data_batch (dict): Batch of the loader.
         """
         samples = data_batch.get('data_samples')
         self._paths += [
@@ -131,8 +131,8 @@ class FiniteCheckHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: Optional[dict] = None) -> None:
-        """Remember the batch and, if steps may be skipped, the statistics of
-        the batch norms, which a forward pass changes.
+        """Remember the batch; if steps may be skipped, also the batch norms'
+        statistics, which a forward pass changes.
         """
         self._filling = False
         if data_batch is not None:
@@ -145,14 +145,14 @@ class FiniteCheckHook(Hook):
             }
 
     def before_fill_iter(self, runner: Runner, data_batch: dict) -> None:
-        """Remember the batch; the fill writes to the bank before a step, so
-        none of its steps can be left out.
+        """Remember the batch. No step of the fill can be skipped, as the fill
+        writes to the bank before it.
         """
         self._filling = True
         self.note_batch(data_batch)
 
     def _may_step(self) -> bool:
-        """Whether the numbers allow a step; decides and counts."""
+        """Decide whether to make the step, and count skipped ones."""
         losses, self._losses = self._losses, []
         paths, self._paths = self._paths, []
         gradients = [
@@ -173,7 +173,7 @@ class FiniteCheckHook(Hook):
         all_fine = True
         while len(self._pending) > leave:
             check = self._pending.popleft()
-            # Summed over ranks by DDP: all ranks see the same.
+            # DDP sums gradients over ranks, so all ranks decide the same.
             if all(check.finite.read()):
                 self._in_a_row = self._scaler_in_a_row = 0
                 continue
@@ -242,8 +242,8 @@ class FiniteCheckHook(Hook):
                          batch_idx: int,
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
-        """Check what is pending before something is written, and log how
-        many steps were left out.
+        """Check pending steps before something is written, and log how many
+        steps were skipped.
         """
         if self._pending and all_are_wanted(runner, batch_idx):
             self._check_steps(leave=0)
@@ -252,10 +252,10 @@ class FiniteCheckHook(Hook):
                                              self.skipped)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to save what cannot be gone on from.
+        """Refuse to save a checkpoint that cannot be resumed.
 
         Raises:
-            NonFiniteError: Something in it is not finite.
+            NonFiniteError: A value in it is not finite.
         """
         self._runner = runner
         names = _not_finite({

@@ -1,4 +1,4 @@
-"""Watch the features become useful: kNN accuracy while a run trains."""
+"""kNN accuracy of the features while a run trains."""
 import os.path as osp
 from dataclasses import asdict
 from typing import Dict, List, Sequence, Tuple, Union
@@ -29,12 +29,12 @@ class KNNHook(Hook):
     the (query) backbone. Results, in per cent, are named ``knn/top1`` and
     ``knn/top5`` (``knn/top1_k20`` and so on with several ``k``). They go to
     the log, the scalars file, TensorBoard, the message hub and to a
-    ``CheckpointHook`` with ``save_best='knn/top1'``. The training's random
-    numbers are left untouched: a run is the same with and without the hook.
+    ``CheckpointHook`` with ``save_best='knn/top1'``. The hook does not touch
+    the training's random numbers: a run is the same with and without it.
 
-    CaCo's own monitor uses k = 20 and temperature 0.2 like this hook, but the
-    alphabetically first 20 % of each training class and a test set padded
-    with duplicates; here the share is random but fixed, and every test
+    CaCo's own monitor also uses k = 20 and temperature 0.2. But it searches
+    the alphabetically first 20 % of each training class, and pads its test
+    set with duplicates. Here the share is random but fixed, and every test
     picture counts once.
 
     Args:
@@ -52,15 +52,16 @@ class KNNHook(Hook):
         batch_size (int): Pictures per batch and rank. Defaults to 64.
         num_workers (int): Loader processes per rank. Defaults to 2.
         seed (int): Chooses the training share. Defaults to 0.
-        save_features (bool): Keep the vectors of the newest evaluation of
-            an epoch as ``knn_features.pth`` in the work folder, for the tools
-            that draw them: 4 (N + Q) C bytes. Defaults to False.
+        save_features (bool): Save the features of the latest evaluation as
+            ``knn_features.pth`` in the work folder, for the tools that draw
+            them. N searched and Q classified pictures with C channels take
+            4 (N + Q) C bytes. Defaults to False.
 
     Raises:
         ValueError: An option is out of range.
     """
 
-    # after the training's own log lines, before the checkpoint of the epoch
+    # After the training's log lines, before the checkpoint of the epoch.
     priority = 'LOW'
     changes_numbers = False
 
@@ -128,7 +129,7 @@ class KNNHook(Hook):
             self._report(runner, self.evaluate(runner, keep=True), 0)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Evaluate, log, and let those who wait for results act."""
+        """Evaluate, log, and pass the results on to other hooks."""
         if not (self.every_n_epochs(runner, self.interval)
                 or self.is_last_train_epoch(runner)):
             return
@@ -140,13 +141,13 @@ class KNNHook(Hook):
         """Measure the accuracy of the runner's model. All ranks must call it.
 
         Args:
-            runner (Runner): Only its ``model`` is used, so a runner that
-                never trains will do, unless features are kept.
-            keep (bool): Whether to keep the features where ``save_features``
-                wishes it. Defaults to False.
+            runner (Runner): Only its ``model`` is used, unless features are
+                saved, so it need not train.
+            keep (bool): Save the features if ``save_features`` is set.
+                Defaults to False.
 
         Returns:
-            dict[str, float]: Per cent, see ``metric_names``.
+            dict[str, float]: Accuracies in per cent, see ``metric_names``.
 
         Raises:
             ValueError: As ``data.parts``.
@@ -157,7 +158,7 @@ class KNNHook(Hook):
                 dict(asdict(features), iter=runner.iter),
                 osp.join(runner.work_dir, KNNFeatures.file_name))
         bank, query = features.train, features.test
-        for vectors in (bank, query):  # in place: a bank may fill the memory
+        for vectors in (bank, query):  # in place, as they may be large
             F.normalize(vectors, dim=1, out=vectors)
         train, test = self.data.parts
         places = np.searchsorted(train.indices, features.train_index)
@@ -178,13 +179,13 @@ class KNNHook(Hook):
     def extract(self, model: nn.Module) -> KNNFeatures:
         """Features of the training share and of the test set.
 
-        All ranks must call it; all get everything.
+        All ranks must call it, and all get the features of all ranks.
 
         Args:
-            model (nn.Module): With ``backbone`` and ``data_preprocessor``.
+            model (nn.Module): Has ``backbone`` and ``data_preprocessor``.
 
         Returns:
-            KNNFeatures: Those of the readable pictures.
+            KNNFeatures: Features of the readable pictures.
 
         Raises:
             ValueError: As ``data.parts``.
@@ -192,7 +193,7 @@ class KNNHook(Hook):
         self._check_model(model)
         found: List[Tensor] = []
         with preserve_rng():
-            # Labelled by their places, which tell what is unreadable.
+            # The labels are indices: missing ones are unreadable pictures.
             for part in self.data.parts:
                 places = part.indices.tolist()
                 loader = self.data.loader(part.dataset, places, places)

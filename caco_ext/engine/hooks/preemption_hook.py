@@ -16,10 +16,10 @@ from caco_ext.utils.files import was_stopped
 from caco_ext.utils.loaders import obey_parent_only
 from .checkpoint_hook import ResumableCheckpointHook, at_step
 
-# The signals that runs of this process handle. A forked child, such as a
-# worker of an evaluation's pool, must end at such a signal, or the pool would
-# wait for it forever. Python loses a signal that reaches a child before it is
-# set up, so signals are blocked until the child has default handlers.
+# The signals that runs of this process handle. They must end a forked child,
+# such as a worker of an evaluation's pool; else the pool waits for it forever.
+# Python loses a signal that reaches a child before it is set up. So signals
+# are blocked until the child has default handlers.
 _heard: Set[int] = set()
 
 
@@ -44,19 +44,20 @@ os.register_at_fork(
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Save and exit when the job is told to end, and go on at the next start.
+    """Save and exit when the job is told to end; resume at the next start.
 
-    The iteration (with gradient accumulation: the step) is finished. Then all
-    ranks save ``stopped.pth`` together, whether the signal was sent to one of
-    them or to all. The process ends with the status 128 + signal, so that no
-    script takes the run for finished. The fill of a bank stops in the same
-    way. The next start of the same command resumes from that file by itself.
-    An evaluation is finished first.
+    The iteration is finished first; with gradient accumulation the step, and
+    an evaluation if one is running. Then all ranks save ``stopped.pth``
+    together, whether one of them got the signal or all did. The process ends
+    with the status 128 + signal, so no script takes the run for finished. The
+    fill of a bank stops in the same way. The next start of the same command
+    resumes from that file by itself.
 
     Args:
-        signals (Sequence[str]): Defaults to SIGTERM, of slurm, spot machines
-            and ``kill``, and SIGUSR1, of ``sbatch --signal``.
-        auto_resume (bool): Go on from ``stopped.pth`` of the work folder
+        signals (Sequence[str]): Names of the signals. Defaults to SIGTERM,
+            which slurm, spot machines and ``kill`` send, and SIGUSR1, which
+            ``sbatch --signal`` sends.
+        auto_resume (bool): Resume from ``stopped.pth`` in the work folder
             without ``--resume``. Defaults to True.
 
     Raises:
@@ -90,7 +91,7 @@ class PreemptionHook(Hook):
                 self._before[number] = signal.signal(number, self._note)
                 _heard.add(number)
         if get_world_size() > 1 and dist.get_backend() != 'gloo':
-            # To agree on the CPU does not wait for the device.
+            # A group on the CPU: ranks agree without waiting for the device.
             self._group = dist.new_group(backend='gloo')
         if self.auto_resume and not runner._resume and was_stopped(
                 runner.work_dir):
@@ -101,7 +102,7 @@ class PreemptionHook(Hook):
             runner._resume, runner._load_from = True, None
 
     def before_train(self, runner: Runner) -> None:
-        """Keep the signal from the loader's workers."""
+        """Shield the loader's workers from the signal."""
         loader = runner.train_dataloader
         loader.worker_init_fn = partial(obey_parent_only, self.numbers,
                                         loader.worker_init_fn)
@@ -118,7 +119,7 @@ class PreemptionHook(Hook):
         self._stop_if_told(runner, batch_idx + 1, runner.iter + 1)
 
     def after_fill_iter(self, runner: Runner) -> None:
-        """The same in the bank's fill; see :class:`BankFillHook`."""
+        """Stop during the bank's fill; see :class:`BankFillHook`."""
         self._stop_if_told(runner, 0, runner.iter)
 
     def _stop_if_told(self, runner: Runner, batches_done: int,
@@ -143,7 +144,7 @@ class PreemptionHook(Hook):
             runner.logger.error(
                 f'{name}: nothing could be saved; --resume goes on from '
                 f'{hook.last_ckpt}')
-        # No rank may end while rank 0 still writes: torchrun would kill it.
+        # If another rank ended, torchrun would kill rank 0 while it writes.
         self._highest_of_all_ranks(0)
         self._restore()
         raise SystemExit(128 + number)

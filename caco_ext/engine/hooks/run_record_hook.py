@@ -1,4 +1,4 @@
-"""What a run leaves behind about itself."""
+"""Record versions, commit, machine and command of a run."""
 import json
 import os
 import os.path as osp
@@ -21,9 +21,10 @@ FILE = 'run.json'
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Note versions, commit, machine and command of a run beside its scalars.
+    """Write versions, commit, machine and command of a run to ``run.json``.
 
-    They go to ``run.json`` of each part of the run, which the report reads.
+    Each start and each resumption of the run writes one, beside its scalars.
+    The report reads them.
     """
 
     changes_numbers = False

@@ -19,21 +19,20 @@ from .knn_hook import KNNHook
 class SetupCheckHook(Hook):
     """Find mistakes of a config before the first batch.
 
-    Compares the views of the pipeline with those the model uses, the batch
-    with the data set and the memory, and a checkpoint's keys with the model's:
-    mmengine only warns when they differ, and goes on with random weights.
-    Encodes the views of one picture before the training. See
+    It compares the views of the pipeline with those the model uses, and the
+    batch with the data set and the memory. It compares a checkpoint's keys
+    with the model's: if they differ, mmengine only warns and trains random
+    weights. Before the training it encodes the views of one picture. See
     :mod:`caco_ext.engine.setup_checks`.
 
     Args:
         allow_cut_schedule (bool): Let schedules of learning rates and
             warm-ups be longer or shorter than the run, for trials. Defaults
             to False.
-        resume_changes (str, optional): What to do where a run is resumed and
-            its settings are no longer those in the checkpoint: 'apply' goes
-            on with the present ones, 'keep' with those of the checkpoint,
-            None refuses. See :mod:`caco_ext.engine.resume_changes`. Defaults
-            to None.
+        resume_changes (str, optional): What to do if the settings of a
+            resumed run differ from those in the checkpoint. 'apply' uses the
+            present ones, 'keep' those of the checkpoint, None refuses. See
+            :mod:`caco_ext.engine.resume_changes`. Defaults to None.
 
     Raises:
         ValueError: ``resume_changes`` is none of these.
@@ -108,14 +107,14 @@ class SetupCheckHook(Hook):
 
     @staticmethod
     def _named(runner: Runner, checkpoint: dict) -> str:
-        """The model's settings that a resumed run has changed."""
+        """Name the model's settings that a resumed run has changed."""
         changes = config_changes(runner, checkpoint) if runner._resume else []
         return ''.join(f' {change};' for change in changes
                        if change.option.startswith('model.')).rstrip(';')
 
 
 def _find_views(dataset: Dataset) -> Optional[int]:
-    """Views that a data set's pipeline makes; None where it cannot be told."""
+    """Number of views that a data set's pipeline makes; None if unknown."""
     while hasattr(dataset, 'dataset'):  # wrappers
         dataset = dataset.dataset
     pipeline = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])

@@ -12,9 +12,9 @@ from caco_ext.utils.models import unwrap_model
 class ShardedMemoryHook(Hook):
     """Let all ranks take part when a sharded memory is saved.
 
-    The runner makes a checkpoint on its main process alone, which has a part
-    of the columns only. Around each ``runner.save_checkpoint``, which every
-    rank calls, this gathers them. Nothing happens to a whole memory.
+    Every rank calls ``runner.save_checkpoint``, but only the main process
+    makes the checkpoint, and it holds only its own shard. So this hook
+    gathers the columns first. A memory that is not sharded needs nothing.
     """
 
     changes_numbers = False

@@ -13,15 +13,15 @@ from torch.nn import functional as F
 
 from caco_ext.utils.models import unwrap_model
 
-# Columns that are compared at a time.
+# Number of columns that are compared at a time.
 _PIECE = 8192
 
 
 def host_memory() -> float:
-    """Memory that this process occupies, without its loaders' workers.
+    """Memory of this process, without its loaders' workers.
 
     Returns:
-        float: In MiB.
+        float: Memory in MiB.
     """
     with open('/proc/self/statm', encoding='ascii') as file:
         pages = int(file.read().split()[1])
@@ -36,13 +36,13 @@ def sum_of_turns(before: Tensor, now: Tensor) -> Tensor:
         now (Tensor): The same columns later.
 
     Returns:
-        Tensor: Degrees, a float32 of shape (1, ).
+        Tensor: Sum in degrees, float32, (1, ).
     """
     total = now.new_zeros(1, dtype=torch.float32)
-    # in pieces, as three more banks would be a lot of memory
+    # In pieces, because three copies of the bank would take a lot of memory.
     for pair in zip(before.split(_PIECE, 1), now.split(_PIECE, 1)):
         old, new = (F.normalize(one.float(), dim=0) for one in pair)
-        # by the chord: the cosine of a small angle is one in float32
+        # From the chord, as the cosine of a small angle rounds to 1.
         half = ((old - new).norm(dim=0) / 2).clamp(max=1)
         total += 2 * half.asin().rad2deg().sum()
     return total
@@ -50,42 +50,40 @@ def sum_of_turns(before: Tensor, now: Tensor) -> Tensor:
 
 @HOOKS.register_module()
 class TrainingMetricsHook(Hook):
-    """Log what tells whether pre-training goes well.
+    """Log metrics that show whether pre-training goes well.
 
-    Images per second of all ranks together, memory of this process in MiB
-    (mmengine logs that of the GPU as ``memory``), and what the model's
-    ``metrics`` gives: coefficient of the key encoder's average, learning rate
-    and mean norm of the bank, share of its columns that were positives this
-    epoch.
+    These are images per second of all ranks together, memory of this process
+    in MiB (mmengine logs that of the GPU as ``memory``), and the model's
+    ``metrics``: momentum of the key encoder, learning rate and mean norm of
+    the bank, share of its columns that were positives this epoch.
     They reach the log, the scalars file and every visualizer with the losses.
 
-    Collapse shows in three of them, and is warned of once until they recover:
+    Three metrics show collapse. The hook warns once until they recover:
 
-    - ``feature_std``, 1 where features point everywhere, 0 where all are one;
+    - ``feature_std``, 1 for uniform directions, 0 if all features are equal;
     - ``effective_rank``, of at most min(batch, channels) directions;
-    - ``columns_used``, at the end of an epoch, against what chance would use.
+    - ``columns_used``, at the end of an epoch, compared with random choice.
 
-    With ``bank_drift`` each whole epoch of a learnable bank ends with a line
-    of the scalars, ``bank/drift``: degrees that its columns turned meanwhile,
-    in the mean; the report draws it. An epoch that is resumed in its middle
-    has none.
+    With ``bank_drift`` each whole epoch adds ``bank/drift`` to the scalars:
+    the mean angle, in degrees, by which the bank's columns turned in the
+    epoch. The report draws it. An epoch that was resumed inside has none.
 
     Args:
         interval (int): Iterations between two readings. They wait for the
             device, so this should be the logger's interval. Defaults to 50.
-        min_std (float): ``feature_std`` below it is collapse. Defaults
+        min_std (float): ``feature_std`` below this is collapse. Defaults
             to 0.05, a mean cosine of 0.9975 between pictures.
-        min_rank_share (float): ``effective_rank`` below this share of the
-            possible, or below 2, is collapse. Defaults to 0.05.
+        min_rank_share (float): ``effective_rank`` below this share of its
+            maximum, or below 2, is collapse. Defaults to 0.05.
         min_columns_share (float): ``columns_used`` below this share of what
-            chance would use is collapse. Defaults to 0.05.
-        patience (int): Readings in a row of which all must be below before
-            it is warned: an untrained network begins low. Defaults to 5.
-        bank_drift (bool): Log how far the bank turns in an epoch. Costs a
-            float16 copy of the columns on their device during the epoch (16
-            MiB of 65536 columns of width 128, on the main process alone where
-            the bank is whole), which rounds angles below some 0.02 degrees,
-            and a pass over the columns at its end. Defaults to False.
+            random choice would use is collapse. Defaults to 0.05.
+        patience (int): Warn after so many low readings in a row, as an
+            untrained network begins low. Defaults to 5.
+        bank_drift (bool): Log how far the bank turns in an epoch. This costs
+            a pass over the columns at the end of an epoch, and during it a
+            float16 copy on their device: 16 MiB for 65536 columns of width
+            128. If the bank is not sharded, only the main process has it.
+            Angles below some 0.02 degrees are lost. Defaults to False.
 
     Raises:
         ValueError: If a number is outside its range.
@@ -123,14 +121,14 @@ class TrainingMetricsHook(Hook):
         self._columns: Optional[Tensor] = None
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Count anew."""
+        """Reset the metrics."""
         self._since = time.perf_counter()
         self._images = 0
         memory = getattr(unwrap_model(runner.model), 'memory', None)
-        # In an epoch that is resumed the columns used before count too.
+        # In a resumed epoch, the columns used before count too.
         if memory is not None and not runner.train_loop.batches_done:
             memory.reset_metrics()
-            # columns without a velocity are replaced and do not turn
+            # A queue has no velocity: its columns are replaced, not turned.
             if self.bank_drift and hasattr(memory, 'velocity'):
                 if memory.sharding.num_shards > 1 or is_main_process():
                     self._columns = F.normalize(memory.columns, dim=0).half()

@@ -9,17 +9,17 @@ from torch.utils.data import DataLoader
 
 @LOOPS.register_module()
 class IterationTrainLoop(EpochBasedTrainLoop):
-    """Train for a number of iterations, counted in epochs all the same.
+    """Train for a number of iterations, but still in epochs.
 
-    The data are passed epoch by epoch, as in mmengine's loop by epochs, so
-    all that counts epochs does so here too, and a run is resumed inside one.
-    The last epoch ends with the last iteration.
+    The loop goes through the data epoch by epoch, like mmengine's epoch
+    loop. So everything that counts epochs works, and a run can be resumed
+    inside one. The last epoch ends with the last iteration.
 
     Args:
         runner (Runner): The runner.
         dataloader (DataLoader | dict): The loader or its config.
         max_iters (int): Iterations of the run.
-        **kwargs: Of :class:`mmengine.runner.EpochBasedTrainLoop`.
+        **kwargs: Arguments of :class:`mmengine.runner.EpochBasedTrainLoop`.
 
     Raises:
         ValueError: ``max_iters`` is no positive integer, or the number of
@@ -44,23 +44,23 @@ class IterationTrainLoop(EpochBasedTrainLoop):
 
     @property
     def iterations_left(self) -> int:
-        """int: Those that are still to come."""
+        """int: Iterations that are still to be trained."""
         return self._max_iters - self._iter
 
     @property
     def batches_cut(self) -> int:
-        """int: Batches of the present epoch trained, if the run is at its end
-        inside it; else 0."""
+        """int: Batches trained in the last epoch if the run ended inside it;
+        else 0."""
         if self.iterations_left:
             return 0
         return self._max_iters % len(self.dataloader)
 
     def run(self) -> nn.Module:
-        """Train what is left.
+        """Train the remaining iterations.
 
         Returns:
             nn.Module: The model.
         """
-        # a finished run may have ended inside an epoch
+        # A finished run may have ended inside an epoch.
         self.stop_training = not self.iterations_left
         return super().run()

@@ -1,17 +1,17 @@
-"""What a step of an optimizer does with a closure."""
+"""Evaluate the closure of an optimizer's step."""
 from typing import Callable, Optional
 
 import torch
 
 
 def evaluate(closure: Optional[Callable]) -> Optional[float]:
-    """Evaluate the loss anew, with gradients, inside a step without them.
+    """Call the closure with gradients enabled, inside ``no_grad``.
 
     Args:
         closure (Callable, optional): As torch's optimizers take it.
 
     Returns:
-        float, optional: What it returns; None without one.
+        float, optional: The closure's loss; None without a closure.
     """
     if closure is None:
         return None

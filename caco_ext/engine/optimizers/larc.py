@@ -15,18 +15,18 @@ class LARC(torch.optim.SGD):
         g \leftarrow \eta \frac{\|p\|}{\|g\| + \lambda \|p\| + \epsilon}
         (g + \lambda p)
 
-    before the ordinary step of SGD, without clipping. A tensor whose norm or
-    whose gradient's norm is zero is left alone: the classifier's bias, which
-    begins at zero, takes one plain step before it is scaled.
+    before the ordinary step of SGD, without clipping. If the norm of a tensor
+    or of its gradient is zero, the gradient is not scaled. So the first step
+    of the classifier's bias, which starts at zero, is plain SGD.
 
     Args:
         params (Iterable): Parameters or groups of them.
         lr (float): Learning rate.
-        momentum (float): Of SGD. Defaults to 0.9.
+        momentum (float): Momentum of SGD. Defaults to 0.9.
         weight_decay (float): lambda. Defaults to 0.
         trust_coefficient (float): eta. Defaults to 0.001.
         eps (float): epsilon. Defaults to 1e-8.
-        nesterov (bool): Of SGD. Defaults to False.
+        nesterov (bool): Nesterov momentum of SGD. Defaults to False.
 
     Raises:
         ValueError: If an option is negative.
@@ -58,7 +58,7 @@ class LARC(torch.optim.SGD):
         """One step.
 
         Args:
-            closure (Callable, optional): Evaluates the loss anew.
+            closure (Callable, optional): Evaluates the loss again.
                 Defaults to None.
 
         Returns:
@@ -70,7 +70,7 @@ class LARC(torch.optim.SGD):
             for p in group['params']:
                 if p.grad is not None:
                     self._scale(p, p.grad, group['weight_decay'])
-            # it is in the scaled gradient already
+            # The scaled gradient already includes it.
             group['weight_decay'] = 0.
         super().step()
         for group, decay in zip(self.param_groups, decays):
@@ -82,6 +82,6 @@ class LARC(torch.optim.SGD):
         ratio = self.trust_coefficient * size / (
             slope + decay * size + self.eps)
         scaled = (grad + decay * p) * ratio
-        # Stays on the device: no test of a norm reaches the host.
+        # Computed on the device, so that the CPU need not wait for it.
         used = (size > 0) & (slope > 0)
         grad.copy_(torch.where(used, scaled, grad))

@@ -18,9 +18,10 @@ class CaCoLARS(Optimizer):
         p \leftarrow p - lr \cdot \mu
 
     Parameters of at most one dimension (biases, norms) get neither weight
-    decay nor the ratio, and where a norm is zero the ratio is one. The hosts'
-    ``LARS`` differs: another denominator, the learning rate inside the
-    momentum, and no exclusion by itself. A step overwrites the gradients.
+    decay nor the ratio. If a norm is zero, the ratio is one. The hosts'
+    ``LARS`` has another denominator and the learning rate inside the
+    momentum, and excludes no parameters by itself. A step overwrites the
+    gradients.
 
     Args:
         params (Iterable): Parameters or groups of them.
@@ -54,7 +55,7 @@ class CaCoLARS(Optimizer):
         """One step.
 
         Args:
-            closure (Callable, optional): Evaluates the loss anew.
+            closure (Callable, optional): Evaluates the loss again.
                 Defaults to None.
 
         Returns:
@@ -71,12 +72,12 @@ class CaCoLARS(Optimizer):
         wide = [p for p in params if p.ndim > 1]
         updates = [p.grad for p in params if p.ndim <= 1]
         if wide:
-            # New memory in every step would cost a fifth of its time.
+            # Allocating new memory would take a fifth of the step's time.
             scaled = [p.grad for p in wide]
             torch._foreach_add_(scaled, wide, alpha=group['weight_decay'])
             norms = torch.stack(torch._foreach_norm(wide))
             sizes = torch.stack(torch._foreach_norm(scaled))
-            # Stays on the device: no test of a norm reaches the host.
+            # Computed on the device, so that the CPU need not wait for it.
             ratio = torch.where((norms > 0) & (sizes > 0),
                                 group['trust_coefficient'] * norms / sizes, 1.)
             torch._foreach_mul_(scaled, list(ratio.unbind()))

@@ -9,12 +9,12 @@ from mmengine.registry import PARAM_SCHEDULERS
 class InclusiveLinearLR(LinearLR):
     """A linear warm-up whose last iteration has the full learning rate.
 
-    In CARE iteration i of a warm-up of W iterations trains at
+    In CARE, iteration i of a warm-up of W iterations trains at
     ``lr0 + (lr - lr0) * i / W`` for i = 0 .. W, which are W + 1 values.
-    mmengine's ``LinearLR`` reaches the full rate one iteration early when its
-    epochs are converted to iterations; this one gives it that one more.
+    mmengine's ``LinearLR`` reaches the full rate one iteration earlier when
+    its epochs are converted to iterations.
 
-    Takes the arguments of ``mmengine.optim.LinearLR``; use it with
+    It takes the arguments of ``mmengine.optim.LinearLR``. Use it with
     ``by_epoch=True, convert_to_iter_based=True``.
     """
 
@@ -29,12 +29,12 @@ class InclusiveLinearLR(LinearLR):
         """A scheduler in iterations from one in epochs.
 
         Args:
-            *args: Of ``LinearLR``.
+            *args: Arguments of ``LinearLR``.
             end (float): Last epoch of the warm-up.
-            epoch_length (int): Iterations of an epoch.
+            epoch_length (int): Iterations per epoch.
             by_epoch (bool): Must be true. Defaults to True.
             begin (float): First epoch. Defaults to 0.
-            **kwargs: Of ``LinearLR``.
+            **kwargs: More arguments of ``LinearLR``.
 
         Returns:
             InclusiveLinearLR: The scheduler.

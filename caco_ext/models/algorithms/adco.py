@@ -12,8 +12,8 @@ class AdCo(BankContrast):
     """`AdCo <https://arxiv.org/abs/2011.08435>`_: the negatives are a bank of
     vectors that learn to be hard.
 
-    Its loss is :class:`AdCoHead`, its bank :class:`LearnableBank`; schedules
-    of both stand in ``configs/selfsup/adco``. The views decide the mode:
+    The loss is :class:`AdCoHead`, the bank :class:`LearnableBank`. Their
+    schedules are in ``configs/selfsup/adco``. The views decide the mode:
 
     ================== ============ =========
     mode               query_views  key_views
@@ -24,14 +24,14 @@ class AdCo(BankContrast):
     both               0 .. 5       0, 1
     ================== ============ =========
 
-    With several key views the loss is the mean over them, with several
-    queries the sum, as in the original's modes.
+    As in the original's modes, the loss is the mean over key views and the
+    sum over query views.
 
     Args:
         query_views (Sequence[int]): Defaults to (0, ).
         key_views (Sequence[int]): Defaults to (1, ).
         shuffle_bn (bool): Defaults to True.
-        **kwargs: Of :class:`BankContrast`.
+        **kwargs: Arguments of :class:`BankContrast`.
     """
 
     def __init__(self,

@@ -14,20 +14,20 @@ from .base import BaseMomentumMethod
 class BankContrast(BaseMomentumMethod):
     """Base of the methods with a learnable bank, AdCo and CaCo.
 
-    Before the first epoch the bank is filled: the query encoder is trained
-    for a few steps to tell its own key from the columns, and the keys replace
-    the columns one batch after the other. :class:`BankFillHook` runs this.
+    :class:`BankFillHook` fills the bank before the first epoch. For a few
+    steps the query encoder learns to tell its own key from the columns. The
+    keys of each batch replace the next columns.
 
     Args:
-        fill_temperature (float, optional): Of the softmax while filling.
-            Defaults to the head's.
-        fill_momentum (float | dict, optional): Of the key encoder while
-            filling. Defaults to ``momentum``, as in AdCo.
+        fill_temperature (float, optional): Temperature of the softmax during
+            the fill. Defaults to the head's.
+        fill_momentum (float | dict, optional): Momentum of the key encoder
+            during the fill. Defaults to ``momentum``, as in AdCo.
         fill_views (Sequence[int], optional): The query's and the key's view
-            while filling. Defaults to those of the loss' first term.
+            during the fill. Defaults to those of the loss' first term.
         fill_reset (bool): Copy the query encoder's parameters to the key
             encoder after the fill. Defaults to True, as the originals do.
-        **kwargs: Of :class:`BaseMomentumMethod`.
+        **kwargs: Arguments of :class:`BaseMomentumMethod`.
     """
 
     memory: LearnableBank
@@ -79,7 +79,7 @@ class BankContrast(BaseMomentumMethod):
     def forward_fill(self,
                      inputs: List[Tensor],
                      data_samples: Optional[list] = None) -> dict:
-        """One step of the fill; writes the keys of all ranks to the bank.
+        """Run one step of the fill and write all ranks' keys to the bank.
 
         Args:
             inputs (list[Tensor]): The views, (N, 3, H, W) each.

@@ -12,19 +12,19 @@ from caco_ext.ops.spread import effective_rank, feature_std
 from ..utils import MomentumEncoder, Pair, Schedule, check_memory_width
 from .memory_mixin import MemoryMixin
 
-# Has modules of the names in `momentum_modules`: the algorithm itself or its
-# key encoder. nn.Module would type these as Tensor | Module.
+# The algorithm itself or its key encoder: both hold `momentum_modules`.
+# nn.Module would type these attributes as Tensor | Module.
 Encoder = Any
 
 
 class BaseMomentumMethod(MemoryMixin, BaseModel):
     """Base of the four methods: query encoder, key encoder, head, memory.
 
-    The query encoder sees some views of a picture. The key encoder, its
-    moving average, sees some views too. The head compares each query with the
-    keys of the other views, and with the columns of a memory, if there is
-    one. After each optimizer step the memory is updated, and before the next
-    keys the key encoder.
+    The key encoder is a moving average of the query encoder. Each encodes
+    some views of a picture. The head compares each query with the keys of the
+    other views and, if there is a memory, with its columns. The memory is
+    updated after each optimizer step, the key encoder in the next forward
+    pass, before it encodes keys.
 
     Args:
         backbone (dict): Config of the backbone; its last feature map is used.
@@ -36,24 +36,24 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
             arguments of :class:`Schedule`. Defaults to 0.999.
         query_views (Sequence[int]): Which of the pipeline's views the query
             encoder sees. Defaults to (0, 1).
-        key_views (Sequence[int]): Which the key encoder sees.
+        key_views (Sequence[int]): Which of them the key encoder sees.
             Defaults to (0, 1).
         shuffle_bn (bool): Shuffle the key encoder's pictures between ranks,
             so that batch statistics do not reveal the positive (MoCo, arXiv
             1911.05722, section 3.3). Defaults to False.
         fuse_views (bool): Send views of one size through an encoder as one
-            batch. Faster on small pictures, but batch norms then see the
-            views together, which the originals' never do: numbers change.
+            batch. This is faster on small pictures. But batch norms then see
+            the views together, unlike in the originals, so results change.
             Defaults to False.
-        channels_last (bool): Keep weights and pictures of the encoders with
-            their channels innermost, which mixed precision on a GPU likes and
-            small pictures on a CPU. Defaults to False.
+        channels_last (bool): Store weights and pictures of the encoders with
+            channels innermost. This is faster with mixed precision on a GPU
+            and with small pictures on a CPU. Defaults to False.
         compile_backbones (dict, optional): Arguments of ``torch.compile`` for
             the backbones of both encoders, ``{}`` for its defaults. None
             compiles nothing. Defaults to None.
         update_after (str): When memory and key encoder are updated.
-            'optimizer_step': once with each step of the optimizer, so not
-            while gradients accumulate, nor when a loss scaler skips a step.
+            'optimizer_step': once per optimizer step. There is no update
+            while gradients accumulate or when a loss scaler skips a step.
             'backward': after every backward pass, as in the originals' loops.
             Defaults to 'optimizer_step'.
         data_preprocessor (dict, optional): Config of the normalisation on the
@@ -117,7 +117,7 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
                     f'compile_backbones={compile_backbones!r} must be a dict, '
                     'arguments of torch.compile; on a command line name one: '
                     'model.compile_backbones.mode=default')
-            # In place: names of weights, hooks and wrappers stay.
+            # Compiling in place keeps the names of weights.
             self.backbone.compile(**compile_backbones)
             self.key_encoder.get_submodule('backbone').compile(
                 **compile_backbones)
@@ -161,8 +161,9 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
     def init_weights(self) -> None:
         """Initialise, and start the key encoder from the same values.
 
-        A seed gives the same weights in both layouts, though random numbers
-        fill a tensor in the order of its memory.
+        Random numbers fill a tensor in the order of its memory. So weights
+        are drawn in the contiguous layout: a seed gives the same weights with
+        and without ``channels_last``.
         """
         self.to(memory_format=torch.contiguous_format)
         super().init_weights()
@@ -171,7 +172,7 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
         self.key_encoder.copy_from(self)
 
     def encode(self, images: Tensor, encoder: Encoder) -> Any:
-        """Unit vectors of images.
+        """Encode images as unit vectors.
 
         Args:
             images (Tensor): (N, 3, H, W).
@@ -218,7 +219,7 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
             result = self.encode(images, encoder)
             if mix:
                 result = batch_unshuffle(result, order)
-            if isinstance(result, tuple):  # of several streams
+            if isinstance(result, tuple):  # several streams
                 parts = zip(*(one.chunk(len(places)) for one in result))
             else:
                 parts = result.chunk(len(places))
@@ -271,10 +272,11 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
 
         Args:
             inputs (list[Tensor]): The views, (N, 3, H, W) each.
-            data_samples (list, optional): As packed. Defaults to None.
-            mode (str): The name of what to do: 'loss', 'tensor' for the
-                backbone's maps of the first view, or another that a method
-                defines as ``forward_<mode>``. Defaults to 'tensor'.
+            data_samples (list, optional): As the pipeline packs them.
+                Defaults to None.
+            mode (str): 'loss' for the losses, 'tensor' for the backbone's
+                maps of the first view, or a name for which the method has
+                ``forward_<mode>``. Defaults to 'tensor'.
 
         Returns:
             dict | tuple[Tensor]: Losses or feature maps.
@@ -299,9 +301,9 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
         """What to log beside the losses.
 
         Returns:
-            dict[str, float]: 'ema_momentum', the memory's, and of the first
-            view's features, over all ranks, 'feature_std' and
-            'effective_rank' (:mod:`caco_ext.ops.spread`).
+            dict[str, float]: 'ema_momentum', the memory's metrics, and
+            'feature_std' and 'effective_rank' (:mod:`caco_ext.ops.spread`)
+            of the first view's features on all ranks.
         """
         values = dict(ema_momentum=self.momentum())
         if self.last_queries is not None:

@@ -9,16 +9,19 @@ from .bank_contrast import BankContrast
 
 @MODELS.register_module()
 class CaCo(BankContrast):
-    """`CaCo <https://arxiv.org/abs/2203.14370>`_: the bank's vectors are
-    negatives and positives, and learn as both.
+    """`CaCo <https://arxiv.org/abs/2203.14370>`_: the bank's vectors serve as
+    negatives and as positives, and learn in both roles.
 
     ============== ======================================================
     loss           :class:`CaCoHead`, ``models/heads/caco_head.py``
     bank's update  :meth:`LearnableBank.step`,
-                   ``models/memories/learnable_bank.py``
-    schedules      of the network in ``optim_wrapper`` and
-                   ``param_scheduler``, of the bank in ``model.memory.lr``;
-                   both in ``configs/selfsup/caco``
+                   ``models/memories/learnable_bank.py``; torch calls it
+                   after each optimizer step, see
+                   ``models/utils/step_listener.py``
+    schedules      :class:`Schedule`, ``models/utils/schedules.py``
+    their values   network: ``optim_wrapper`` and ``param_scheduler``;
+                   bank: ``model.memory.lr``; key encoder:
+                   ``model.momentum``; all in ``configs/selfsup``
     ============== ======================================================
 
     With two views the loss is the sum of both directions. With more, it is
@@ -30,7 +33,7 @@ class CaCo(BankContrast):
             original's code.
         fill_momentum (float | dict, optional): Defaults to 0.999, as in the
             original's code.
-        **kwargs: Of :class:`BankContrast`.
+        **kwargs: Arguments of :class:`BankContrast`.
     """
 
     def __init__(self,
@@ -46,7 +49,7 @@ class CaCo(BankContrast):
     @staticmethod
     def make_pairs(query_views: Sequence[int],
                    key_views: Sequence[int]) -> List[Pair]:
-        """Mean over the large and mean over the small, or sum of both."""
+        """Sum over all pairs or, with small crops, one mean per crop size."""
         pairs = BankContrast.make_pairs(query_views, key_views)
         small = {i for i, v in enumerate(query_views) if v not in key_views}
         if not small:

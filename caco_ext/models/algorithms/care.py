@@ -14,20 +14,21 @@ class CARE(BaseMomentumMethod):
     """`CARE <https://arxiv.org/abs/2110.05340>`_: an attention stream guides
     a convolutional one.
 
-    Both streams share the backbone up to the last stage but one. The
+    Both streams share the backbone up to its second-to-last stage. The
     convolutional stream then goes through the last stage, the attention
     stream through an :class:`AttentionStack`. Each has a projector and, in
     the student, a predictor. The loss is :class:`CAREHead`.
 
     Args:
-        attention (dict): Config of the attention stack; takes the backbone's
-            last map but one.
+        attention (dict): Config of the attention stack. Its input is the
+            backbone's second-to-last map.
         attention_neck (dict): Config of the attention stream's projector.
         predictor (dict): Config of the convolutional stream's predictor.
-        attention_predictor (dict): Config of the attention stream's.
+        attention_predictor (dict): Config of the attention stream's
+            predictor.
         momentum (float | dict): Defaults to a cosine from 0.99 to 1, by
             iteration.
-        **kwargs: Of :class:`BaseMomentumMethod`; there is no memory.
+        **kwargs: Arguments of :class:`BaseMomentumMethod`; there is no memory.
     """
 
     momentum_modules = ('backbone', 'neck', 'attention', 'attention_neck')

@@ -12,18 +12,18 @@ class CLSA(BaseMomentumMethod):
     """`CLSA <https://arxiv.org/abs/2104.07713>`_: strongly augmented views
     are supervised by the distribution of weak ones over a queue.
 
-    Its loss is :class:`CLSAHead`, its memory :class:`FeatureQueue`. Views come
-    in the order key, weak ones, strong ones. The symmetric mode
-    adds the key's picture to the queries and the first weak one to the keys:
-    ``query_views=(1, .., n, 0), key_views=(0, 1)``. The keys of the first of
-    ``key_views`` enter the queue.
+    The loss is :class:`CLSAHead`, the memory :class:`FeatureQueue`. The
+    pipeline makes the key view first, then the weak views, then the strong
+    ones. The symmetric mode adds the key view to the queries and the first
+    weak view to the keys: ``query_views=(1, .., n, 0), key_views=(0, 1)``.
+    Only keys of the first key view enter the queue.
 
     Args:
         query_views (Sequence[int]): Weak views. Defaults to (1, ).
         key_views (Sequence[int]): Defaults to (0, ).
         strong_views (Sequence[int]): Defaults to (2, ).
         shuffle_bn (bool): Defaults to True.
-        **kwargs: Of :class:`BaseMomentumMethod`.
+        **kwargs: Arguments of :class:`BaseMomentumMethod`.
     """
 
     def __init__(self,
@@ -47,7 +47,7 @@ class CLSA(BaseMomentumMethod):
 
     def encode_queries(self, inputs: List[Tensor],
                        views: Sequence[int]) -> List[Tensor]:
-        """Features of weak and of strong views, in this order."""
+        """Features of the weak views, then of the strong ones."""
         return super().encode_queries(inputs, (*views, *self.strong_views))
 
     def compute_losses(self, queries: List[Tensor],

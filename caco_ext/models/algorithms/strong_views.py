@@ -15,10 +15,10 @@ from .memory_mixin import MemoryMixin
 
 
 class StrongViewsMixin(MemoryMixin):
-    """CLSA's distribution matching in front of another algorithm's class.
+    """Adds CLSA's distribution matching to another algorithm's class.
 
-    The distribution of view 0 over the keys of view 1 and a queue of earlier
-    keys supervises the strong views. See :class:`StrongViews` for the
+    The target of the strong views is the distribution of view 0 over the keys
+    of view 1 and a queue of earlier keys. See :class:`StrongViews` for the
     arguments.
     """
 
@@ -71,7 +71,7 @@ class StrongViewsMixin(MemoryMixin):
              inputs: List[Tensor],
              data_samples: Optional[list] = None,
              **kwargs: Any) -> Dict[str, Tensor]:
-        """The algorithm's losses of the first views and the matching."""
+        """The algorithm's losses on its own views, plus the matching."""
         self.before_forward(inputs)
         losses = super().loss(  # type: ignore[misc]
             inputs[:min(self.strong_views)], data_samples, **kwargs)
@@ -96,13 +96,16 @@ class StrongViewsMixin(MemoryMixin):
         return losses
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
-        """Copy and pickle by the base's class: no module holds this one."""
+        """Copy and pickle through the base class.
+
+        The subclass is made at run time, so pickle finds it in no module.
+        """
         return _empty, (type(self).__bases__[1], ), self.__dict__
 
 
 @lru_cache(maxsize=None)
 def with_strong_views(algorithm: type) -> type:
-    """Put :class:`StrongViewsMixin` in front of a class.
+    """Make a subclass of a class that has :class:`StrongViewsMixin` first.
 
     Args:
         algorithm (type): A contrastive algorithm with a ``backbone`` and a
@@ -116,7 +119,7 @@ def with_strong_views(algorithm: type) -> type:
 
 
 def _empty(algorithm: type) -> nn.Module:
-    """An instance without content, which unpickling fills."""
+    """An empty instance, which unpickling fills."""
     cls = with_strong_views(algorithm)
     return object.__new__(cls)
 
@@ -125,22 +128,22 @@ def _empty(algorithm: type) -> nn.Module:
 class StrongViews:
     """Another algorithm with CLSA's distribution matching added.
 
-    What is built is an instance of a subclass of ``base``, so its checkpoints
-    have the same keys, and the memory's.
+    This builds an instance of a subclass of ``base``. Its checkpoints have
+    the keys of ``base`` and those of the memory.
 
     Args:
         base (str): Registered type of a contrastive algorithm with a
             ``backbone`` and a ``neck``, as 'mmselfsup.BYOL'.
         memory (dict): Config of a :class:`FeatureQueue` as wide as the neck's
             features.
-        strong_views (Sequence[int]): Strong ones among the pipeline's views;
-            those before the first go to ``base``. Defaults to (2, ).
+        strong_views (Sequence[int]): Which of the pipeline's views are
+            strong. The views before them go to ``base``. Defaults to (2, ).
         key_encoder (str, optional): Attribute of ``base`` that encodes keys,
-            as 'target_net' of BYOL. Defaults to backbone and neck.
+            such as 'target_net' of BYOL. Defaults to backbone and neck.
         alpha (float): Weight of the matching. Defaults to 1.0.
         matching (dict): Config of the matching's head. Defaults to
             ``dict(type='DistributionMatchingHead')``.
-        **options: Of ``base``.
+        **options: Arguments of ``base``.
 
     Raises:
         KeyError: If ``base`` is not registered.

@@ -16,20 +16,20 @@ from .bank_head import BankHead
 class AdCoHead(BankHead):
     r"""Loss of `AdCo <https://arxiv.org/abs/2011.08435>`_.
 
-    The positive of query n is its own key among the keys of all ranks; these
-    and the bank's columns make up the denominator:
+    The positive of query n is its own key. The denominator sums over the keys
+    of all ranks and the bank's columns:
 
     .. math::
         L = \sum_{(q, k)} a_{qk} \frac{1}{N} \sum_n -\log
         \frac{e^{q_n \cdot k_n / \tau}}
              {\sum_b e^{q_n \cdot k_b / \tau} + \sum_j e^{q_n \cdot u_j /\tau}}
 
-    The bank ascends on the same loss at its own temperature.
+    The bank maximises the same loss, at its own temperature.
 
     Args:
         temperature (float): tau. Defaults to 0.12.
-        in_batch_negatives (bool): Keys of other pictures are negatives too,
-            as in the original. Defaults to True.
+        in_batch_negatives (bool): Whether keys of other pictures are
+            negatives too, as in the original. Defaults to True.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
     """
@@ -64,11 +64,11 @@ class AdCoHead(BankHead):
                 total = torch.logaddexp(banks[query],
                                         (cosines /
                                          memory.temperature).logsumexp(dim=1))
-                # A query's softmax at the bank is the same in all its pairs
-                # but for the denominator, so their sum is one softmax too.
+                # The pairs of a query differ only in the denominator of the
+                # bank's softmax, so their sum is one softmax again.
                 shares[query].append(math.log(weight / total.numel()) - total)
         if torch.is_grad_enabled():
-            # A query without a pair weighs nothing.
+            # A query without a pair gets the weight 0.
             none = torch.full_like(banks[0], float('-inf'))
             memory.accumulate(
                 joined, -torch.cat([

@@ -43,7 +43,7 @@ class BankFillHead(BaseModule):
 
         Returns:
             dict[str, Tensor]: 'loss' with gradient, and
-            'positive_probability', the mean probability of the own key.
+            'positive_probability', the mean probability of a query's own key.
         """
         columns, _ = memory.logsumexp(query, self.temperature)
         positive = (query * key).sum(dim=1) / self.temperature

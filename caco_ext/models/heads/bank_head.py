@@ -16,8 +16,8 @@ class BankHead(BaseModule):
     """Base of AdCo's and CaCo's loss: queries against a learnable bank.
 
     Args:
-        temperature (float): Of the encoder's softmax; ``moco_t`` of the
-            originals.
+        temperature (float): Temperature of the encoder's softmax; ``moco_t``
+            in the originals.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
 
@@ -62,18 +62,18 @@ class BankHead(BaseModule):
                           pairs: List[Pair], memory: LearnableBank) -> Tensor:
         """Log-probability of each pair's positive, (pairs, N).
 
-        Where gradients are enabled, calls ``memory.accumulate``. Arguments as
-        in :meth:`forward`.
+        Calls ``memory.accumulate`` if gradients are enabled. The arguments
+        are those of :meth:`forward`.
         """
 
     def _bank(self, queries: List[Tensor],
               memory: LearnableBank) -> Tuple[Tensor, Views, Views]:
-        """Log-sum-exp of all views in one product.
+        """Log-sum-exp of all views over the bank, in one matrix product.
 
         Returns:
-            tuple: The joined queries (views * N, C) for ``memory.accumulate``,
-            and of each view the log-sum-exp at the head's and at the bank's
-            temperature, (N, ).
+            tuple: The joined queries, (views * N, C), for
+            ``memory.accumulate``; then the log-sum-exp of each view, (N, ),
+            at the head's temperature and at the bank's.
         """
         joined = torch.cat(queries)
         ours, banks = memory.logsumexp(joined, self.temperature)

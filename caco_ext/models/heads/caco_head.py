@@ -23,12 +23,12 @@ class CaCoHead(BankHead):
         \frac{e^{q_n \cdot u_{y_n} / \tau}}{\sum_j e^{q_n \cdot u_j / \tau}},
         \quad y_n = \arg\max_j k_n \cdot u_j
 
-    Negative columns ascend on this loss at the bank's temperature, positive
-    ones descend: both move towards the query.
+    At the bank's temperature, negative columns maximise this loss and
+    positive ones minimise it. Both thus turn towards the query.
 
     Args:
-        temperature (float): tau. Defaults to 0.08, the presets' (the
-            original's parser has 0.12).
+        temperature (float): tau. Defaults to 0.08, as in the configs (the
+            default of the original's parser is 0.12).
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
     """
@@ -53,7 +53,8 @@ class CaCoHead(BankHead):
             cosines = (queries[query] * positives[key]).sum(dim=1)
             log_prob.append(cosines / self.temperature - ours[query])
             with torch.no_grad():
-                # From p, what negatives get, to 1 - p, what positives get.
+                # The bank gives each column p, the weight of a negative. A
+                # positive needs 1 - p, so the correction adds 1 - 2 p.
                 share = weight / len(rows[query])
                 prob = (cosines / memory.temperature - banks[query]).exp()
                 corrections.append(

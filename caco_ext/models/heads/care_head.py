@@ -14,14 +14,15 @@ class CAREHead(BaseModule):
     r"""Loss of `CARE <https://arxiv.org/abs/2110.05340>`_.
 
     BYOL's loss in the convolutional stream (q, k) and in the attention stream
-    (a, b), and a term that pulls q towards a; no gradient reaches a there:
+    (a, b), plus a term that pulls q towards a. That term passes no gradient
+    to a:
 
     .. math::
         L = \sum_{(i, j)} (2 - 2 q_i \cdot k_j) + (2 - 2 a_i \cdot b_j)
         + \lambda \sum_i \mathrm{MSE}(q_i, \mathrm{sg}[a_i])
 
     The original adds the same error between the teacher's streams. It has no
-    gradient and only raises the logged value; here it is logged by itself.
+    gradient and only raises the logged value. Here it is logged separately.
 
     Args:
         consistency_weight (float): lambda; ``lambda_fea`` of the original.
@@ -47,10 +48,10 @@ class CAREHead(BaseModule):
         """The three losses.
 
         Args:
-            queries (list[tuple[Tensor, Tensor]]): Student's unit vectors of
-                each view, convolutional and attention stream, (N, C) each.
-            keys (list[tuple[Tensor, Tensor]]): The same of the teacher.
-            pairs (list[Pair]): Which student's view meets which teacher's.
+            queries (list[tuple[Tensor, Tensor]]): The student's unit vectors
+                of each view: convolutional and attention stream, (N, C) each.
+            keys (list[tuple[Tensor, Tensor]]): The teacher's, likewise.
+            pairs (list[Pair]): Which student view meets which teacher view.
 
         Returns:
             dict[str, Tensor]: 'loss_cnn', 'loss_attention',

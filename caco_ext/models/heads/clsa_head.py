@@ -17,14 +17,14 @@ Attended = Tuple[Tensor, Tensor]
 class CLSAHead(BaseModule):
     r"""Loss of `CLSA <https://arxiv.org/abs/2104.07713>`_.
 
-    MoCo's contrast for weak queries, with the keys of all ranks and a queue
-    as candidates, and distribution matching for strong ones:
-    :math:`L = L_{contrast} + \alpha L_{DDM}`. Nothing is averaged over crops.
+    :math:`L = L_{contrast} + \alpha L_{DDM}`. Weak queries have MoCo's
+    contrastive loss; the candidates are the keys of all ranks and a queue.
+    Strong queries have distribution matching. Both are sums over crops.
 
     Args:
-        temperature (float): Of the contrast; ``moco_t`` of the original.
-            Defaults to 0.2.
-        matching (dict): The head for strong views. Defaults to
+        temperature (float): Temperature of the contrastive loss; ``moco_t``
+            in the original. Defaults to 0.2.
+        matching (dict): Config of the head for strong views. Defaults to
             ``dict(type='DistributionMatchingHead', temperature=0.2)``.
         alpha (float): Weight of the matching. Defaults to 1.0.
         init_cfg (dict, optional): As in every mmengine module.
@@ -90,12 +90,12 @@ class CLSAHead(BaseModule):
     def _attend(
         self, queries: List[Tensor], strong: List[Tensor], memory: FeatureQueue
     ) -> Tuple[Tuple[Tensor, ...], List[Attended], List[Attended]]:
-        """What the queue gives for all queries in one pass.
+        """Compare all queries with the queue in one pass.
 
         Returns:
-            tuple: The weak queries' log-sum-exps for the contrast, and
-            log-sum-exp and mean of the weak and of the strong queries for the
-            matching.
+            tuple: The weak queries' log-sum-exps for the contrastive loss;
+            then log-sum-exp and mean column, of weak and of strong queries,
+            for the matching.
         """
         same = self.matching.temperature == self.temperature
         weak = torch.cat(queries)

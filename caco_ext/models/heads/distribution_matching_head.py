@@ -22,12 +22,12 @@ class DistributionMatchingHead(BaseModule):
         p_{nc} \log \mathrm{softmax}(q^{strong}_n \cdot x / \tau)_c, \quad
         p_n = \mathrm{softmax}(q^{weak}_n \cdot x / \tau)
 
-    No gradient reaches the weak queries. As a cosine is linear in the
-    candidate, the inner sum is
+    No gradient reaches the weak queries. A cosine is linear in the candidate,
+    so the inner sum is
     :math:`q^{strong}_n \cdot \bar x_n / \tau - \log \sum_c
     e^{q^{strong}_n \cdot x_c / \tau}` with the weak query's mean candidate
-    :math:`\bar x_n = \sum_c p_{nc} x_c`: no distribution over the queue is
-    kept.
+    :math:`\bar x_n = \sum_c p_{nc} x_c`. No distribution over the queue needs
+    to be stored.
 
     Args:
         temperature (float): tau; ``clsa_t`` of the original.

@@ -12,9 +12,9 @@ from .memory import Memory
 
 @MODELS.register_module()
 class FeatureQueue(Memory):
-    """The newest keys, first in first out, of MoCo and CLSA.
+    """The queue of MoCo and CLSA: the newest keys, first in first out.
 
-    Any length serves: the pointer wraps inside a batch.
+    Any length works, as the pointer may wrap inside a batch.
 
     Args:
         num_columns (int): K; ``moco_k`` of the original. Defaults to 65536.
@@ -43,12 +43,12 @@ class FeatureQueue(Memory):
         self.register_buffer('pointer', torch.zeros(1, dtype=torch.long))
         self._pending: List[Tensor] = []
 
-    # The queue serves from the first step on, full of noise, as in MoCo.
+    # As in MoCo, the queue starts with noise and is used from the first step.
     needs_fill = False
 
     def attend(self, queries: Tensor,
                temperature: float) -> Tuple[Tensor, Tensor]:
-        """What softmaxes over the queue need, without one being made.
+        """Log-sum-exp and mean column of each query's softmax over the queue.
 
         Args:
             queries (Tensor): Unit vectors of this rank, (N, C).
@@ -62,7 +62,7 @@ class FeatureQueue(Memory):
             queries, self.columns, temperature, sharding=self.sharding)
 
     def enqueue(self, keys: Tensor) -> None:
-        """Keep keys for the next step.
+        """Store keys until :meth:`step` writes them to the queue.
 
         Args:
             keys (Tensor): Keys of all ranks, (B, C).
@@ -78,19 +78,19 @@ class FeatureQueue(Memory):
         self._pending.append(keys.detach())
 
     def clear_pending(self) -> None:
-        """Forget what is pending."""
+        """Drop the keys that :meth:`enqueue` has stored."""
         self._pending = []
 
     @torch.no_grad()
     def step(self) -> None:
-        """Write everything pending over the oldest columns."""
+        """Replace the oldest columns by the stored keys."""
         pending, self._pending = self._pending, []
         self._steps += 1
         num_shards, mine = self.sharding.num_shards, self.sharding.shard
         for keys in pending:
-            # Every num_shards-th key is this rank's. The pointer stays on the
-            # device, so which is the first is not known here: where the last
-            # would be beyond the batch, a column keeps what it has.
+            # Every num_shards-th key is this rank's. Which is the first is
+            # known only on the device, where the pointer is. Where the last
+            # would be beyond the batch, its column stays as it is.
             turn = torch.arange(
                 -(-len(keys) // num_shards), device=keys.device)
             turn = (mine - self.pointer) % num_shards + num_shards * turn
@@ -101,9 +101,9 @@ class FeatureQueue(Memory):
             self.pointer.add_(len(keys)).remainder_(self.num_columns)
 
     def metrics(self) -> Dict[str, float]:
-        """What to log: :meth:`traffic`; the rest of a queue says nothing."""
+        """What to log: only :meth:`traffic`."""
         return self.traffic()
 
     def reset_metrics(self) -> None:
-        """Begin to count the bytes sent anew."""
+        """Reset the count of bytes sent."""
         self.reset_traffic()

@@ -14,12 +14,12 @@ from caco_ext.ops import (SoftmaxCache, bank_gradient, bank_logsumexp,
 from ..utils import Schedule, check_temperature
 from .memory import Memory
 
-# Rows, numbers of columns, amounts; (M, ) each.
+# Rows (queries), column indices, amounts to add; (M, ) each.
 Corrections = Tuple[Tensor, Tensor, Tensor]
 
 
 class _Pending(NamedTuple):
-    """What one forward pass leaves for the next step of the bank."""
+    """What :meth:`LearnableBank.accumulate` stores of one forward pass."""
     queries: Tensor
     log_normalisers: Tensor
     corrections: Optional[Corrections]
@@ -27,12 +27,12 @@ class _Pending(NamedTuple):
 
 @MODELS.register_module()
 class LearnableBank(Memory):
-    r"""Bank of columns that learn by gradient, of AdCo and CaCo.
+    r"""Bank of AdCo and CaCo, whose columns learn by gradient.
 
     Heads compare queries with the normalised columns and call
-    :meth:`accumulate`. After the optimizer's step :meth:`step` makes one
-    momentum step with the mean gradient over ranks and over the forward
-    passes since the last one:
+    :meth:`accumulate`. After each optimizer step, :meth:`step` makes one
+    momentum step. Its gradient is the mean over ranks and over the forward
+    passes since the last step:
 
     .. math::
         v \leftarrow \mu v - G + \lambda W, \qquad W \leftarrow W - \eta v
@@ -44,22 +44,23 @@ class LearnableBank(Memory):
         num_columns (int): K. The originals call it ``cluster``.
             Defaults to 65536.
         dim (int): Width C of the features. Defaults to 128.
-        temperature (float): Of the softmax in the bank's gradient; the
-            originals' ``mem_t``. Defaults to 0.02, AdCo's.
-        lr (float | dict): Learning rate, or arguments of
-            :class:`Schedule`; ``memory_lr``. Defaults to 3.0.
-        momentum (float): ``mem_momentum``; in AdCo the network's.
-            Defaults to 0.9.
-        weight_decay (float): ``mem_wd``. AdCo uses 1e-4, CaCo has the option
-            and ignores it. Defaults to 0.
+        temperature (float): Temperature of the softmax in the bank's
+            gradient; ``mem_t`` in the originals. Defaults to 0.02, as in
+            AdCo.
+        lr (float | dict): Learning rate, or arguments of :class:`Schedule`;
+            ``memory_lr`` in the originals. Defaults to 3.0.
+        momentum (float): Momentum of the step; ``mem_momentum`` in the
+            originals, in AdCo the network's. Defaults to 0.9.
+        weight_decay (float): Weight decay; ``mem_wd`` in the originals. AdCo
+            uses 1e-4. CaCo has the option and ignores it. Defaults to 0.
         init (str): 'fill': the bank must be filled with keys before training
-            (``ad_init`` of the originals); 'random': N(0, 1) columns serve.
-            Defaults to 'fill'.
+            (``ad_init`` in the originals). 'random': training starts with
+            N(0, 1) columns. Defaults to 'fill'.
         shard (bool): Keep K / ranks columns on each rank. Features then pass
             between ranks instead of the bank's gradient. Defaults to False.
-        cache_mib (float): Room, in MiB, that keeps softmax weights from the
-            loss to the step. For columns beyond it they are computed again.
-            Defaults to 64: 256 queries and 65536 columns.
+        cache_mib (float): Size in MiB of the cache that holds softmax weights
+            from the loss to the step. Weights that do not fit are computed
+            again. Defaults to 64, enough for 256 queries and 65536 columns.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
 
@@ -119,7 +120,7 @@ class LearnableBank(Memory):
 
         Args:
             queries (Tensor): Unit vectors, (N, C).
-            temperature (float): The encoder's.
+            temperature (float): The encoder's temperature.
 
         Returns:
             tuple[Tensor, Tensor]: (N, ) at ``temperature`` with gradient, and
@@ -134,40 +135,40 @@ class LearnableBank(Memory):
             cache=self._cache)
 
     def nearest(self, keys: Tensor) -> Tensor:
-        """Number of the nearest column of each key (N, C): (N, ) int64."""
+        """Index of the column nearest to each key: (N, C) to (N, ) int64."""
         norms = self._cache.inverse if self._cache.knows(
             self.columns) else None
         return nearest_columns(
             keys, self.columns, sharding=self.sharding, inverses=norms)
 
     def pick(self, numbers: Tensor) -> Tensor:
-        """Columns of these numbers (N, ), normalised: (N, C)."""
+        """Normalised columns at these indices: (N, ) int64 to (N, C)."""
         return pick_columns(numbers, self.columns, self.sharding)
 
     def accumulate(self,
                    queries: Tensor,
                    log_normalisers: Tensor,
                    corrections: Optional[Corrections] = None) -> None:
-        """Keep what the next step needs; see :func:`ops.bank_gradient`.
+        """Store what :meth:`step` needs; see :func:`ops.bank_gradient`.
 
         Args:
-            queries (Tensor): Unit vectors, (N, C). If this is the tensor that
-                :meth:`logsumexp` had, its softmax weights are used again.
+            queries (Tensor): Unit vectors, (N, C). If :meth:`logsumexp` got
+                the same tensor, its cached softmax weights are reused.
             log_normalisers (Tensor): (N, ), at the bank's temperature.
             corrections (tuple, optional): ``(rows, columns, amount)``, each
-                (M, ); the columns are this pass' positives.
+                (M, ). The columns are the positives of this pass.
                 Defaults to None.
         """
         self._pending.append(
             _Pending(queries.detach(), log_normalisers.detach(), corrections))
 
     def clear_pending(self) -> None:
-        """Forget what is pending, as its optimizer step was skipped."""
+        """Drop what is stored, as its optimizer step was skipped."""
         self._pending = []
 
     @torch.no_grad()
     def step(self) -> None:
-        """One momentum step with everything pending, if anything is."""
+        """Make one momentum step, if :meth:`accumulate` stored anything."""
         pending, self._pending = self._pending, []
         if not pending:
             return
@@ -182,7 +183,7 @@ class LearnableBank(Memory):
         if ranks == self.sharding.num_shards:
             self._gradient(pending, update, self.weight_decay)
             return
-        # Every rank has all columns and its own queries: one sum is exchanged.
+        # Every rank has all columns but only its own queries: add gradients.
         total = torch.empty_like(self.columns)
         self._gradient(pending, lambda part, one: total[:, part].copy_(one),
                        self.weight_decay / ranks)
@@ -190,7 +191,10 @@ class LearnableBank(Memory):
 
     def _gradient(self, pending: List[_Pending],
                   use: Callable[[slice, Tensor], Any], decay: float) -> None:
-        """Minus the mean gradient over passes and ranks, plus the decay."""
+        """Pass ``-G + decay * W`` of each block to ``use``.
+
+        G is the mean gradient over passes and ranks.
+        """
         rows = sum(len(one.queries) for one in pending)
         share = len(pending) * get_world_size()
         corrections = None
@@ -218,7 +222,10 @@ class LearnableBank(Memory):
 
     def _corrections(self, pending: List[_Pending], rows: int,
                      share: int) -> Corrections:
-        """Those of all passes on this rank's columns; counts positives."""
+        """Corrections of all passes to this rank's columns.
+
+        Also counts how often each column was a positive.
+        """
         starts = accumulate((len(one.queries) for one in pending), initial=0)
         corrections = [one.corrections for one in pending if one.corrections]
         index = torch.cat(
@@ -238,14 +245,14 @@ class LearnableBank(Memory):
 
     @torch.no_grad()
     def write(self, keys: Tensor) -> None:
-        """Replace the next columns by keys, until all are.
+        """Replace the next columns by keys; keys beyond the last are dropped.
 
         Args:
             keys (Tensor): Keys of all ranks, (B, C), the same on each rank.
         """
         start = int(self.filled)
         keys = keys[:self.num_columns - start]
-        # The first of these keys whose column is on this rank.
+        # Position of the first key whose column is on this rank.
         first = (self.sharding.shard - start) % self.sharding.num_shards
         mine = keys[first::self.sharding.num_shards]
         place = (start + first) // self.sharding.num_shards
@@ -254,12 +261,12 @@ class LearnableBank(Memory):
 
     @torch.no_grad()
     def metrics(self) -> Dict[str, float]:
-        """What to log; all ranks must ask for it.
+        """What to log. All ranks must call this.
 
         Returns:
-            dict[str, float]: 'bank_lr', 'bank_norm', the mean norm, where
-            columns serve as positives 'columns_used', the share that did
-            since :meth:`reset_metrics`, and :meth:`traffic`.
+            dict[str, float]: 'bank_lr', 'bank_norm' (mean norm of a column)
+            and :meth:`traffic`. With CaCo also 'columns_used', the share of
+            columns that were positives since :meth:`reset_metrics`.
         """
         norms = self.columns.square().sum(dim=0).sqrt_().sum()
         sums = torch.stack([norms, (self.positives > 0).sum().to(norms)])
@@ -271,6 +278,6 @@ class LearnableBank(Memory):
         return values
 
     def reset_metrics(self) -> None:
-        """Begin to count the columns used and the bytes sent anew."""
+        """Reset the counts of columns used and of bytes sent."""
         self.positives.zero_()
         self.reset_traffic()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from caco_ext.ops import Sharding
 
-# Bytes of a gathered piece while a sharded buffer is put together.
+# A sharded buffer is gathered in pieces of at most so many bytes.
 PIECE = 2**26
 
 
@@ -21,7 +21,7 @@ class Memory(BaseModule):
     a checkpoint.
 
     Args:
-        num_columns (int): K, of all ranks together.
+        num_columns (int): K, the columns of all ranks together.
         dim (int): Width C of the features.
         shard (bool): Keep K / ranks columns on each rank. Defaults to False.
         init_cfg (dict, optional): As in every mmengine module.
@@ -31,7 +31,7 @@ class Memory(BaseModule):
         ValueError: If the columns do not divide evenly.
     """
 
-    # Buffers with one entry a column, in the last axis.
+    # Buffers whose last axis counts columns.
     sharded_buffers: Tuple[str, ...] = ('columns', )
 
     def __init__(self,
@@ -53,11 +53,11 @@ class Memory(BaseModule):
         self._steps = 0
 
     def random_columns(self) -> Tensor:
-        """Normal noise for this rank's columns, (C, K / num_shards)."""
+        """N(0, 1) noise for this rank's columns, (C, K / num_shards)."""
         size = self.dim, self.num_columns // self.sharding.num_shards
         if self.sharding.num_shards == 1:
             return torch.randn(size)
-        # Ranks with the same seed would draw the same columns.
+        # Without an offset, ranks with the same seed draw the same columns.
         generator = torch.Generator()
         generator.manual_seed(torch.initial_seed() + self.sharding.shard)
         return torch.randn(size, generator=generator)
@@ -81,7 +81,7 @@ class Memory(BaseModule):
         return dict(memory_sent_mib=self.sharding.sent / self._steps / 2**20)
 
     def reset_traffic(self) -> None:
-        """Begin to count the bytes sent anew."""
+        """Reset the count of bytes sent."""
         self.sharding.sent = self._steps = 0
 
     def collect(self) -> None:
@@ -93,11 +93,11 @@ class Memory(BaseModule):
             self._collected = self._gather(keep=is_main_process())
 
     def release(self) -> None:
-        """Forget what :meth:`collect` has gathered."""
+        """Drop what :meth:`collect` has gathered."""
         self._collected = {}
 
     def _gather(self, keep: bool) -> Dict[str, Tensor]:
-        """All columns on the host, where ``keep``; in pieces on the device."""
+        """Gather all columns in pieces; ``keep`` puts them on the CPU."""
         num_shards = self.sharding.num_shards
         whole = {}
         for name in self.sharded_buffers:

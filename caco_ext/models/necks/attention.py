@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class AbsolutePosition(nn.Module):
-    """A learned vector a row plus one a column, shared by the heads.
+    """One learned vector per row plus one per column, shared by the heads.
 
     Args:
         size (tuple[int, int]): Rows and columns of the map.
@@ -23,14 +23,15 @@ class AbsolutePosition(nn.Module):
 
     def forward(self, query: Tensor,
                 key: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
-        """Adds the position to the keys: q.k + q.p = q.(k + p).
+        """Add the position to the keys: q.k + q.p = q.(k + p).
 
         Args:
             query (Tensor): (N, heads, HW, channels).
             key (Tensor): (N, heads, HW, channels).
 
         Returns:
-            tuple[Tensor, None]: Keys that know their place; no further bias.
+            tuple[Tensor, None]: The keys plus their positions, and no bias
+            for the logits.
         """
         place = self.height[:, None] + self.width[None]
         return key + place.flatten(0, 1).to(key), None
@@ -84,8 +85,9 @@ class RelativePosition(nn.Module):
 class MapAttention(BaseModule):
     """Multi-head self-attention over the places of a feature map.
 
-    One projection makes queries, keys and values; there is none behind and no
-    dropout (CARE's T-stream; bottleneck transformer, arXiv 2101.11605).
+    One projection makes queries, keys and values. There is no output
+    projection and no dropout, as in CARE's T-stream and the bottleneck
+    transformer (arXiv 2101.11605).
 
     Args:
         in_channels (int): Channels of the map.
@@ -125,7 +127,7 @@ class MapAttention(BaseModule):
         return out.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:])
 
     def weights(self, x: Tensor) -> Tensor:
-        """Who attends to whom.
+        """Attention weights between all places of the map.
 
         Args:
             x (Tensor): (N, in_channels, H, W).

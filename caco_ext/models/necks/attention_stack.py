@@ -44,12 +44,12 @@ class AttentionBlock(BaseModule):
     """A residual bottleneck whose 3x3 convolution is self-attention.
 
     Args:
-        in_channels (int): Channels that come in.
-        out_channels (int): Channels that go out; the inner width is a quarter.
-        size (tuple[int, int]): Rows and columns of the map that comes in.
-        downsample (bool): Halve the map behind the attention.
-        norm_cfg (dict): Batch norm of the block.
-        **attention: Of :class:`MapAttention`.
+        in_channels (int): Input channels.
+        out_channels (int): Output channels, four times the inner width.
+        size (tuple[int, int]): Rows and columns of the input map.
+        downsample (bool): Halve the map after the attention.
+        norm_cfg (dict): Config of the block's batch norms.
+        **attention: Arguments of :class:`MapAttention`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, size: Tuple[int,
@@ -65,7 +65,7 @@ class AttentionBlock(BaseModule):
             self.shortcut = _ConvNorm(norm_cfg, in_channels, out_channels, 1)
         self.reduce = _ConvNorm(norm_cfg, in_channels, inner, 1)
         self.attention = MapAttention(inner, size, **attention)
-        # With ceil_mode odd maps come out as large as the shortcut's.
+        # ceil_mode makes odd maps as large as the shortcut's.
         self.pool = nn.AvgPool2d(
             2, ceil_mode=True) if downsample else nn.Identity()
         self.bn = _norm(norm_cfg, self.attention.out_channels)
@@ -87,23 +87,24 @@ class AttentionStack(BaseModule):
     bottleneck blocks with self-attention over a backbone's map.
 
     Args:
-        in_channels (int): Channels of the backbone's last stage but one.
-            Defaults to 1024, ResNet-50's.
-        out_channels (int): Channels that go out. Defaults to 2048.
-        img_size (int | tuple[int, int]): Pictures the model is trained on, in
-            pixels (height, width); position embeddings need it.
+        in_channels (int): Channels of the backbone's second-to-last stage.
+            Defaults to 1024, as in ResNet-50.
+        out_channels (int): Output channels. Defaults to 2048.
+        img_size (int | tuple[int, int]): Size of the training pictures in
+            pixels, (height, width). Position embeddings need it.
             Defaults to 224.
-        stride (int): Pixels a place of the map stands for. Defaults to 16.
-        num_blocks (int): Defaults to 5.
-        num_heads (int): Defaults to 4.
-        head_channels (int): Defaults to 128.
+        stride (int): Pixels of the picture per place of the map.
+            Defaults to 16.
+        num_blocks (int): Number of blocks. Defaults to 5.
+        num_heads (int): Attention heads of a block. Defaults to 4.
+        head_channels (int): Width of a head. Defaults to 128.
         position (str): 'absolute' (the original) or 'relative'.
             Defaults to 'absolute'.
         norm_cfg (dict): ``dict(type='SyncBN')`` synchronises the batch norms
             of this stack; the original does not. Defaults to
             ``dict(type='BN')``.
         zero_init_residual (bool): Start the last norm of each block at zero.
-            The original means to, and undoes it. Defaults to False.
+            The original tries to, but overwrites it later. Defaults to False.
         init_cfg (dict | list, optional): Defaults to Kaiming for convolutions
             and one for norms.
     """
@@ -151,7 +152,7 @@ class AttentionStack(BaseModule):
                 size = -(-size[0] // 2), -(-size[1] // 2)
 
     def init_weights(self) -> None:
-        """Initialise; the last norms at zero if so configured."""
+        """Initialise; set last norms to zero if ``zero_init_residual``."""
         super().init_weights()
         if self.zero_init_residual:
             for block in self.blocks:
@@ -184,13 +185,13 @@ class AttentionStack(BaseModule):
 
     @torch.no_grad()
     def attention_maps(self, x: Tensor) -> List[Tensor]:
-        """What each block attends to.
+        """Attention weights of each block.
 
         Args:
             x (Tensor): Map of the backbone, (N, in_channels, H, W).
 
         Returns:
-            list[Tensor]: One (N, heads, places, places) a block.
+            list[Tensor]: (N, heads, H * W, H * W) for each block.
         """
         self._check(x)
         maps = []

@@ -9,7 +9,7 @@ def check_temperature(value: float,
                       owner: str,
                       usual: str,
                       name: str = 'temperature') -> float:
-    """Refuse a temperature that no cosine can be divided by.
+    """Refuse a temperature that is not a positive number.
 
     Args:
         value (float): The temperature.
@@ -51,7 +51,7 @@ def check_weight(value: float, owner: str, usual: str, name: str) -> float:
 
 
 def check_view_count(made: int, used: int) -> None:
-    """Refuse a pipeline that makes other views than the model uses.
+    """Refuse a pipeline whose number of views is not the model's.
 
     Args:
         made (int): Views that the pipeline makes of a picture.
@@ -68,7 +68,7 @@ def check_view_count(made: int, used: int) -> None:
 
 
 def output_width(module: nn.Module) -> int:
-    """Channels that a projector or predictor ends in: its last Linear's."""
+    """Output channels of a projector or predictor: its last Linear's."""
     return [m for m in module.modules()
             if isinstance(m, nn.Linear)][-1].out_features
 
@@ -92,17 +92,17 @@ def check_memory_width(memory: nn.Module, neck: nn.Module) -> None:
 
 
 def gradients_wait(module: nn.Module) -> bool:
-    """Whether gradients of earlier passes have not been used yet.
+    """Whether gradients of earlier passes still wait for the optimizer.
 
-    This is so while gradients accumulate. Otherwise, what a memory still has
-    pending belongs to a step that a loss scaler skipped.
+    They do while gradients accumulate. If they do not, what a memory still
+    has stored belongs to a step that a loss scaler skipped.
 
     Args:
         module (nn.Module): The model that is trained.
 
     Returns:
-        bool: Whether the first trained parameter has a gradient that is not
-        zero, as ``zero_grad(set_to_none=False)`` leaves it.
+        bool: Whether the first trained parameter has a gradient other than
+        None and zero.
     """
     first = next(p for p in module.parameters() if p.requires_grad)
     return first.grad is not None and bool(first.grad.any())

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 class MomentumEncoder(nn.Module):
     """Moving averages of some modules of a model.
 
-    Holds a copy of each under the same name. Only parameters are averaged:
-    batch statistics come from the copies' own forward passes, as in all four
-    originals (mmengine's averaged model would copy them).
+    Holds a copy of each under the same name. Only parameters are averaged.
+    Batch statistics come from the copies' own forward passes, as in all four
+    originals; mmengine's averaged model would copy them.
 
     Args:
-        **modules (nn.Module): What to average, by its name in the model.
+        **modules (nn.Module): Modules to average, by their name in the model.
 
     Examples:
         >>> key = MomentumEncoder(backbone=model.backbone, neck=model.neck)
@@ -25,13 +25,13 @@ class MomentumEncoder(nn.Module):
         super().__init__()
         for name, module in modules.items():
             self.add_module(name, deepcopy(module).requires_grad_(False))
-        # Whether the source has changed since the last update. A Python bool:
-        # reading a tensor from a GPU would wait for it in each iteration.
+        # Whether the source has changed since the last update. It is a Python
+        # bool because reading a tensor would wait for the GPU each iteration.
         self.needs_update = False
 
     def get_extra_state(self) -> Tensor:
-        """Saved with the weights, so that a resumed run neither leaves out
-        nor repeats an update."""
+        """``needs_update``, saved with the weights: a resumed run then
+        neither skips nor repeats an update."""
         return torch.tensor(self.needs_update)
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -50,7 +50,7 @@ class MomentumEncoder(nn.Module):
     def update(self, source: nn.Module, momentum: float) -> None:
         """``own <- momentum * own + (1 - momentum) * source``.
 
-        Does nothing where the source has not changed since the last update.
+        Does nothing if the source has not changed since the last update.
 
         Args:
             source (nn.Module): The model that holds the averaged modules.

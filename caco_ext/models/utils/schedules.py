@@ -8,14 +8,14 @@ from mmengine.logging import MessageHub
 class Schedule:
     """A number that is constant or follows a cosine over the run.
 
-    It has no state: the value is a function of the progress that the runner
+    It has no state. The value depends only on the progress that the runner
     writes into mmengine's message hub, so a resumed run continues exactly.
 
     Args:
         start (float): Value after the warm-up.
-        end (float, optional): Value the cosine tends to; it is not quite
+        end (float, optional): Value at the end of the cosine. It is not quite
             reached, as the last epoch is ``epochs - 1``. Defaults to
-            ``start``, a constant.
+            ``start``, which makes the value constant.
         warmup (int): Epochs (or iterations) over which the value rises
             linearly, ``start * (e + 1) / warmup``. Defaults to 0.
         by_epoch (bool): Count epochs, as AdCo and CaCo do, or iterations, as

@@ -12,20 +12,20 @@ from torch.nn import functional as F
 class SmallMapConv2d(nn.Conv2d):
     """``nn.Conv2d`` that multiplies matrices on maps of a few places.
 
-    The last stages of a ResNet have maps of 2 x 2 and 1 x 1 where crops have
-    32 pixels or less, and the last one where they have 64 or less. There more
-    than half of a kernel's products are with padding, all zero. Those that
-    remain are one matrix product where the output has one place, and where
-    every place of the input meets every place of the output, as with a 3 x 3
-    kernel on 2 x 2. Everywhere else the convolution is torch's. Weights,
-    their names and their initialisation are those of ``nn.Conv2d``, results
-    are equal but for rounding.
+    On crops of 32 pixels or less, the last two stages of a ResNet have maps
+    of 2 x 2 and 1 x 1; on 64 pixels or less, the last stage has. There more
+    than half of a kernel's products are with padding, so they are zero. The
+    others form one matrix product in two cases: if the output has one place,
+    or if every place of the input reaches every place of the output, as with
+    a 3 x 3 kernel on 2 x 2. In all other cases torch convolves. Weights,
+    names and initialisation are those of ``nn.Conv2d``; results are equal
+    but for rounding.
 
-    For ``backbone=dict(conv_cfg=dict(type='SmallMapConv2d'))``. Arguments are
-    those of ``nn.Conv2d``.
+    Use it by ``backbone=dict(conv_cfg=dict(type='SmallMapConv2d'))``. The
+    arguments are those of ``nn.Conv2d``.
     """
 
-    # nn.Conv2d allows a word here; _is_plain excludes it.
+    # nn.Conv2d also allows a string here; _is_plain excludes it.
     padding: Tuple[int, int]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,7 +69,10 @@ class SmallMapConv2d(nn.Conv2d):
                         self.bias)[..., None, None]
 
     def _all_places_meet(self, sizes: Sequence[int]) -> bool:
-        """Of as many places out as in, the first meets the last."""
+        """Whether input and output have as many places and all meet.
+
+        They do if the first place reaches the last.
+        """
         return self.stride == (1, 1) and all(
             kernel == 2 * padding + 1 and size <= padding + 1
             for size, padding, kernel in zip(sizes, self.padding,
@@ -79,7 +82,7 @@ class SmallMapConv2d(nn.Conv2d):
         height, width = x.shape[2:]
         matrix = _TapsOfPlaces.apply(self.weight, (height, width),
                                      self.padding)
-        # With channels innermost, neither of the two copies anything.
+        # With channels innermost, permute and flatten copy nothing.
         places = x.permute(0, 2, 3, 1).flatten(1)
         out = F.linear(places, matrix).view(len(x), height, width, -1)
         if self.bias is not None:
@@ -88,16 +91,16 @@ class SmallMapConv2d(nn.Conv2d):
 
 
 class _TapsOfPlaces(torch.autograd.Function):
-    """The taps by which each place reaches each other, as a matrix.
+    """The kernel's weights between all pairs of places, as one matrix.
 
-    Autograd would make a gradient of the whole kernel for each place.
+    Plain autograd would allocate a gradient of the whole kernel per place.
     """
 
     @staticmethod
     def windows(
         size: Tuple[int, int], padding: Tuple[int, int]
     ) -> Iterator[Tuple[int, int, Tuple[slice, slice, slice]]]:
-        """Yield each place and the taps by which the others reach it."""
+        """Yield each place and the part of the kernel that reaches it."""
         for i in range(size[0]):
             for j in range(size[1]):
                 top, left = padding[0] - i, padding[1] - j

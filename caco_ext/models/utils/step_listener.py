@@ -9,13 +9,13 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 
 class Listener(Protocol):
-    """A model that wants to know of its optimizer's steps."""
+    """A model that is told of its optimizer's steps."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """As ``nn.Module.parameters``."""
 
     def after_step(self) -> None:
-        """Called after each step that has changed one of these."""
+        """Called after each optimizer step that changed a parameter."""
 
 
 _MODELS: 'weakref.WeakSet[Listener]' = weakref.WeakSet()
@@ -24,13 +24,13 @@ _MODELS: 'weakref.WeakSet[Listener]' = weakref.WeakSet()
 def call_after_step(model: Listener) -> None:
     """Call ``model.after_step()`` after each optimizer step of the model.
 
-    Bank, queue and moving average are updated once per optimizer step. With
-    gradient accumulation they wait, and where a loss scaler skips a step they
-    skip it too. torch itself reports the steps, so this works in every
-    training loop and needs no entry in a config.
+    Bank, queue and moving average are updated once per optimizer step. They
+    wait while gradients accumulate and skip a step that a loss scaler skips.
+    torch itself reports the steps, so this works in every training loop and
+    needs no entry in a config.
 
-    A model calls this in each training pass, not in its constructor: a copied
-    or unpickled model has not run its constructor.
+    A model calls this in each training pass and not in its constructor,
+    which does not run for a copied or unpickled model.
 
     Args:
         model (Listener): The model. Only a weak reference is kept. A second
@@ -48,7 +48,7 @@ def _listen() -> None:
 
 def _after_step(optimizer: Optimizer, *_: Any) -> None:
     """Tell the models whose parameters this optimizer has changed."""
-    # Fused optimizers are called although the scaler skips the step.
+    # A fused optimizer is called even if the scaler skips the step.
     skipped = getattr(optimizer, 'found_inf', None)
     if skipped is not None and bool(skipped):
         return

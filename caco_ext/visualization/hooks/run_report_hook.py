@@ -1,4 +1,4 @@
-"""What one looks at and goes on with, at the end of a run."""
+"""Write the report and the backbone at the end of a run."""
 import os.path as osp
 from typing import List
 
@@ -12,14 +12,13 @@ from caco_ext.engine.hooks.knn_hook import KNNHook
 
 @HOOKS.register_module()
 class RunReportHook(Hook):
-    """Draw a finished run and take out its backbone.
+    """Draw a finished run and extract its backbone.
 
-    Into the folder of the run go ``curves.png``, ``neighbours.png``,
-    ``report.html`` and ``backbone_<last checkpoint>``: what
-    ``plot_run.py --report`` and ``extract_backbone.py`` write later, without
-    the time to start them. A run without a KNNHook has no neighbours.
-    Whatever goes wrong is an error of the log, not of the run, which is
-    finished.
+    It writes ``curves.png``, ``neighbours.png``, ``report.html`` and
+    ``backbone_<last checkpoint>`` to the folder of the run. The tools
+    ``plot_run.py --report`` and ``extract_backbone.py`` would write the same.
+    A run without a KNNHook has no neighbours. Errors are only logged, as the
+    run itself is finished.
 
     Args:
         queries (int): Test pictures that are shown beside their neighbours.
@@ -30,7 +29,7 @@ class RunReportHook(Hook):
         ValueError: ``queries`` is below 1.
     """
 
-    # behind the last checkpoint
+    # After the last checkpoint.
     priority = 'LOWEST'
     changes_numbers = False
 
@@ -43,7 +42,7 @@ class RunReportHook(Hook):
         self._knn = False
 
     def before_run(self, runner: Runner) -> None:
-        """Look for what is drawn, so that errors come before the training."""
+        """Check the options, so that errors come before the training."""
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test, which draws nothing
         hooks = [hook for hook in runner.hooks if isinstance(hook, KNNHook)]
@@ -59,7 +58,7 @@ class RunReportHook(Hook):
         """Draw and write."""
         try:
             lines = self._write(runner.work_dir)
-        except Exception as error:  # the run must not fail by its pictures
+        except Exception as error:  # drawing must not make the run fail
             kind = type(error).__name__
             runner.logger.error(
                 f'RunReportHook: {kind}: {error}; the run is finished and its '
@@ -69,7 +68,7 @@ class RunReportHook(Hook):
             runner.logger.info('\n'.join(['what the run gave', *lines]))
 
     def _write(self, work_dir: str) -> List[str]:
-        # here, so that training without this hook does without matplotlib
+        # Imported here: only this hook needs matplotlib.
         from caco_ext.converters import extract_backbone
         from ..run_features import RunFeatures
         from ..run_logs import find_last_checkpoint
@@ -78,7 +77,7 @@ class RunReportHook(Hook):
         if checkpoint is None:
             raise FileNotFoundError(f'no checkpoint in {work_dir}')
         if self._knn and RunFeatures(None, checkpoint).of_run is None:
-            # To extract them is the work of all processes.
+            # All processes would have to extract them.
             raise ValueError(f'no features of {checkpoint} beside it')
         backbone = osp.join(work_dir, f'backbone_{osp.basename(checkpoint)}')
         extract_backbone(checkpoint, backbone)

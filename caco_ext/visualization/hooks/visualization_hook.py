@@ -1,4 +1,4 @@
-"""Pictures of a run while it trains, in whatever shows its numbers."""
+"""Log pictures of a run while it trains."""
 from typing import TYPE_CHECKING, Optional
 
 from mmengine.dist import is_main_process
@@ -21,9 +21,8 @@ class VisualizationHook(Hook):
     They go to every back end of the visualizer (files, TensorBoard, Weights
     & Biases, MLflow, ...) under the names 'neighbours' and 'attention', with
     the epoch as step. The data sets are those of the run's
-    :class:`KNNHook`; the training's random numbers are left untouched. What
-    cannot be drawn or logged is an error of the log, and the training goes
-    on.
+    :class:`KNNHook`. The training's random numbers do not change. If
+    something cannot be drawn, an error is logged and the training goes on.
 
     Args:
         interval (int): Epochs between two pictures; the last epoch always
@@ -37,7 +36,7 @@ class VisualizationHook(Hook):
         ValueError: A number is below 1.
     """
 
-    # after the training's own log lines, before the checkpoint of the epoch
+    # After the training's log lines, before the checkpoint of the epoch.
     priority = 'LOW'
     changes_numbers = False
 
@@ -73,7 +72,7 @@ class VisualizationHook(Hook):
         if not (self.every_n_epochs(runner, self.interval)
                 or self.is_last_train_epoch(runner)):
             return
-        # here, so that training without this hook does without matplotlib
+        # Imported here: only this hook needs matplotlib.
         from ..run_features import RunFeatures
         with preserve_rng():
             features = RunFeatures(None, None, unwrap_model(runner.model),
@@ -84,7 +83,7 @@ class VisualizationHook(Hook):
                 return
             try:
                 self._draw(runner, features)
-            except Exception as error:  # nor does a training end by it
+            except Exception as error:  # must not end the training
                 runner.logger.error(
                     f'VisualizationHook: {type(error).__name__}: {error}; the '
                     'training goes on without these pictures')

@@ -1,10 +1,10 @@
-# What the benchmarks in detection train with, as in mmselfsup's and the
-# papers' own: every norm over all GPUs, no stage frozen, several sizes.
-# Not sync_bn: mmengine reads that name of a config.
+# Settings of the detection benchmarks, as in mmselfsup's and the papers' own:
+# norms synchronised over all GPUs, no frozen stage, several picture sizes.
+# The variable is not called sync_bn, as mmengine reads that name.
 synced_norm = dict(type='SyncBN', requires_grad=True)
 trained_backbone = dict(
     frozen_stages=-1, norm_cfg=synced_norm, norm_eval=False)
-# Regions go through the last stage and one norm more.
+# Regions go through the last stage and one more norm.
 trained_c4 = dict(
     backbone=dict(**trained_backbone, style='pytorch', init_cfg=None),
     roi_head=dict(
@@ -13,7 +13,7 @@ trained_c4 = dict(
             type='LastStageExtraNorm',
             depth=50,
             norm_cfg=synced_norm)))
-# The pictures as in the pre-training, where the hosts' C4 has caffe's.
+# Normalisation as in the pre-training; the hosts' C4 configs use caffe's.
 rgb = dict(
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],

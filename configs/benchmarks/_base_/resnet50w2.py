@@ -1,11 +1,11 @@
 # CARE's ResNet-50 (2x): inner widths doubled.
 wide = dict(base_channels=128, expansion=2)
-# mmdet's ResNet does not know it.
+# mmdet's ResNet does not support it.
 wide_backbone = dict(type='mmcls.ResNet', **wide)
 wide_fpn = dict(backbone=wide_backbone)
 wide_c4 = dict(backbone=wide_backbone, roi_head=dict(shared_head=dict(**wide)))
-# mmseg's neither; mmcls's does not halve the first dilation of a stage, as
-# mmseg's does.
+# Nor does mmseg's. Unlike mmseg's, mmcls's ResNet does not halve the first
+# dilation of a stage.
 wide_d8 = dict(
     backbone=dict(
         **wide_backbone,

@@ -1,8 +1,8 @@
-# It also lends mmdet and mmseg their operators where mmcv has none.
+# It also gives mmdet and mmseg operators if mmcv has none.
 custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
-# What a benchmark in a host's trainer adds to the host's own hooks: the
-# weights are proven to be there, and data, head and disk are compared, before
-# the first step. Named apart, because the hosts' files have default_hooks.
+# Hooks that a benchmark adds to those of the host's trainer. Before the first
+# step they verify the loaded weights, and check data, head and disk. The name
+# differs from default_hooks, which the hosts' files use.
 transfer_hooks = dict(
     pretrained=dict(type='PretrainedBackboneHook', checkpoint=None),
     data_check=dict(type='DataCheckHook'))

@@ -1,7 +1,7 @@
-# On mmpretrain, caco_ext answers to this name; see docs/hosts.md.
+# With mmpretrain, caco_ext provides this scope; see docs/hosts.md.
 default_scope = 'mmselfsup'
 
-# All that a stock trainer needs to know of this package.
+# A stock trainer needs nothing else of this package.
 custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 
 # A dict, unlike custom_hooks: a child config changes or removes one entry
@@ -25,10 +25,10 @@ default_hooks = dict(
 
 env_cfg = dict(
     cudnn_benchmark=False,
-    # Workers are many; each of them decodes and warps on one core.
+    # There are many workers, so each uses a single core.
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    # A rank that hangs ends the job after so many seconds, one that dies at
-    # once.
+    # A rank that hangs ends the job after so many seconds; a rank that dies
+    # ends it at once.
     dist_cfg=dict(backend='nccl', timeout=600))
 log_level = 'INFO'
 log_processor = dict(

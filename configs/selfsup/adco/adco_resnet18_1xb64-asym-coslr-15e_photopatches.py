@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/views/adco_48px.py', '../_base_/schedules/sgd_15e.py'
 ]
 
-# The settings at which the original's own loop was measured.
+# The settings with which the original's own loop was measured.
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
-# The floor is a fiftieth, as in the presets.
+# The cosine ends at a fiftieth of the learning rate, as in the presets.
 param_scheduler = [dict(_base_.cosine, eta_min=0.0012)]

@@ -7,5 +7,5 @@ _base_ = [
 model = dict(
     fuse_views=True, memory=dict(lr=dict(warmup=_base_.warmup_epochs)))
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
-# Neighbours take as long as 25 steps.
+# A kNN evaluation takes as long as 25 steps.
 default_hooks = dict(knn=dict(interval=8))

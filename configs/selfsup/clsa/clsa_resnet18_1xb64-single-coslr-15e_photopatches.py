@@ -3,5 +3,5 @@ _base_ = [
     '../_base_/views/clsa_48px.py', '../_base_/schedules/sgd_15e.py'
 ]
 
-# The settings at which the original's own loop was measured.
+# The settings with which the original's own loop was measured.
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))

@@ -1,5 +1,5 @@
 """Nearest neighbours on frozen features."""
-# Mends the hosts and registers the package, before any config is read.
+# Fixes the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
 from caco_ext.transfer.knn import measure_knn
 from caco_ext.transfer.runner import run_benchmark

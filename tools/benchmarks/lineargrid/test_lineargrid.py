@@ -1,5 +1,5 @@
 """Linear layers on frozen features, for a grid of learning rates."""
-# Mends the hosts and registers the package, before any config is read.
+# Fixes the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
 from caco_ext.transfer.linear_grid import measure_grid
 from caco_ext.transfer.runner import run_benchmark

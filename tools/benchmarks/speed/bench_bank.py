@@ -1,14 +1,14 @@
 """Time one step of a learnable bank on features.
 
 A step is the head's loss, its gradient with respect to the queries, and the
-bank's move, by the classes that training uses. The floor is the matrix
-products without which no step can be made: with the columns once for the
-cosines, once for the queries' gradient and once for the bank's, for each
-query view, and once for the positives of each key view of CaCo. They are bare,
-into memory that is there, and take turns with the steps.
+bank's update, by the classes that training uses. The floor is the time of the
+matrix products that every step needs. Each query view has three with the
+columns: for the cosines, for the queries' gradient and for the bank's. Each
+key view of CaCo has one more, for the positives. They use memory that is
+already allocated, and take turns with the steps.
 
 Prints one line of JSON. --ranks starts that many processes of one gloo group
-on this machine, --shard divides the bank over them.
+on this machine, --shard shards the bank over them.
 """
 import argparse
 import json
@@ -35,7 +35,7 @@ METHODS = dict(
     adco_multicrop=(AdCo, (1, 2, 3, 4, 5), (0, )),
     caco=(CaCo, (0, 1), (0, 1)),
     caco_multicrop=(CaCo, tuple(range(8)), (0, 1)))
-# Temperature, and options of the bank, of the presets.
+# Temperature of the encoder, and options of the bank, as in the presets.
 OPTIONS = dict(
     AdCo=(0.12, dict(temperature=0.02, weight_decay=1e-4)),
     CaCo=(0.08, dict(temperature=0.08)))
@@ -80,7 +80,7 @@ class Bench:
                 shard=args.shard,
                 init='random',
                 **options)).to(self.device)
-        self.memory.velocity.fill_(0)  # pages that are there
+        self.memory.velocity.fill_(0)  # allocates its pages
         self.queries, self.keys = ([
             F.normalize(torch.randn(args.batch, args.dim),
                         dim=1).to(self.device) for _ in views
@@ -93,13 +93,13 @@ class Bench:
             self.products[1] = len(key_views)
 
     def step(self) -> None:
-        """Loss, gradient of the queries, bank."""
+        """Loss, gradient of the queries, update of the bank."""
         loss = self.head(self.queries, self.keys, self.pairs, self.memory)
         torch.autograd.grad(loss['loss'], self.queries)
         self.memory.step()
 
     def make_floor(self) -> Callable[[], None]:
-        """A function that runs the products once, in memory that is there."""
+        """A function that runs the products once, in allocated memory."""
         with_gradient, alone = self.products
         columns = self.memory.columns
         rows = self.memory.sharding.num_shards * len(self.keys[0])
@@ -157,13 +157,13 @@ class Peak:
 
 
 def measure(args: argparse.Namespace) -> dict:
-    """The line of this rank: its steps and its floors."""
+    """Measure the steps and floors of this rank."""
     torch.manual_seed(0)
     if args.threads:
         torch.set_num_threads(args.threads)
     bench = Bench(args)
     peak = Peak(bench.device)
-    bench.step()  # what is set up once
+    bench.step()  # warm-up
     growth = peak.growth()
     bench.memory.reset_metrics()
     floor = bench.make_floor()

@@ -1,9 +1,9 @@
 """Measure how many pictures a second a config's pipeline makes on one core.
 
 Prints one JSON line: sizes, medians and spread of the rate by wall clock and
-by processor time (which other jobs of the machine disturb less), and the
-share of each transform. What is compared, back ends and the way of
-torchvision on PIL (--reference), takes turns within every round.
+by processor time (which other jobs disturb less), and the share of each
+transform. Back ends and torchvision on PIL (--reference) take turns within
+every round.
 """
 import argparse
 import inspect
@@ -51,7 +51,7 @@ def make_pictures(folder: str, count: int, size: Tuple[int, int], quality: int,
 
 def with_backend(pipeline: Union[list, dict],
                  backend: str) -> Union[list, dict]:
-    """A copy with the back end set in all transforms that have the choice."""
+    """A copy with the back end set in all transforms that have the option."""
     if isinstance(pipeline, (list, tuple)):
         return [with_backend(step, backend) for step in pipeline]
     if not isinstance(pipeline, dict):
@@ -68,7 +68,7 @@ class Timed:
 
     Args:
         step (Callable): The transform.
-        times (dict[str, float]): Seconds by name; added to.
+        times (dict[str, float]): Seconds by name, to which it adds.
     """
 
     def __init__(self, step, times):
@@ -85,7 +85,7 @@ class Timed:
 
 
 def time_steps(pipeline: Compose, times: Dict[str, float]) -> None:
-    """Put a clock around every transform, those of the views too."""
+    """Time every transform, also those of the views."""
     for step in pipeline.transforms:
         if isinstance(step, MultiCrop):
             for views in step.pipelines:
@@ -96,8 +96,8 @@ def time_steps(pipeline: Compose, times: Dict[str, float]) -> None:
 def shares(pipeline: Compose, load: Callable) -> Dict[str, float]:
     """Share of each transform in the time of a picture.
 
-    What no transform of a view takes is 'MultiCrop', what the data set takes
-    'rest'. The pipeline cannot be used any more afterwards.
+    'MultiCrop' is its time outside the views' transforms, 'rest' that of the
+    data set. The pipeline cannot be used afterwards.
     """
     times = {}
     time_steps(pipeline, times)
@@ -126,8 +126,8 @@ class Bench:
 
     Args:
         folder (str): The pictures.
-        seed (int): Of order and draws.
-        seconds (float): How long a round of one pipeline takes.
+        seed (int): Seed of order and draws.
+        seconds (float): Duration of a round of one pipeline.
     """
 
     def __init__(self, folder, seed, seconds):

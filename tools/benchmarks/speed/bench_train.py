@@ -5,9 +5,9 @@ of JSON: pictures a second, the median seconds that each part of a step takes,
 and the peak of memory. The bank starts with random columns, as filling it is
 no step. --cfg-options changes the config as in tools/train.py.
 
-Parts: waiting for data; views to the device and normalised; queries through
-their encoder; the step of the momentum encoder; keys through it; losses with
-bank or queue; backward; optimizer; the bank's own step; whatever else is left.
+Parts: waiting for data; moving views to the device and normalising them;
+encoding queries; updating the momentum encoder; encoding keys; losses with
+bank or queue; backward; optimizer; update of the bank; the rest.
 """
 import argparse
 import functools
@@ -44,10 +44,11 @@ PARTS = dict(
 
 
 class Clock:
-    """Time of parts that may lie inside each other; each counts alone.
+    """Times parts that may be nested; inner time is not counted twice.
 
     Args:
-        device (torch.device): A GPU is waited for at both ends of a part.
+        device (torch.device): If it is a GPU, each part starts and ends with
+            a wait for it.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -56,7 +57,7 @@ class Clock:
         self._open: List[float] = []
 
     def now(self) -> float:
-        """Seconds, with nothing left to do."""
+        """Time in seconds, after the device has finished its work."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
@@ -114,7 +115,7 @@ def prepare(args: argparse.Namespace,
     wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
     wrapper.initialize_count_status(runner.model, 0, args.steps)
     runner._init_model_weights()
-    # What schedules of the model read while a run goes on.
+    # The model's schedules read these during a run.
     epochs = cfg.train_cfg.max_epochs
     for name, value in (('epoch', 0), ('iter', 0), ('max_epochs', epochs),
                         ('max_iters', epochs * len(loader))):
@@ -136,7 +137,7 @@ def main(args: argparse.Namespace) -> None:
             function = getattr(owner, method, None)
             if function is not None:
                 setattr(owner, method, clock.part(name, function))
-        # epoch after epoch, each in an order of its own
+        # One epoch after another, each in its own order.
         data = chain.from_iterable(repeat(loader))
         fetch = clock.part('data', lambda: next(data))
         step = clock.part('rest', model.train_step)

@@ -1,8 +1,8 @@
 """VOC2007 classification on a frozen backbone.
 
-Linear SVMs where the config has their ``costs``, otherwise the linear layer.
+Trains linear SVMs if the config has their ``costs``, else the linear layer.
 """
-# Mends the hosts and registers the package, before any config is read.
+# Fixes the hosts and registers the package, before any config is read.
 import caco_ext  # noqa: F401
 from caco_ext.transfer.runner import run_benchmark
 from caco_ext.transfer.voc07_sgd import measure_sgd

@@ -1,9 +1,9 @@
-# What the benchmarks on frozen features share; the depth follows from the
-# checkpoint.
+# Common settings of the benchmarks on frozen features. The checkpoint
+# determines the depth.
 default_scope = 'mmcls'
 custom_imports = dict(imports=['caco_ext'], allow_failed_imports=False)
 seed = 0
-# A folder where features are kept for the next probe of the same checkpoint.
+# A folder that stores features for the next probe of the same checkpoint.
 cache = None
 batch_size = 64
 num_workers = 4

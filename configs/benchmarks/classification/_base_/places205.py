@@ -1,4 +1,4 @@
-# Where Places205 lies, in the layout of its own archive and lists.
+# Places205, in the layout of its own archive and lists.
 places = dict(
     type='mmselfsup.Places205',
     data_root='data/Places205/',

@@ -1,6 +1,6 @@
-# The host's benchmark: linear layers on five maps. Its own file is one of an
-# older engine: schedule, optimizer, packing and metric are not read or do not
-# fit. They stand here as it means them.
+# The host's benchmark: linear layers on five maps. Its own file was written
+# for an older engine: schedule, optimizer, packing and metric are not read or
+# do not fit. Here they are as intended.
 _base_ = [
     'mmcls::_base_/schedules/imagenet_bs256.py',
     'mmcls::_base_/default_runtime.py', './places205.py',
@@ -11,7 +11,7 @@ data_preprocessor = dict(
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True)
-# Five maps, of the stem and each stage, as mmselfsup's ResNet numbers them.
+# Maps of the stem and the four stages, as mmselfsup's ResNet counts them.
 model = dict(
     type='ImageClassifier',
     data_preprocessor=data_preprocessor,

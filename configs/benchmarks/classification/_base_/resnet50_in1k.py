@@ -1,12 +1,12 @@
-# The parts that mmselfsup's benchmarks are made of. Its own files cannot be
-# inherited: names in them would be looked for in mmselfsup, not in mmcls.
+# The base files of mmselfsup's benchmarks. Its own configs cannot be
+# inherited, because mmengine would look for their names in mmselfsup.
 _base_ = [
     'mmcls::_base_/models/resnet50.py',
     'mmcls::_base_/datasets/imagenet_bs32_pil_resize.py',
     'mmcls::_base_/schedules/imagenet_bs256.py',
     'mmcls::_base_/default_runtime.py', '../../_base_/transfer.py'
 ]
-# Read as for pre-training; the hosts' loader turns pictures by EXIF.
+# Load as in pre-training; the hosts' loader rotates pictures by EXIF.
 train_pipeline = [dict(type='LoadImage'), *_base_.train_pipeline[1:]]
 test_pipeline = [dict(type='LoadImage'), *_base_.test_pipeline[1:]]
 loader = dict(collate_fn=dict(type='default_collate'), persistent_workers=True)

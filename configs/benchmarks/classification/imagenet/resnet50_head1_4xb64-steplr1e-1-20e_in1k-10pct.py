@@ -1,5 +1,6 @@
 _base_ = '../_base_/resnet50_in1k.py'
-# The hosts' grid of rates: optim_wrapper.optimizer.lr, and of the head
+# To search the hosts' grid of learning rates, set
+# optim_wrapper.optimizer.lr, and for the head
 # optim_wrapper.paramwise_cfg.custom_keys.head.lr_mult.
 model = dict(backbone=dict(norm_cfg=dict(type='SyncBN')))
 train_dataloader = dict(

@@ -1,5 +1,5 @@
 _base_ = 'resnet50_linear-8xb32-coslr-100e_in1k.py'
-# The probe of CaCo: 0.025 per 256 pictures, here 0.4 at 4096.
+# The probe of CaCo: learning rate 0.025 per 256 pictures, so 0.4 at 4096.
 train_dataloader = dict(batch_size=512)
 optim_wrapper = dict(
     optimizer=dict(type='LARC', lr=0.4, trust_coefficient=0.001))

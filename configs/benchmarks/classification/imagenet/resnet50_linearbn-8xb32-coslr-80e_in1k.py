@@ -1,6 +1,6 @@
 _base_ = 'resnet50_linear-8xb32-coslr-100e_in1k.py'
-# The probe of CARE: a batch norm, of each GPU by itself, behind the linear
-# layer; 0.2 per 256 pictures, falling with every iteration.
+# The probe of CARE: an unsynchronised batch norm follows the linear layer. The
+# learning rate is 0.2 per 256 pictures and falls in every iteration.
 model = dict(head=dict(type='LinearNormHead'))
 optim_wrapper = dict(optimizer=dict(lr=0.2))
 param_scheduler = dict(

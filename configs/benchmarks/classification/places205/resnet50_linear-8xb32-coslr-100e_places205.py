@@ -2,8 +2,9 @@ _base_ = [
     '../imagenet/resnet50_linear-8xb32-coslr-100e_in1k.py',
     '../_base_/places205.py'
 ]
-# AdCo's command for Places205. Test pictures lose their aspect ratio. Its
-# cosine of 24 epochs goes on and ends at 3.8 of 5; here it ends at 0.
+# AdCo's command for Places205. Test pictures lose their aspect ratio. The
+# original's cosine of 24 epochs repeats, so its learning rate of 5 ends at
+# 3.8; here it ends at 0.
 model = dict(head=dict(num_classes=205))
 data_preprocessor = dict(num_classes=205)
 test_pipeline = _base_.test_pipeline

@@ -1,6 +1,6 @@
 _base_ = '../default_runtime.py'
 
-# Any folder of pictures serves: change data_root.
+# For any other folder of pictures, change data_root.
 data_root = 'data/imagenet/'
 train_dataloader = dict(
     batch_size=32,

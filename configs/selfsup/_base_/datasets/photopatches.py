@@ -1,7 +1,7 @@
 _base_ = '../default_runtime.py'
 
-# Crops of the photographs that scikit-image and scikit-learn ship, made on
-# first use. data_root=FOLDER puts a folder of pictures in their place.
+# Crops of the photographs in scikit-image and scikit-learn, made on first use.
+# data_root=FOLDER uses a folder of pictures instead.
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,
@@ -11,7 +11,7 @@ train_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='PhotoPatches', split='train'))
 
-# Pictures of 64 x 64 pixels, as the bundled ones, stay what they are.
+# Pictures of 64 x 64 pixels, such as the bundled ones, do not change.
 knn_pipeline = [
     dict(type='LoadImage'),
     dict(type='mmcls.ResizeEdge', scale=64, edge='short', backend='pillow'),

@@ -1,4 +1,4 @@
 _base_ = ['./photopatches.py', '../views/adco_48px.py']
 
-# Two weak views of 48 pixels: what AdCo sees, for the hosts' own methods.
+# Two weak views of 48 pixels, as in AdCo, for the hosts' own methods.
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))

@@ -1,4 +1,4 @@
-# What the models of the hosts' own methods begin with.
+# Common base of the models of the hosts' own methods.
 normalization = dict(
     mean=(123.675, 116.28, 103.53),
     std=(58.395, 57.12, 57.375),
@@ -7,5 +7,5 @@ resnet50 = dict(
     type='mmselfsup.ResNet', depth=50, in_channels=3, out_indices=[4])
 synced_resnet50 = dict(
     **resnet50, norm_cfg=dict(type='SyncBN'), zero_init_residual=True)
-# Of the small runs, whose pictures become maps of 2 x 2 places or one.
+# For the small runs, whose pictures become maps of 2 x 2 places or one.
 resnet18 = dict(depth=18, conv_cfg=dict(type='SmallMapConv2d'))

@@ -1,7 +1,7 @@
 _base_ = './hosts_resnet50.py'
 
-# The host's algorithm with the options of its own configs, as the hosts have
-# them in files of different names.
+# The host's algorithm with the options of its own configs. They are repeated
+# here, as the hosts have them in files of different names.
 model = dict(
     type='mmselfsup.MoCo',
     queue_len=65536,

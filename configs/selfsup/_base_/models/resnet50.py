@@ -1,4 +1,4 @@
-# What the four methods' models begin with.
+# Common base of the four methods' models.
 model = dict(
     channels_last=True,
     data_preprocessor=dict(

@@ -1,11 +1,11 @@
 _base_ = './caco_200e.py'
 
 epochs = 15
-# As in the original's own loop, which was measured at these settings.
+# As in the original's own loop, which was measured with these settings.
 warmup_epochs = 1
-# 16 times what the rule of the long schedules gives for 64 pictures, which is
-# 0.075. The original's own loop was measured at 1.2, and twice as much gave
-# 72.2 % in place of 76.0 ("Measured here" in configs/selfsup/caco/README.md).
+# 16 times 0.075, which the rule of the long schedules gives for 64 pictures.
+# The original's own loop was measured at 1.2. Twice as much gave 72.2 %, not
+# 76.0 ("Measured here" in configs/selfsup/caco/README.md).
 lr = 1.2
 
 optim_wrapper = dict(optimizer=dict(lr=lr))

@@ -1,5 +1,5 @@
 epochs = 200
-# The learning rates of the encoder and of the bank rise for so long.
+# Warm-up of the learning rates of the encoder and of the bank.
 warmup_epochs = 10
 # 0.3 for each 256 pictures of the global batch of 1024.
 lr = 1.2

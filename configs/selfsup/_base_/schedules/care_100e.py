@@ -7,7 +7,7 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',
     loss_scale='dynamic',
     optimizer=dict(type='SGD', lr=lr, momentum=0.9, weight_decay=1e-4))
-# Iterations are counted, from these epochs and the length of the data set.
+# The schedules count iterations, computed from these epochs.
 warmup = dict(
     type='InclusiveLinearLR',
     start_factor=1e-6 / lr,

@@ -2,7 +2,8 @@ _base_ = './care_100e.py'
 
 epochs = 15
 warmup_epochs = 1
-# CaCo's optimizer, by a small search; see "Measured here" in care/README.md.
+# CaCo's optimizer, found by a small search; see "Measured here" in
+# configs/selfsup/care/README.md.
 lr = 1.2
 
 optim_wrapper = dict(

@@ -1,7 +1,7 @@
 epochs = 15
-# Twice MoCo v2's learning rate, for a quarter of that batch and a hundredth of
-# its steps: MoCo v2 does well at it in the small runs, and the originals of
-# AdCo and CLSA were measured at it too.
+# Twice MoCo v2's learning rate, with a quarter of its batch and a hundredth of
+# its steps. MoCo v2 works well with it in the small runs. The originals of
+# AdCo and CLSA were measured with it, too.
 lr = 0.06
 
 optim_wrapper = dict(

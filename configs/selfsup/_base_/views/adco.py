@@ -5,7 +5,7 @@ crop_scale = (0.2, 1.0)
 load = dict(type='LoadImage')
 pack = dict(type='mmselfsup.PackSelfSupInputs', meta_keys=['img_path'])
 crop = dict(type='ViewRandomResizedCrop', size=crop_size, scale=crop_scale)
-# Behind the crop, every view of AdCo and every weak view of CLSA.
+# Steps after the crop, for every view of AdCo and every weak view of CLSA.
 weak = [
     dict(
         type='ViewColorJitter',

@@ -14,7 +14,7 @@ jitter = dict(
     prob=0.8)
 grey = dict(type='ViewRandomGrayscale', prob=0.2)
 flip = dict(type='ViewFlip', prob=0.5)
-# Behind the crop: the two views differ in blur and solarisation.
+# Steps after the crop. The two views differ in blur and solarisation.
 first = [
     jitter, grey,
     dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=1.0), flip

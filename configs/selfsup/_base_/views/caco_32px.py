@@ -1,8 +1,8 @@
 _base_ = './caco.py'
 
 crop_size = 32
-# Things come out about as large as in the 64-pixel pictures whose neighbours
-# are sought.
+# In such crops, objects are about as large as in the 64-pixel pictures that
+# kNN compares.
 crop_scale = (0.1, 0.6)
 
 crop = dict(_base_.crop, size=crop_size, scale=crop_scale)

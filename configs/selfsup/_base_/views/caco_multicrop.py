@@ -3,8 +3,8 @@ _base_ = './adco.py'
 large_size, large_scale = 224, (0.14, 1.0)
 small_size, small_scale = 96, (0.05, 0.14)
 
-# One recipe for all crops, AdCo's: it has more saturation than the two-view
-# one of CaCo.
+# All crops use AdCo's recipe. It has more saturation than CaCo's for two
+# views.
 views = dict(
     type='MultiCrop',
     num_views=[2, 6],

@@ -2,8 +2,8 @@ _base_ = './caco.py'
 
 crop_scale = (0.08, 1.0)
 
-# CaCo's steps in another order: blur before grey, flip late, solarisation
-# last; and smaller crops.
+# CaCo's steps in another order (blur before grey, flip late, solarisation
+# last), with smaller crops.
 crop = dict(_base_.crop, scale=crop_scale)
 first = [
     _base_.jitter,

@@ -5,7 +5,7 @@ small_size, small_scale = 96, (0.086, 0.429)
 
 strong = [_base_.weak, dict(type='StrongAugment')]
 small = dict(_base_.crop, size=small_size, scale=small_scale)
-# The key, the weak query, the strong query: it alone is small.
+# The key, the weak query, the strong query. Only the strong one is small.
 views = dict(
     type='MultiCrop',
     num_views=[2, 1],
