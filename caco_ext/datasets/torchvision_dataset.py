@@ -45,6 +45,11 @@ class TorchvisionDataset(ImageFolder):
                  download: bool = False,
                  options: Any = None,
                  **kwargs: Any) -> None:
+        if 'data_root' in kwargs:
+            raise ValueError(
+                f'TorchvisionDataset takes name={name!r} and root, not '
+                f"data_root={kwargs['data_root']!r}; in a config that "
+                f"inherits, set data_root='torchvision:{name}' of ImageFolder")
         self.source = dict(
             name=name, root=root, download=download, **(options or {}))
         super().__init__(f'torchvision:{name}', split=split, **kwargs)

@@ -410,6 +410,8 @@ def test_torchvision_without_parts(tmp_path):
 
 
 @pytest.mark.parametrize('options, error, message', [
+    (dict(name='CIFAR10', data_root='x'), ValueError,
+     "set data_root='torchvision:CIFAR10' of ImageFolder"),
     (dict(name='CIFR10'), ValueError, 'nearest: CIFAR10, CIFAR100'),
     (dict(name='STL10', split='extra'), ValueError,
      "no part 'extra'; it has 'test', 'train', 'train.unlabeled'"),

@@ -240,11 +240,12 @@ def test_picture_replaced_while_it_is_copied(labelled, tmp_path):
 def test_full_disk(labelled, converted, tmp_path, monkeypatch, room):
     monkeypatch.setattr(lmdb_writer, '_CHUNK', 8)
     target = tmp_path / 'other.lmdb'
+    writer = LMDBWriter(PackSource(str(labelled)), str(target))
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
         with pytest.raises(OSError, match='make room.*it will resume'):
-            convert(labelled, target)
+            writer.write(quiet=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert target.stat().st_size <= room
