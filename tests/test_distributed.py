@@ -35,6 +35,7 @@ def test_error_of_one_rank_is_reported():
     assert time.time() - start < 60
 
 
+@pytest.mark.slow
 def test_timeout():
     with pytest.raises(TimeoutError, match='_sleep did not end within 2 s'):
         run_distributed(_sleep, 2, timeout=2)

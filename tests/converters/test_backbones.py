@@ -31,6 +31,7 @@ def same(one, other):
         torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_every_target_comes_back(author, tmp_path):
     path, net = author
     backbone = read_backbone(path)

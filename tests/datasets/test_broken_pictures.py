@@ -94,6 +94,7 @@ def test_error_in_a_worker_reaches_the_user(flat):
         list(DataLoader(build(flat), 2, num_workers=1))
 
 
+@pytest.mark.slow
 def test_hook_logs_the_count(labelled):
     spoil(labelled, 'ant/00.png', 'bee/01.png')
     data = build(labelled)

@@ -273,6 +273,7 @@ def test_bad_parquet(tmp_path, cache):
         ImageFolder(str(path), classes=['a', 'b'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['tar', 'parquet'])
 @pytest.mark.parametrize('method', ['fork', 'spawn'])
 def test_workers_copies_and_pickles(shards, parquets, kind, method):

@@ -66,6 +66,7 @@ def test_by_epoch(config, epochs, wanted):
         assert found[epoch] == pytest.approx(value, rel=2e-3), epoch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('epochs', [100, 200, 400, 800])
 def test_care_by_iteration(epochs):
     import math

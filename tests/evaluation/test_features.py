@@ -191,6 +191,7 @@ def test_ranks_give_what_one_process_gives():
         assert own == (6, 5)[rank]
 
 
+@pytest.mark.slow
 def test_gather_shards_of_any_length():
     for rank in run_distributed(_gather_cases, 3):
         assert rank == [True] * 12

@@ -101,6 +101,7 @@ def test_bundled_pictures_do_not_measure_own_ones(pictures):
     assert mine.check(training) and not mine.check(ToyPictures())
 
 
+@pytest.mark.slow
 def test_where_pictures_are(pictures):
     (pictures / 'list.txt').write_text('a/0.png 0\nb/0.png 1\n')
     found = DATASETS.build(

@@ -72,6 +72,7 @@ def train_all(shard):
     return [train(*case, shard) for case in CASES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('ranks', [1, 2, 4])
 def test_sharded_equals_whole(ranks):
     whole = train_all(False)

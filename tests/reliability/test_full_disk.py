@@ -12,6 +12,8 @@ from mmengine.registry import HOOKS
 
 from tests.helpers.tiny_runs import assert_same_end, in_child, stopped, train
 
+pytestmark = pytest.mark.slow
+
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 

@@ -13,6 +13,8 @@ from tests.helpers.tiny_runs import (METHODS, assert_same, differences,
                                      in_child, read, record, stopped, train)
 from .test_finite import poison
 
+pytestmark = pytest.mark.slow
+
 # The fill takes 5 steps, an epoch 3 iterations.
 MOMENTS = dict(
     AdCo=[('fill', 2), ('iter', 1), ('iter', 6)],

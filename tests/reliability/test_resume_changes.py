@@ -238,6 +238,7 @@ def test_checkpoints_without_a_config_are_resumed(data, begun, reference,
 # -- the seed ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_seed_left_to_chance_is_resumed(data, tmp_path):
     chance = dict(randomness__seed=None)
     told = dict(type='ReliabilitySignal', moment='iter', number=4)

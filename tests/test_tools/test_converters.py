@@ -95,6 +95,7 @@ def test_dropped_entries_are_named(call, tmp_path):
         assert line in out, line
 
 
+@pytest.mark.slow
 def test_export(call, tmp_path):
     source = tmp_path / 'a.pth.tar'
     torch.save(originals.adco_of(originals.network(18)), source)

@@ -27,6 +27,7 @@ def pictures(tmp_path):
     return tmp_path / 'pictures'
 
 
+@pytest.mark.slow
 def test_convert_and_measure(pictures, tmp_path):
     target = tmp_path / 'set.lmdb'
     output = run_tool(
@@ -97,6 +98,7 @@ def parts(pictures):
     return root
 
 
+@pytest.mark.slow
 def test_round_trip(parts, tmp_path, call_tool, monkeypatch, capsys):
     """Folder, tar, Parquet, LMDB, folder: the same pictures and classes."""
     monkeypatch.setenv('CACO_EXT_CACHE', str(tmp_path / 'cache'))

@@ -203,6 +203,7 @@ def test_killed_in_the_middle_and_mended(setup):
     assert not (setup.clone / '.venv' / 'half').exists()
 
 
+@pytest.mark.slow
 def test_two_at_once(setup):
     first = setup.start(SLOW='2')
     setup.wait_for('begun')
@@ -214,6 +215,7 @@ def test_two_at_once(setup):
     assert setup.calls.read_text().count('begun') == 1
 
 
+@pytest.mark.slow
 def test_nobody_installs_beside_an_orphan(setup):
     process = setup.start(SLOW='3')
     setup.wait_for('begun')

@@ -41,6 +41,7 @@ def soak(call_tool, monkeypatch, tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_flat(soak, tmp_path, capsys):
     soak('pass', '--iterations', '100', '--cfg-options', 'model.a=1', 'b=2')
     memory, files, last = capsys.readouterr().out.splitlines()
@@ -54,6 +55,7 @@ def test_flat(soak, tmp_path, capsys):
     assert arguments[-4:] == ['model.a=1', 'b=2', '--launcher', 'pytorch']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('leak, what', [
     ('held.append(bytearray(b"x" * 2**20))', 'memory in MB'),
     ('held.append(open(os.devnull))', 'open files'),

@@ -197,6 +197,7 @@ def test_places205_as_adco_has_it(data, monkeypatch):
         assert torch.equal(state['state_dict'][f'backbone.{key}'], value), key
 
 
+@pytest.mark.slow
 def test_fine_tuning_moves_the_backbone_and_resumes(data, monkeypatch):
     folder, weights = data
     cfg = shrink(f'imagenet/{ONE_PERCENT}', folder)
@@ -217,6 +218,7 @@ def test_fine_tuning_moves_the_backbone_and_resumes(data, monkeypatch):
     assert len(whole['history']) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('fault, error, words', [
     ('list', FileNotFoundError, 'train.txt'),
     ('picture', FileNotFoundError, 'n1/3.png'),

@@ -54,6 +54,7 @@ def voc(tmp_path_factory):
     return str(make_voc(folder / 'VOCdevkit', 20) / 'VOC2007')
 
 
+@pytest.mark.slow
 def test_knn_and_grid_share_cached_features(model, tmp_path):
     make_folders(tmp_path / 'data')
     cache = str(tmp_path / 'cache')
@@ -204,6 +205,7 @@ def test_low_shot_splits():
     assert choose_cost(features, target, [1., 1.], 0) == 1.
 
 
+@pytest.mark.slow
 def test_sgd_layer(model, tmp_path):
     """Learns, repeats, and leaves the norms' statistics alone."""
     voc = str(make_voc(tmp_path / 'VOCdevkit', 4) / 'VOC2007')

@@ -3,8 +3,7 @@ _base_ = [
     '../_base_/places205.py'
 ]
 # AdCo's command for Places205. Test pictures lose their aspect ratio. The
-# original's cosine of 24 epochs repeats, so its learning rate of 5 ends at
-# 3.8; here it ends at 0.
+# original's cosine of 24 epochs repeats and ends at 3.8; here it ends at 0.
 model = dict(head=dict(num_classes=205))
 data_preprocessor = dict(num_classes=205)
 test_pipeline = _base_.test_pipeline
