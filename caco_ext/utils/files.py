@@ -56,7 +56,7 @@ def _output_problem(path: str) -> str:
         folder = osp.dirname(folder)
     if not osp.isdir(folder):
         return f'cannot be made: {folder!r} is no folder'
-    if not os.access(folder, os.W_OK):
+    if not (os.stat(folder).st_mode & 0o222 and os.access(folder, os.W_OK)):
         return f'cannot be made: the folder {folder!r} is read-only'
     return ''
 
