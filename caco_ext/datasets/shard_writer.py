@@ -5,6 +5,7 @@ import os
 import os.path as osp
 import tarfile
 import zlib
+from abc import abstractmethod
 from typing import Any, Dict, Iterator, List, Optional
 
 from caco_ext.utils.extras import import_extra
@@ -20,14 +21,16 @@ _ROW_GROUP = 100
 class _ShardWriter(Writer):
     """Writes files that hold many pictures."""
 
+    @abstractmethod
     def _path(self, number: int) -> str:
-        raise NotImplementedError
+        """The file of a shard."""
 
     def _is_there(self) -> bool:
         return osp.exists(self._path(0))
 
+    @abstractmethod
     def _write_shard(self, path: str, records: Iterator[Record]) -> None:
-        raise NotImplementedError
+        """Write a file."""
 
     def _write_piece(self, number: int, records: Iterator[Record]) -> None:
         path = self._path(number)
@@ -46,9 +49,9 @@ class _ShardWriter(Writer):
 
         write_whole(path, write)
 
+    @abstractmethod
     def _sums(self, path: str) -> List[int]:
         """Checksums of the pictures in a written file."""
-        raise NotImplementedError
 
 
 class TarWriter(_ShardWriter):
