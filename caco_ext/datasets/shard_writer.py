@@ -6,7 +6,7 @@ import os.path as osp
 import tarfile
 import zlib
 from abc import abstractmethod
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from caco_ext.utils.extras import import_extra
 from caco_ext.utils.files import write_whole
@@ -161,7 +161,8 @@ class FolderWriter(Writer):
                     raise ValueError(f'{path!r} is not what was written to it')
 
 
-WRITERS = dict(tar=TarWriter, parquet=ParquetWriter, folder=FolderWriter)
+WRITERS: Dict[str, Callable[..., Writer]] = dict(
+    tar=TarWriter, parquet=ParquetWriter, folder=FolderWriter)
 
 
 def make_writer(kind: str, source: PackSource, folder: str, part: str,
