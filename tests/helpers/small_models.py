@@ -4,6 +4,7 @@ import copy
 
 import torch
 from mmengine.registry import MODELS, init_default_scope
+from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 
@@ -82,3 +83,16 @@ def pictures(count, seed=0, size=8, side=32):
 def total(losses):
     """What mmengine would minimise."""
     return sum(value for name, value in losses.items() if 'loss' in name)
+
+
+# Of the features that sharded and whole memories are fed with.
+BATCH, DIM = 8, 16
+
+
+def features(count, seed):
+    """Some batches of unit vectors, (BATCH, DIM) each."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        F.normalize(torch.randn(BATCH, DIM, generator=generator), dim=1)
+        for _ in range(count)
+    ]

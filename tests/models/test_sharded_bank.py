@@ -3,13 +3,13 @@
 import pytest
 import torch
 from mmengine.registry import MODELS
-from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import AdCo, CaCo
 from tests.helpers.distributed import run_distributed
+from tests.helpers.small_models import DIM, features
 
-COLUMNS, DIM, BATCH = 40, 16, 8
+COLUMNS = 40
 METHODS = dict(AdCo=AdCo, CaCo=CaCo)
 CASES = [('AdCo', ((0, ), (1, ))), ('AdCo', ((0, 1), (0, 1))),
          ('AdCo', ((1, 2, 3, 4, 5), (0, ))), ('CaCo', ((0, 1), (0, 1))),
@@ -27,14 +27,6 @@ def make_bank(shard, **options):
             lr=0.5,
             shard=shard,
             **options))
-
-
-def features(count, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        F.normalize(torch.randn(BATCH, DIM, generator=generator), dim=1)
-        for _ in range(count)
-    ]
 
 
 def train(name, views, shard):

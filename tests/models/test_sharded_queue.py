@@ -3,13 +3,12 @@
 import pytest
 import torch
 from mmengine.registry import MODELS
-from torch.nn import functional as F
 
 import caco_ext  # noqa: F401
 from caco_ext.models import CLSA
 from tests.helpers.distributed import run_distributed
+from tests.helpers.small_models import BATCH, DIM, features
 
-DIM, BATCH = 16, 8
 # Weak, key and strong views, the two temperatures.
 CASES = [((1, ), (0, ), 1, 0.2, 0.2), ((1, 2, 0), (0, 1), 2, 0.2, 0.1)]
 
@@ -18,14 +17,6 @@ def make_queue(shard, columns=24):
     torch.manual_seed(5)
     return MODELS.build(
         dict(type='FeatureQueue', num_columns=columns, dim=DIM, shard=shard))
-
-
-def features(count, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        F.normalize(torch.randn(BATCH, DIM, generator=generator), dim=1)
-        for _ in range(count)
-    ]
 
 
 def train(case, columns, shard):
