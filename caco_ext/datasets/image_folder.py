@@ -131,6 +131,11 @@ class ImageFolder(ReplacingDataset):
                 or _are_folders(data_root, self.classes)):
             data_root, prefix, divided = _choose_part(data_root, prefix, split)
         self.container = None if ann_file else self._open(data_root, split)
+        if self.container is not None and prefix['img_path']:
+            raise ValueError(
+                f'data_prefix={prefix["img_path"]!r} means nothing in '
+                f"data_root={data_root!r}; set data_prefix='', and split for "
+                'the part')
         divided = divided or bool(self.container and self.container.part)
         if split not in SPLITS and not divided:
             raise ValueError(f'split must be one of {SPLITS}, got {split!r}')

@@ -176,6 +176,13 @@ def test_bad_tar_shards(tmp_path, change, message):
     assert not list(tmp_path.glob('.*'))
 
 
+def test_a_prefix_is_refused(shards):
+    """It would be left out, and the training part measured for 'val'."""
+    with pytest.raises(ValueError, match="data_prefix='val' means nothing"):
+        ImageFolder(f'{shards}/train-*.tar', data_prefix='val')
+    assert len(ImageFolder(str(shards.parent), data_prefix=shards.name)) == 12
+
+
 def test_missing_shards(shards):
     with pytest.raises(FileNotFoundError, match='4 files, and 1 are missing'):
         ImageFolder(f'{shards}/train-{{000000..000003}}.tar')
