@@ -35,7 +35,8 @@ def _choose_part(root: str, prefix: Mapping[str, str],
     inner = data_folder(inner)
     path, divided = locate_split(inner, split)
     if divided:
-        return path, dict(img_path=''), True
+        # a part may be a folder of shards
+        return shards_in(path, False) or path, dict(img_path=''), True
     if split:
         path, divided = locate_split(root, split)
         if divided:
@@ -138,7 +139,9 @@ class ImageFolder(ReplacingDataset):
                 'the part')
         divided = divided or bool(self.container and self.container.part)
         if split not in SPLITS and not divided:
-            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
+            raise ValueError(
+                f'split={split!r} is no part of {ann_file or data_root!r}; '
+                f'it must be one of {SPLITS}')
         # The user named this part itself, and not the root that holds it.
         itself = not divided and split in ('val', 'test') and is_measured_on(
             ann_file or prefix['img_path'] or data_root)
@@ -177,9 +180,9 @@ class ImageFolder(ReplacingDataset):
         if self.ann_file:
             return read_list(self.ann_file, folder, *options)
         if self.container is not None:
-            contents = choose_classes(self.container.contents(),
-                                      self.data_root, self.with_labels,
-                                      self.classes)
+            contents = choose_classes(
+                self.container.contents(self.with_labels is not False),
+                self.data_root, self.with_labels, self.classes)
             if self.classes is None:
                 check_classes(contents.names, contents.paths, self.data_root)
             return contents

@@ -22,10 +22,20 @@ ANNOTATIONS = 'val_annotations.txt'
 _UTF16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 
 
-def _read_lines(path: str, what: str, way_out: str) -> List[str]:
+def read_lines(path: str, what: str, way_out: str) -> List[str]:
     """Read all lines of a text file, with or without a byte order mark.
 
-    Errors say what the file should be (``what``) and end with ``way_out``.
+    Args:
+        path (str): The file.
+        what (str): What it should be, for messages.
+        way_out (str): What to do about an error.
+
+    Returns:
+        list[str]: Lines without blanks around them.
+
+    Raises:
+        FileNotFoundError: It cannot be read.
+        ValueError: It is no UTF-8 text.
     """
     if osp.exists(path) and not osp.isfile(path):
         raise FileNotFoundError(
@@ -67,7 +77,7 @@ def read_classes(
         return None
     if isinstance(classes, str):
         path = osp.expanduser(classes)
-        lines = _read_lines(
+        lines = read_lines(
             path, 'list of classes',
             'set the option classes to names, or a text file with one a line')
         names = list(filter(None, lines))
@@ -142,7 +152,7 @@ def read_list(list_file: str,
         ValueError: If only some of the lines have a label, or a label has no
             name in ``classes`` or is far too large.
     """
-    lines = _read_lines(
+    lines = read_lines(
         list_file, 'image list', 'set ann_file, or data_root, to a UTF-8 text '
         "file with a line 'path' or 'path label' per picture")
     extensions = tuple(extensions)
@@ -213,8 +223,8 @@ def read_annotations(folder: str) -> Source:
         ValueError: A line has no class.
     """
     list_file = osp.join(folder, ANNOTATIONS)
-    lines = _read_lines(list_file, 'list of annotations',
-                        'copy the data set again')
+    lines = read_lines(list_file, 'list of annotations',
+                       'copy the data set again')
     rows = [line.split('\t') for line in lines if line]
     bad = [row for row in rows if len(row) < 2]
     if bad:

@@ -12,6 +12,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from caco_ext.utils.extras import import_extra
+from caco_ext.utils.files import check_output
 from .containers.lmdb_format import (FORMAT, HEADER, LABELS, PATHS, VERSION,
                                      digest, import_lmdb, pack_record,
                                      read_header, read_record)
@@ -140,9 +141,10 @@ class LMDBWriter:
 
         Raises:
             OSError: If a picture cannot be read or the disk is full.
-            ValueError: If what is read back is not what was written, or the
-                target holds other pictures.
+            ValueError: If what is read back is not what was written, the
+                target holds other pictures, or it is read-only.
         """
+        check_output(self.target)
         close_all()  # the target must not be open in this process
         os.makedirs(osp.dirname(osp.abspath(self.target)), exist_ok=True)
         with self._alone():

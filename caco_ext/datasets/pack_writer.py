@@ -46,7 +46,7 @@ class Writer(ABC):
     def __init__(self, source: PackSource, folder: str, part: str,
                  per_piece: int) -> None:
         if per_piece < 1:
-            raise ValueError(f'per_piece={per_piece} must be 1 or more')
+            raise ValueError(f'per_shard={per_piece} must be 1 or more')
         self.source = source
         self.folder = folder
         self.part = part
@@ -62,10 +62,14 @@ class Writer(ABC):
 
     # Whether a class is a folder, in which names have to differ.
     class_folders = False
+    # Whether names may have dots.
+    dots = True
 
     def _choose_names(self) -> List[str]:
         """The shortest names, without endings, that differ."""
         stems = [osp.splitext(name)[0] for name in self.source.names]
+        if not self.dots:
+            stems = [stem.replace('.', '_') for stem in stems]
         labels = self.source.labels if self.class_folders else [0] * len(stems)
         for names in ([osp.basename(stem) for stem in stems],
                       [stem.replace(os.sep, '_') for stem in stems]):
@@ -126,9 +130,8 @@ class Writer(ABC):
         if not osp.exists(self._state_file):
             if self._is_there():
                 raise ValueError(
-                    f'{self.folder!r} holds pictures of the name '
-                    f'{self.part!r} already, which were not made here; choose '
-                    'another folder')
+                    f'{self.folder!r} holds pictures already that were not '
+                    'made here; choose another folder')
             self._save(0)
             return 0
         with open(self._state_file) as file:

@@ -1,4 +1,5 @@
 """Read pictures of any source to write them in another format."""
+import logging
 import os
 import os.path as osp
 import stat
@@ -6,12 +7,13 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
+from mmengine.logging import print_log
 
 from .containers.lmdb_format import digest
 from .formats import EXTENSIONS
 from .image_folder import ImageFolder
 from .parts import locate_split
-from .pictures import decode_picture, read_content
+from .pictures import BrokenPictureError, decode_picture, read_content
 
 # File endings by the first bytes of a file.
 _SIGNATURES = {
@@ -132,10 +134,10 @@ class PackSource:
             index (int): Index of the picture.
 
         Returns:
-            bytes: The file, unchanged or shrunk.
+            bytes: The file, unchanged or shrunk. One that is no picture stays
+            as it is.
 
         Raises:
-            BrokenPictureError: It has to be shrunk and cannot be read.
             OSError: It has changed since this object was made.
         """
         path = self.paths[index]
@@ -154,7 +156,12 @@ class PackSource:
     def _shrink(self, data: bytes, path: str) -> bytes:
         if self.short_side is None:
             return data
-        img = decode_picture(data, path)
+        try:
+            img = decode_picture(data, path)
+        except BrokenPictureError as error:
+            print_log(f'{error}; it is copied as it is', 'current',
+                      logging.WARNING)
+            return data
         height, width = img.shape[:2]
         scale = self.short_side / min(height, width)
         if scale >= 1:

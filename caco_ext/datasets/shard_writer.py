@@ -6,6 +6,7 @@ import os.path as osp
 import tarfile
 import zlib
 from abc import abstractmethod
+from collections import Counter
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from caco_ext.utils.extras import import_extra
@@ -57,16 +58,19 @@ class _ShardWriter(Writer):
 class TarWriter(_ShardWriter):
     """Writes WebDataset's shards: NAME.jpg and NAME.cls."""
 
+    # The first one ends the name of a sample.
+    dots = False
+
     def _path(self, number: int) -> str:
         return osp.join(self.folder, f'{self.part}-{number:06d}.tar')
 
     def _write_shard(self, path: str, records: Iterator[Record]) -> None:
         with tarfile.open(path, 'w') as archive:
             for record in records:
-                key = record.name.replace('.', '_')
-                members = [(key + record.ending, record.data)]
+                members = [(record.name + record.ending, record.data)]
                 if record.label >= 0:
-                    members.append((f'{key}.cls', b'%d' % record.label))
+                    members.append(
+                        (f'{record.name}.cls', b'%d' % record.label))
                 for name, data in members:
                     info = tarfile.TarInfo(name)
                     info.size = len(data)
@@ -108,7 +112,8 @@ class ParquetWriter(_ShardWriter):
             fields.append(('label', pa.int64()))
         about = json.dumps(dict(info=dict(features=features)))
         schema = pa.schema(fields, metadata=dict(huggingface=about))
-        with pa.parquet.ParquetWriter(path, schema) as writer:
+        with pa.parquet.ParquetWriter(
+                path, schema, write_page_checksum=True) as writer:
             rows: List[dict] = []
             for record in records:
                 image = dict(
@@ -135,6 +140,20 @@ class FolderWriter(Writer):
 
     class_folders = True
 
+    def __init__(self, source: PackSource, folder: str, part: str,
+                 per_piece: int) -> None:
+        super().__init__(source, folder, part, per_piece)
+        self._folders = [n.replace(os.sep, '_') for n in source.classes]
+        bad = [
+            name for name, count in Counter(self._folders).items()
+            if count > 1 or not name or name.startswith('.')
+        ]
+        if bad:
+            raise ValueError(
+                f'the class {bad[0]!r} of {source.root!r} cannot be a folder '
+                'of its own: its name is hidden, empty, or that of another '
+                'class; choose another format with --to')
+
     def _root(self) -> str:
         return osp.join(self.folder, self.part) if self.part else self.folder
 
@@ -146,13 +165,15 @@ class FolderWriter(Writer):
     def _write_piece(self, number: int, records: Iterator[Record]) -> None:
         written: Dict[str, int] = {}
         for record in records:
-            inner = self.source.classes[
-                record.label] if record.label >= 0 else ''
-            folder = osp.join(self._root(), inner.replace(os.sep, '_'))
+            folder = self._root()
+            if record.label >= 0:
+                folder = osp.join(folder, self._folders[record.label])
             os.makedirs(folder, exist_ok=True)
             path = osp.join(folder, record.name + record.ending)
-            with open(path, 'wb') as file:
+            part = osp.join(folder, '.picture.part')
+            with open(part, 'wb') as file:
                 file.write(record.data)
+            os.replace(part, path)
             written[path] = zlib.crc32(record.data)
         os.sync()
         for path, checksum in written.items():
@@ -181,4 +202,5 @@ def make_writer(kind: str, source: PackSource, folder: str, part: str,
     """
     if kind != 'folder' and not part:
         part = 'train'
-    return WRITERS[kind](source, folder, part, per_shard or 5000)
+    return WRITERS[kind](source, folder, part,
+                         5000 if per_shard is None else per_shard)

@@ -44,7 +44,7 @@ def kind_of_shards(root: str) -> str:
     Returns:
         str: One of :data:`SHARD_KINDS`; '' for anything else.
     """
-    kind = osp.splitext(root)[1].lower()
+    kind = osp.splitext(root.partition('::')[0])[1].lower()
     return kind if kind in SHARD_KINDS and not osp.isdir(root) else ''
 
 
@@ -81,12 +81,19 @@ def expand_shards(root: str) -> List[str]:
             raise FileNotFoundError(f'no file fits {root!r} (working '
                                     f'directory {os.getcwd()!r}); correct '
                                     'data_root')
+    elif is_remote(root) and '*' in root:
+        raise FileNotFoundError(
+            f'{root!r}: a * stands for files of this machine only; write '
+            'the numbers of an address as {000000..000146}')
     else:
         paths = [root]
+    if not paths:
+        raise FileNotFoundError(
+            f'{root!r} names no file: write the lower number of a range first')
     missing = [
         path for path in paths if not is_remote(path) and not osp.isfile(path)
     ]
-    if missing or not paths:
+    if missing:
         raise FileNotFoundError(
             f'{root!r} names {len(paths)} files, and {len(missing)} are '
             f'missing: {first_of(map(repr, missing))}; copy them there or '
@@ -157,22 +164,45 @@ def data_folder(folder: str) -> str:
     return inner if len(others) == 1 else folder
 
 
+def _only_lmdb(folder: str) -> str:
+    """The LMDB file that a folder holds, if it holds nothing else."""
+    entries = list_folder(folder) if osp.isdir(folder) else []
+    if len(entries) == 1 and entries[0].name.endswith('.lmdb') and not (
+            is_folder(entries[0])):
+        return entries[0].path
+    return ''
+
+
+def _inner_shards(folder: str) -> str:
+    """A glob of the shards in the folders of a folder; '' if there are none
+    or several kinds."""
+    entries = list_folder(folder) if osp.isdir(folder) else []
+    kinds = {
+        osp.splitext(name)[1]
+        for entry in entries if is_folder(entry)
+        for name in _shards(entry.path)
+    }
+    return osp.join(glob.escape(folder), '*',
+                    f'*{kinds.pop()}') if len(kinds) == 1 else ''
+
+
 def shards_in(folder: str, everything: bool) -> str:
-    """Find the shards in a folder.
+    """Find the shards in a folder, or the LMDB file that is all it holds.
 
     Args:
         folder (str): Where to look.
-        everything (bool): Combine shards of all names.
+        everything (bool): Combine shards of all names, and of the folders in
+            it.
 
     Returns:
-        str: A glob; '' if there are none.
+        str: A glob, or the LMDB file; '' if there are none.
 
     Raises:
         ValueError: There are shards of several kinds or names.
     """
     names = _shards(folder)
     if not names:
-        return ''
+        return _only_lmdb(folder) or everything and _inner_shards(folder) or ''
     kinds = sorted({osp.splitext(name)[1] for name in names})
     groups = sorted({group_of(name) for name in names})
     if len(kinds) > 1 or len(groups) > 1 and not everything:

@@ -1,8 +1,10 @@
 """Write files in one step, and find checkpoints that are undamaged."""
+import fcntl
 import os
 import os.path as osp
 import re
 import zipfile
+from contextlib import contextmanager
 from glob import escape, glob
 from typing import Callable, Iterator, Union
 
@@ -97,6 +99,23 @@ def write_whole(path: str, data: Data) -> None:
         raise
     # The folder holds the new name, so it must be forced to the disk, too.
     _sync(folder)
+
+
+@contextmanager
+def take_turns(path: str) -> Iterator[None]:
+    """Let one process after another do something; the others wait.
+
+    Args:
+        path (str): A file that says what. It is made if it is missing, with
+            its folder, and stays.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    os.makedirs(osp.dirname(path), exist_ok=True)
+    with open(path, 'a') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _sync(path: str) -> None:

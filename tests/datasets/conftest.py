@@ -31,3 +31,11 @@ def said():
     logger.addHandler(handler)
     yield texts
     logger.removeHandler(handler)
+
+
+@pytest.fixture
+def cache(tmp_path_factory, monkeypatch):
+    """Path: Folder of the copies and indices of shards."""
+    folder = tmp_path_factory.mktemp('cache')
+    monkeypatch.setenv('CACO_EXT_CACHE', str(folder))
+    return folder

@@ -3,6 +3,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import tarfile
 from copy import deepcopy
 
@@ -17,6 +18,8 @@ from torchvision import datasets as tv
 
 from caco_ext.datasets import ImageFolder, TorchvisionDataset
 from caco_ext.utils.extras import MissingExtraError
+
+pytestmark = pytest.mark.usefixtures('cache')
 
 LOAD = [dict(type='LoadImage')]
 
@@ -67,13 +70,6 @@ def greys(data):
 
 def labels(data):
     return [data.get_data_info(i)['gt_label'] for i in range(len(data))]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    folder = tmp_path_factory.mktemp('cache')
-    monkeypatch.setenv('CACO_EXT_CACHE', str(folder))
-    return folder
 
 
 @pytest.fixture
@@ -443,3 +439,37 @@ def test_tiny_imagenet(tmp_path):
     # without its labels, a folder of pictures
     assert labels(ImageFolder(str(tmp_path), split='val',
                               with_labels=False)) == [-1, -1]
+
+
+def test_folders_of_parts_hold_shards(tmp_path, shards):
+    """As DatasetDict.save_to_disk writes them, and many others."""
+    root = tmp_path / 'other [1]'
+    for part, names in (('train', range(3)), ('validation', [3])):
+        for i in names:
+            table = pa.table(dict(image=[picture(i)], label=[i % 2]))
+            path = root / part / f'data-0000{i}-of-00003.arrow'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with pa.ipc.new_stream(str(path), table.schema) as writer:
+                writer.write_table(table)
+    (root / 'dataset_dict.json').write_text('{}')
+    for split, wanted in (('', [0, 1, 2]), ('train', [0, 1, 2]), ('val', [3]),
+                          ('all', [0, 1, 2, 3])):
+        data = ImageFolder(str(root), split=split, pipeline=LOAD)
+        assert greys(data) == wanted
+    for part in ('train', 'val'):
+        (tmp_path / 'tars' / part).mkdir(parents=True)
+        for i in range(2):
+            shutil.copy(shards / f'train-00000{i}.tar',
+                        tmp_path / 'tars' / part / f'{i:04d}.tar')
+    data = ImageFolder(str(tmp_path / 'tars'), split='val', pipeline=LOAD)
+    assert greys(data) == list(range(8))
+
+
+def test_longer_fields(tmp_path):
+    """WebDataset tells what a file is by the last part of its name."""
+    path = write_tar(tmp_path / 'a.tar',
+                     [(f'{i}.{field}', data) for i in range(2)
+                      for field, data in (('left.png', picture(i)),
+                                          ('class.cls', b'%d' % (1 - i)))])
+    data = ImageFolder(path, pipeline=LOAD)
+    assert greys(data) == [0, 1] and labels(data) == [1, 0]

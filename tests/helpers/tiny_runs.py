@@ -320,18 +320,25 @@ def differences(one, other, where=''):
     return [] if same else [where]
 
 
-def assert_same(work_dir, reference, ranks=1, name=f'epoch_{EPOCHS}.pth'):
+def assert_same(work_dir, reference, ranks=1, **kwargs):
     """Two runs saw the same batches, had the same losses, ended the same."""
     for rank in range(ranks):
         one, other = record(work_dir, rank), record(reference, rank)
         assert one == other
-    assert_same_end(work_dir, reference, name)
+    assert_same_end(work_dir, reference, **kwargs)
 
 
-def assert_same_end(work_dir, reference, name=f'epoch_{EPOCHS}.pth'):
-    """Two runs ended with the same checkpoint."""
+def assert_same_end(work_dir,
+                    reference,
+                    name=f'epoch_{EPOCHS}.pth',
+                    other_source=False):
+    """Two runs ended with the same checkpoint. If they read the pictures from
+    files of another kind, the names of these have another checksum."""
     one, other = (
         read(osp.join(str(folder), name)) for folder in (work_dir, reference))
+    if other_source:
+        digests = [x['run_state']['data'].pop('digest') for x in (one, other)]
+        assert all(digests) and len(set(digests)) == 2
     for key in ('state_dict', 'optimizer', 'param_schedulers', 'run_state'):
         assert not differences(one[key], other[key], key)
     for key in ('epoch', 'iter'):

@@ -6,6 +6,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from caco_ext.datasets.packing import PackSource
+from caco_ext.datasets.shard_writer import make_writer
 from caco_ext.engine.hooks import NonFiniteError
 from caco_ext.utils import UsageError
 from caco_ext.utils.run_lock import hold
@@ -21,9 +23,10 @@ MOMENTS = (('CaCo', 'iter', 4), ('AdCo', 'fill', 2), ('CLSA', 'iter', 2),
 # The ranks that get the signal.
 SIGNALLED = ((1, ), (0, 1), (0, ), (0, 1))
 
-# In the second epoch, and in its checkpoint.
-KILLED = (('AdCo', 'iter', 4), ('AdCo', 'save', 2), ('CaCo', 'iter', 6),
-          ('CLSA', 'iter', 5), ('CARE', 'iter', 4))
+# In the second epoch, and in its checkpoint; what the pictures are read from.
+KILLED = (('AdCo', 'iter', 4, 'folder'), ('AdCo', 'save', 2, 'tar'),
+          ('CaCo', 'iter', 6, 'parquet'), ('CLSA', 'iter', 5, 'tar'),
+          ('CARE', 'iter', 4, 'parquet'))
 
 
 def options(method):
@@ -31,7 +34,7 @@ def options(method):
     return SHARDED if method in ('AdCo', 'CLSA') else {}
 
 
-def name(method, moment, number):
+def name(method, moment, number, *_):
     return f'{method}-{moment}{number}'
 
 
@@ -144,7 +147,19 @@ def test_signals_to_one_or_to_all(on_two):
         assert rank['statuses'] == [143] * 4
 
 
-def killed(folder, data, method, moment, number):
+@pytest.fixture
+def sources(data, tmp_path, monkeypatch):
+    """dict: The same pictures in each format; those of the shards are looked
+    up by the first run, on both ranks at once."""
+    monkeypatch.setenv('CACO_EXT_CACHE', str(tmp_path / 'cache'))
+    found = dict(folder=data)
+    for kind in ('tar', 'parquet'):
+        found[kind] = str(tmp_path / kind)
+        make_writer(kind, PackSource(data), found[kind], '', 7).write(True)
+    return found
+
+
+def killed(folder, data, method, moment, number, *_):
     told = dict(
         type='ReliabilitySignal',
         moment=moment,
@@ -154,26 +169,33 @@ def killed(folder, data, method, moment, number):
     train(data, folder, method, [told], **options(method))
 
 
-def resume_killed(folder, data):
+def resume_killed(folder, sources):
     for case in KILLED:
         train(
-            data,
+            sources[case[-1]],
             folder / name(*case),
             case[0],
             resume=True,
             **options(case[0]))
 
 
-def test_sigkill(data, stopped_on_two, tmp_path):
+def test_sigkill(sources, stopped_on_two, tmp_path):
+    """On from the last checkpoint. Runs from shards equal the whole ones from
+    the folder."""
     for case in KILLED:
         folder = tmp_path / name(*case)
         with pytest.raises(RuntimeError, match='left no result, .* -9'):
-            run_distributed(killed, 2, folder, data, *case)
+            run_distributed(killed, 2, folder, sources[case[-1]], *case)
         note = (folder / 'last_checkpoint').read_text()
         assert note.endswith('epoch_1.pth')
-    run_distributed(resume_killed, 2, tmp_path, data)
+    assert len(list(tmp_path.glob('cache/shards/*.arrow'))) == 4
+    run_distributed(resume_killed, 2, tmp_path, sources)
     for case in KILLED:
-        assert_same(tmp_path / name(*case), stopped_on_two / case[0], ranks=2)
+        assert_same(
+            tmp_path / name(*case),
+            stopped_on_two / case[0],
+            ranks=2,
+            other_source=case[-1] != 'folder')
     # a checkpoint has the columns of both
     state = read(tmp_path / name(*KILLED[1]) / 'epoch_2.pth')['state_dict']
     assert state['memory.columns'].shape == (16, 40)

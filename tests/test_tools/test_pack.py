@@ -10,6 +10,8 @@ from PIL import Image
 
 from caco_ext.datasets import ImageFolder
 from caco_ext.datasets.packing import PackSource
+from caco_ext.utils import UsageError
+from tests.datasets.test_containers import write_parquet
 from tests.helpers import ROOT
 from tests.helpers.processes import run_tool
 
@@ -163,15 +165,46 @@ def test_short_side(tmp_path, call_tool):
         img = np.broadcast_to(ramp[:size[1]], size)
         Image.fromarray(np.repeat(img[..., None], 3,
                                   2)).save(tmp_path / f'large/{name}.png')
+    (tmp_path / 'large/broken.jpg').write_bytes(b'no picture')
     call_tool('dataset_converters/pack', tmp_path / 'large', tmp_path / 'set',
               '--to', 'folder', '--short-side', 10, '--quality', 95, '--quiet')
     with Image.open(tmp_path / 'set/wide.jpg') as wide:
         assert wide.size == (20, 10)
         means = ramp.reshape(20, 3).mean(1)
         assert np.abs(np.asarray(wide)[5, :, 0] - means).max() < 8
-    assert (tmp_path /
-            'set/small.png').read_bytes() == (tmp_path /
-                                              'large/small.png').read_bytes()
+    for name in ('small.png', 'broken.jpg'):
+        assert (tmp_path / 'set' / name).read_bytes() == (tmp_path / 'large' /
+                                                          name).read_bytes()
+
+
+@pytest.mark.parametrize('kind', ['tar', 'parquet', 'lmdb', 'folder'])
+def test_any_file_and_name(tmp_path, call_tool, monkeypatch, kind):
+    """Byte by byte, whatever the format; names that a tar file would join."""
+    monkeypatch.setenv('CACO_EXT_CACHE', str(tmp_path / 'cache'))
+    source = tmp_path / 'Bilder ä'
+    (source / '猫').mkdir(parents=True)
+    wanted = []
+    for name in ('a.b.webp', 'a_b.png', 'a b.gif'):
+        Image.new('RGB', (5, 4)).save(source / '猫' / name)
+        wanted.append((source / '猫' / name).read_bytes())
+    wide = np.full((4, 4), 40000, np.uint16)
+    Image.fromarray(wide).save(source / '猫/16.png')
+    wanted.append((source / '猫/16.png').read_bytes())
+    call_tool('dataset_converters/pack', source, tmp_path / 'set', '--to',
+              kind, '--quiet')
+    packed = PackSource(str(tmp_path / 'set'))
+    assert packed.classes == ['猫'] and packed.labels == [0] * 4
+    assert sorted(map(packed.read, range(4))) == sorted(wanted)
+
+
+def test_classes_that_are_no_folders(tmp_path, call_tool, monkeypatch):
+    monkeypatch.setenv('CACO_EXT_CACHE', str(tmp_path / 'cache'))
+    for names in (['x/y', 'x_y'], ['.x', 'y']):
+        write_parquet(tmp_path / 'a.parquet', [b'1', b'2'], [0, 1], names)
+        with pytest.raises(SystemExit, match='cannot be a folder of its own'):
+            call_tool('dataset_converters/pack', tmp_path / 'a.parquet',
+                      tmp_path / 'set', '--to', 'folder', '--quiet')
+        assert not (tmp_path / 'set').exists()
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -180,15 +213,24 @@ def test_short_side(tmp_path, call_tool):
     (['pictures', 'a.lmdb', '--to', 'tar'], 'ends in .lmdb; name a folder'),
     (['pictures', 'a', '--short-side', '0'], 'short_side=0 must be 1'),
     (['pictures', 'a', '--quality', '0'], 'quality=0 must lie between'),
-    (['pictures', 'pictures', '--to', 'folder'], 'not made here'),
+    (['pictures', 'parts', '--to', 'folder'], 'not made here'),
+    (['pictures', 'pictures', '--to', 'folder'], 'lies in the source'),
+    (['pictures', 'pictures/b/new', '--to', 'tar'], 'lies in the source'),
+    (['pictures', 'a', '--per-shard', '0'], 'per_shard=0 must be 1'),
+    (['pictures', 'fixed', '--to', 'tar'], "'.*fixed' is read-only"),
+    (['pictures', 'fixed/a.lmdb'], "'.*fixed' is read-only"),
 ])
 def test_errors_are_one_line(pictures, parts, call_tool, arguments, message):
     shutil.move(parts, pictures.parent / 'parts')
+    (pictures.parent / 'fixed').mkdir(mode=0o555)
     paths = [pictures.parent / name for name in arguments[:2]]
     with pytest.raises(SystemExit, match=message) as error:
         call_tool('dataset_converters/pack', *paths, *arguments[2:], '--quiet')
     assert '\n' not in str(error.value)
+    # those are the errors of which no stack is printed
+    assert isinstance(error.value.__context__, (UsageError, OSError))
     assert len(contents(pictures)) == 8
+    assert not os.listdir(pictures.parent / 'fixed')
 
 
 @pytest.mark.parametrize('tool, arguments, message', [

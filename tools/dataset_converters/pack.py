@@ -10,6 +10,7 @@ resumes an interrupted run.
   python tools/dataset_converters/pack.py data/imagenet small --to tar \
       --short-side 320
 """
+import os
 import os.path as osp
 from argparse import ArgumentParser, Namespace
 
@@ -73,7 +74,25 @@ def main(args: Namespace) -> None:
 
     Args:
         args (Namespace): See :func:`get_parser`.
+
+    Raises:
+        UsageError: The source or an option is faulty, or the target is in
+            use.
     """
+    try:
+        pack(args)
+    except ValueError as error:  # explains itself: no stack
+        raise UsageError(str(error)) from error
+
+
+def pack(args: Namespace) -> None:
+    """See :func:`main`."""
+    source_path, target_path = (
+        osp.realpath(osp.expanduser(path))
+        for path in (args.source, args.target))
+    if (target_path + os.sep).startswith(source_path + os.sep):
+        raise UsageError(f'the target {args.target!r} lies in the source '
+                         f'{args.source!r}; name another folder')
     single = args.target.endswith('.lmdb')
     kind = args.to or ('lmdb' if single else 'tar')
     if single and kind != 'lmdb':

@@ -39,8 +39,12 @@ class Container(ABC):
         self.root = root
 
     @abstractmethod
-    def contents(self) -> Contents:
+    def contents(self, with_labels: bool = True) -> Contents:
         """Read the table of contents.
+
+        Args:
+            with_labels (bool): Look for labels. Without, faults of labels do
+                not matter. Defaults to True.
 
         Returns:
             Contents: The pictures.
@@ -99,6 +103,20 @@ def choose_part(split: str, known: Sequence[str], root: str) -> str:
             return part
     raise ValueError(f'{root!r} has no part {split!r}; it has '
                      f'{", ".join(map(repr, known))}')
+
+
+def label_text(value: Any) -> Optional[str]:
+    """Text of a label.
+
+    Args:
+        value (Any): What stands with a picture.
+
+    Returns:
+        str | None: None for what is no single class: nothing, -1, a list.
+    """
+    if not isinstance(value, (str, int, float)) or value in ('', '-1', -1):
+        return None
+    return str(value)
 
 
 def number_labels(texts: Sequence[Optional[str]], root: str,

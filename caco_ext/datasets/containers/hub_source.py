@@ -44,11 +44,11 @@ class HubSource(ArrowSource):
                 f"(datasets.load_dataset({self.path!r})) and copy the cache"
             ) from error
 
-    def contents(self) -> Contents:
+    def contents(self, with_labels: bool = True) -> Contents:
         """See :meth:`Container.contents`."""
         found = self._ask('load_dataset', split=self.part)
         self.shards: List[str] = [one['filename'] for one in found.cache_files]
-        return super().contents()
+        return super().contents(with_labels)
 
     def __getstate__(self) -> dict:
         return dict(super().__getstate__(), library=None)

@@ -95,7 +95,7 @@ class LMDBSource(Container):
             _OPENED[self.path] = open_for_reading(self.path, readahead)
         return _OPENED[self.path].begin(buffers=True)
 
-    def contents(self) -> Contents:
+    def contents(self, with_labels: bool = True) -> Contents:
         """See :meth:`Container.contents`.
 
         Raises:

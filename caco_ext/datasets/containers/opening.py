@@ -2,7 +2,7 @@
 import os.path as osp
 from typing import Optional
 
-from ..shards import TAR, kind_of_shards
+from ..shards import TAR, is_remote, kind_of_shards
 from .arrow_source import ArrowSource
 from .container import Container
 from .hub_source import PREFIX as HUB
@@ -10,6 +10,8 @@ from .hub_source import HubSource
 from .lmdb_source import LMDBSource
 from .tar_source import TarSource
 from .torchvision_source import PREFIX, TorchvisionSource
+
+_PACKED = ('.gz', '.tgz', '.bz2', '.xz', '.zst', '.zip', '.7z', '.rar')
 
 
 def is_container(root: str) -> bool:
@@ -31,7 +33,8 @@ def open_container(root: str, split: str) -> Optional[Container]:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: torchvision has no such data set or part.
+        ValueError: torchvision has no such data set or part, the file is
+            packed, or an address names no tar shards.
     """
     if root.startswith(PREFIX):
         name, _, folder = root[len(PREFIX):].partition(':')
@@ -41,6 +44,16 @@ def open_container(root: str, split: str) -> Optional[Container]:
     if root.endswith('.lmdb') and not osp.isdir(root):
         return LMDBSource(root)
     kind = kind_of_shards(root)
+    if is_remote(root) and kind != TAR:
+        raise ValueError(
+            f'{root!r} is an address of no tar shards; name some, such as '
+            "'s3://bucket/train-{000000..000146}.tar', or copy the data set "
+            'to this machine')
+    if not kind and root.lower().endswith(_PACKED) and not osp.isdir(root):
+        raise ValueError(
+            f'{root!r} is packed, and single pictures in it cannot be read; '
+            'unpack it (tar -xf, unzip, gunzip, zstd -d, ...) and set '
+            'data_root to what comes out')
     if not kind:
         return None
     return TarSource(root) if kind == TAR else ArrowSource(root)

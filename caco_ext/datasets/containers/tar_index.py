@@ -12,6 +12,7 @@ import numpy as np
 
 from caco_ext.utils.text import first_of
 from ..formats import EXTENSIONS
+from .container import label_text
 
 # A larger label file is none.
 _MAX_LABEL_BYTES = 1 << 20
@@ -31,8 +32,8 @@ class TarIndex(NamedTuple):
 
 
 def split_name(name: str) -> Tuple[str, str]:
-    """Key of the sample and field: 'a/b.seg.png' to ('a/b', 'seg.png')."""
-    folder, base = osp.split(name)
+    """Key of the sample and field: './a/b.seg.png' to ('a/b', 'seg.png')."""
+    folder, base = osp.split(osp.normpath(name))
     key, _, field = base.partition('.')
     return osp.join(folder, key), field.lower()
 
@@ -62,7 +63,7 @@ def _label_of(archive: tarfile.TarFile, member: tarfile.TarInfo, field: str,
     try:
         text = file.read().decode()
         if field != 'json':
-            return text.strip()
+            return label_text(text.strip())
         entries = json.loads(text)
     except ValueError as error:
         raise ValueError(f'{member.name!r} of {path!r} is no '
@@ -70,7 +71,7 @@ def _label_of(archive: tarfile.TarFile, member: tarfile.TarInfo, field: str,
                          f'({error}); mend it or take it out') from error
     for name in _LABEL_KEYS:
         if isinstance(entries, dict) and name in entries:
-            return str(entries[name])
+            return label_text(entries[name])
     return None
 
 
@@ -110,7 +111,8 @@ def index_shard(stream: Any, path: str, size: int) -> TarIndex:
             stream.seek(end)
             if end + 2 * _BLOCK > size or any(stream.read(2 * _BLOCK)):
                 raise tarfile.ReadError(
-                    f'it ends after {size} bytes without an end mark')
+                    f'it breaks off at byte {end} of {size} without an end '
+                    'mark')
             return _make_index(archive, samples, path)
     except tarfile.TarError as error:
         stream.seek(0)
@@ -135,6 +137,10 @@ def _make_index(archive: tarfile.TarFile, samples: Dict[str, dict],
             continue
         label = None
         field = next((f for f in _LABEL_FIELDS if f in members), '')
+        longer = [f for f in members if f.endswith('.cls')]
+        if not field and len(longer) == 1:  # '0001.class.cls'
+            members['cls'] = members[longer[0]]
+            field = 'cls'
         if field:
             label = _label_of(archive, members[field], field, path)
         fields[field if label is not None else ''] += 1

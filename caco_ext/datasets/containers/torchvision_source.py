@@ -1,22 +1,25 @@
 """Pictures of torchvision's data sets."""
-import fcntl
 import inspect
-import os
 import os.path as osp
 import re
 from typing import Any, Dict, List, Optional, Sequence, Tuple
-from urllib.error import URLError
 
 import cv2
 from mmengine.logging import print_log
 from PIL import Image
 
+from caco_ext.utils.files import take_turns
 from caco_ext.utils.names import nearest_names
 from ..picture_samples import rgb_samples
 from ..pictures import BrokenPictureError, read_content
 from .container import Container, Contents, choose_part
+from .torchvision_download import DOWNLOAD_ERRORS, download
 
 PREFIX = 'torchvision:'
+# Data sets that torchvision refuses to download, even where they are complete.
+_MANUAL = dict(
+    StanfordCars='stanford_cars/cars_train, stanford_cars/cars_test, '
+    'stanford_cars/devkit and stanford_cars/cars_test_annos_withlabels.mat')
 # Where torchvision's classes keep labels, and paths of pictures.
 _LABELS = ('targets', '_labels', 'labels', 'y')
 _SAMPLES = ('samples', '_samples', 'imgs')
@@ -64,8 +67,9 @@ class TorchvisionSource(Container):
         self.cls = _find_class(name)
         parameters = inspect.signature(self.cls).parameters
         options['root'] = osp.expanduser(root)
-        if 'download' in parameters:
-            options['download'] = download
+        self.download = (
+            download and 'download' in parameters
+            and self.cls.__name__ not in _MANUAL)
         self.part, chosen = self._choose_part(split, parameters)
         self.options = dict(options, **chosen)
 
@@ -93,17 +97,33 @@ class TorchvisionSource(Container):
         """Build torchvision's object; one process downloads, others wait."""
         where = osp.abspath(self.options['root'])
         try:
-            if not self.options.get('download'):
-                return self.cls(**self.options)
-            os.makedirs(where, exist_ok=True)
-            with open(osp.join(where, f'.{self.name}.lock'), 'w') as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                return self.cls(**self.options)
-        except (URLError, OSError, RuntimeError) as error:
-            raise FileNotFoundError(
-                f'{self.root!r} is not in {where!r}, or only a part of it '
-                f'({_first_line(error)}); set download=True where there is a '
-                f'network, or put there: {self._files()}') from error
+            return self.cls(**self.options)
+        except (OSError, RuntimeError) as error:
+            if not self.download:
+                raise self._missing(where, error) from error
+        try:
+            with take_turns(osp.join(where, f'.{self.name}.lock')):
+                try:
+                    return self.cls(**self.options)
+                except (OSError, RuntimeError):
+                    download(self.cls, self.name, self.options)
+            return self.cls(**self.options)
+        except DOWNLOAD_ERRORS as error:
+            raise self._missing(where, error) from error
+
+    def _missing(self, where: str, error: Exception) -> FileNotFoundError:
+        return FileNotFoundError(
+            f'{self.root!r} is not in {where!r}, or only a part of it '
+            f'({_first_line(error)}); {self._way_out()}')
+
+    def _way_out(self) -> str:
+        """What the user can do if the files are missing."""
+        manual = _MANUAL.get(self.cls.__name__)
+        if manual:
+            return f'torchvision cannot fetch it; put there: {manual}'
+        again = 'start again' if self.download else 'set download=True'
+        return (f'{again} where there is a network, or put there: '
+                f'{self._files()}')
 
     def _files(self) -> str:
         """Name the files that torchvision would download."""
@@ -117,7 +137,7 @@ class TorchvisionSource(Container):
             urls = _addresses(code)
         return ', '.join(dict.fromkeys(urls)) or 'the files of the data set'
 
-    def contents(self) -> Contents:
+    def contents(self, with_labels: bool = True) -> Contents:
         """See :meth:`Container.contents`."""
         self.dataset = self._build()
         size = len(self.dataset)
@@ -125,7 +145,7 @@ class TorchvisionSource(Container):
             f'{self.root}/{self.part or "all"}/{i:06d}' for i in range(size)
         ]
         self._files_of = self._picture_files(size)
-        labels = self._labels(size)
+        labels = self._labels(size) if with_labels else None
         if labels is None or min(labels, default=-1) < 0:
             return Contents(paths, [-1] * size, [])
         start = min(labels)
