@@ -75,12 +75,27 @@ def get_model(name_or_path: str,
         >>> features.shape
         torch.Size([1, 512])
     """
+    path = find_checkpoint(name_or_path)
+    return build(read_backbone(path, part, trust, prefix))
+
+
+def find_checkpoint(name_or_path: Union[str, os.PathLike]) -> str:
+    """Find a checkpoint, and download it where it is an address.
+
+    Args:
+        name_or_path (str): See :func:`get_model`.
+
+    Returns:
+        str: Path of a file.
+
+    Raises:
+        CheckpointError: The model has no weights, or they cannot be fetched.
+        FileNotFoundError: There is no such file or model.
+    """
     name = os.fspath(name_or_path)
     if '://' not in name and not osp.exists(name):
         name = _weights(name)
-    if '://' in name:
-        name = _download(name)
-    return build(read_backbone(name, part, trust, prefix))
+    return _download(name) if '://' in name else name
 
 
 def _weights(name: str) -> str:

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import MODELS
 from PIL import Image
 from torch.nn import functional as F
 
 from caco_ext.apis import extract_features, get_model, zoo
 from caco_ext.converters import CheckpointError
+from caco_ext.converters.backbones import read_backbone
+from caco_ext.converters.exports import export
+from caco_ext.converters.inspection import inspect
 from tests.helpers import original_checkpoints as originals
 
 
@@ -54,6 +58,32 @@ def test_features_of_pictures(author, tmp_path):
     wanted = net((middle - mean)[None] / std)
     assert (features[:1] - wanted).abs().max() < 1e-4 * wanted.abs().max()
     assert model.training  # its mode stays
+
+
+@torch.no_grad()
+def test_network_for_small_pictures(tmp_path):
+    """The 3x3 stem of the CIFAR presets is recognised."""
+    torch.manual_seed(0)
+    own = MODELS.build(
+        dict(
+            type='mmcls.ResNet_CIFAR',
+            depth=18,
+            base_channels=16,
+            stem_channels=16,
+            out_indices=[3]))
+    own.init_weights()
+    own.eval()
+    path = tmp_path / 'a.pth'
+    weights = {f'backbone.{n}': v for n, v in own.state_dict().items()}
+    torch.save(dict(state_dict=weights), path)
+    images = originals.fill.images(3, 32)
+    features = extract_features(get_model(path), images)
+    assert torch.allclose(features, own(images)[0].mean((2, 3)), atol=1e-5)
+    name = 'ResNet-18 with a 3x3 stem (stem 16, inner 16, outer 16)'
+    assert f'backbone: {name}' in inspect(str(path))
+    for target in ('timm', 'detectron2'):
+        with pytest.raises(CheckpointError, match=f'{target} has no .* 3x3'):
+            export(read_backbone(str(path)), target, {})
 
 
 def test_wrong_pictures(author):

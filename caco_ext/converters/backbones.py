@@ -275,11 +275,19 @@ def build(backbone: Backbone) -> nn.Module:
         nn.Module: Gives a tuple with the last map, (N, C, H/32, W/32), of
         normalised RGB pictures (N, 3, H, W).
     """
-    model = MODELS.build(
-        dict(
-            type='mmselfsup.ResNet',
-            norm_eval=False,
-            **backbone.architecture.options()))
+    model = build_network(backbone.architecture)
     model.load_state_dict(backbone.weights, strict=True)
     model.eval()  # returns nothing
     return model
+
+
+def build_network(architecture: Architecture) -> nn.Module:
+    """The hosts' ResNet with weights that mean nothing yet.
+
+    Args:
+        architecture (Architecture): Depth and widths.
+
+    Returns:
+        nn.Module: The network, in training mode.
+    """
+    return MODELS.build(dict(norm_eval=False, **architecture.options()))

@@ -60,6 +60,9 @@ def export(backbone: Backbone,
                 f'it has {", ".join(LIBRARY_NAMES.values())}')
         meta['model'] = LIBRARY_NAMES[architecture]
     elif target == 'detectron2':
+        if architecture.stem_kernel != 7:
+            raise CheckpointError(
+                f'{target} has no {architecture.name}: its stem is 7x7')
         # detectron2 matches these names to the detector's by their endings.
         return dict(
             model=to_detectron2(weights),

@@ -1,7 +1,7 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Depth and widths of a ResNet by its weights; its names in libraries."""
 import re
-from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from torch import Tensor
 
@@ -19,7 +19,7 @@ Shape = Tuple[int, ...]
 
 
 class Architecture(NamedTuple):
-    """A ResNet with the stride in its 3x3 convolutions and a 7x7 stem.
+    """A ResNet with the stride in its 3x3 convolutions.
 
     Attributes:
         depth (int): One of :data:`DEPTHS`.
@@ -28,11 +28,14 @@ class Architecture(NamedTuple):
         expansion (int): Ratio of outer to inner width. None means 4 with
             bottlenecks and 1 without. Defaults to None.
         stem_channels (int): Channels of the stem. Defaults to 64.
+        stem_kernel (int): 7, or 3 for small pictures: then the stem has no
+            stride and no pooling. Defaults to 7.
     """
     depth: int
     base_channels: int = 64
     expansion: Optional[int] = None
     stem_channels: int = 64
+    stem_kernel: int = 7
 
     @property
     def factor(self) -> int:
@@ -48,28 +51,47 @@ class Architecture(NamedTuple):
     def name(self) -> str:
         """Name such as 'ResNet-50', with the widths if they are unusual."""
         name = f'ResNet-{self.depth}'
-        if self == Architecture(self.depth):
+        if self.stem_kernel == 3:
+            name += ' with a 3x3 stem'
+        widths = self._replace(stem_kernel=7)
+        if widths == Architecture(self.depth):
             return name
-        if self == Architecture(self.depth, 128, 2):
+        if widths == Architecture(self.depth, 128, 2):
             return f'{name} (2x)'
         return (f'{name} (stem {self.stem_channels}, inner '
                 f'{self.base_channels}, outer '
                 f'{self.base_channels * self.factor})')
 
-    def options(self) -> Dict[str, int]:
-        """Arguments of the hosts' ``ResNet``.
+    def options(self) -> Dict[str, Any]:
+        """Config of the hosts' backbone.
 
         Returns:
-            dict[str, int]: 'depth', and those that differ from the defaults.
+            dict[str, Any]: 'type', 'depth', and the sizes that differ from
+            the defaults.
         """
         usual = Architecture(self.depth)
+        small = self.stem_kernel == 3
         return dict(
+            type='mmcls.ResNet_CIFAR' if small else 'mmselfsup.ResNet',
             depth=self.depth,
-            **{
-                name: value
-                for name, value in self._asdict().items()
-                if value != getattr(usual, name)
-            })
+            **self.sizes(usual))
+
+    def sizes(self, usual: Optional['Architecture'] = None) -> Dict[str, int]:
+        """Sizes as arguments of the hosts' ResNets.
+
+        Args:
+            usual (Architecture, optional): Leave out what equals this one's.
+                Defaults to None: nothing.
+
+        Returns:
+            dict[str, int]: All fields but the kernel of the stem, which the
+            class decides.
+        """
+        return {
+            name: value
+            for name, value in self._asdict().items()
+            if name != 'stem_kernel' and value != getattr(usual, name, None)
+        }
 
     def shapes(self) -> Dict[str, Shape]:
         """Every entry of the backbone's state dict.
@@ -78,7 +100,8 @@ class Architecture(NamedTuple):
             dict[str, tuple[int, ...]]: Shape by name, in the order in which
             torchvision and the hosts register them.
         """
-        shapes = _conv('conv1', (self.stem_channels, 3, 7, 7), 'bn1')
+        kernel = (self.stem_kernel, self.stem_kernel)
+        shapes = _conv('conv1', (self.stem_channels, 3, *kernel), 'bn1')
         blocks, bottleneck = DEPTHS[self.depth]
         before = self.stem_channels
         for stage, count in enumerate(blocks):
@@ -158,7 +181,8 @@ def detect(state: Mapping[str, Tensor], where: str) -> Architecture:
     architecture = Architecture(
         depth, inner,
         None if expansion == (4 if bottleneck else 1) else expansion,
-        state['conv1.weight'].size(0))
+        state['conv1.weight'].size(0),
+        3 if state['conv1.weight'].size(-1) == 3 else 7)
     _check_shapes(state, architecture.shapes(), f'{where} ({kind} blocks, '
                   f'{architecture.name})')
     return architecture

@@ -37,8 +37,7 @@ def model_options(official: Official,
     """
     options = {
         f'backbone.{name}': value
-        for name, value in official.architecture._asdict().items()
-        if name == 'depth' or value is not None
+        for name, value in official.architecture.sizes().items()
     }
     heads = ['neck']
     if METHODS[official.method].stack:

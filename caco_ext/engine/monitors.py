@@ -129,6 +129,27 @@ def _offer_best(hook: CheckpointHook, finished: _AfterEpoch,
         hook.last_ckpt = last
 
 
+def report(runner: Runner,
+           metrics: Dict[str, float],
+           epoch: int,
+           note: str = '') -> None:
+    """Write results wherever mmengine keeps results.
+
+    Args:
+        runner (Runner): The runner.
+        metrics (dict[str, float]): The results by name, such as 'knn/top1'.
+        epoch (int): Number of finished epochs.
+        note (str): Ends the line of the log. Defaults to ''.
+    """
+    text = '  '.join(f'{name}: {v:.2f}' for name, v in metrics.items())
+    runner.logger.info(f'Epoch(val) [{epoch}]  {text}  {note}'.rstrip())
+    for name, value in metrics.items():
+        runner.message_hub.update_scalar('val/' + name.replace('/', '_'),
+                                         value)
+    runner.visualizer.add_scalars(
+        metrics, step=epoch, file_path=f'{runner.timestamp}.json')
+
+
 def replay(runner: Runner) -> None:
     """Give ``EarlyStoppingHook`` the results from before a resumption.
 

@@ -7,13 +7,14 @@ from .knn_data import KNNData, KNNPart, compare_pictures, find_knn_options
 from .knn_features import KNNFeatures
 from .labelled import (LabelledPictures, build_feature_loader, choose_share,
                        read_labels, translate_labels)
+from .linear_probe import ProbeResult, check_probe, linear_probe_accuracy
 
 __all__ = [
-    'KNNData', 'KNNFeatures', 'KNNPart', 'LabelledPictures',
-    'build_feature_loader', 'check_knn_options', 'choose_share',
+    'KNNData', 'KNNFeatures', 'KNNPart', 'LabelledPictures', 'ProbeResult',
+    'build_feature_loader', 'check_knn_options', 'check_probe', 'choose_share',
     'compare_pictures', 'evaluation_mode', 'features_and_labels',
     'find_knn_options', 'gather_shards', 'knn_accuracy', 'knn_correct',
-    'knn_predict', 'knn_scores', 'name_accuracies', 'nearest_neighbours',
-    'one_view', 'pool_features', 'preserve_rng', 'rank_classes', 'read_labels',
-    'translate_labels', 'vote'
+    'knn_predict', 'knn_scores', 'linear_probe_accuracy', 'name_accuracies',
+    'nearest_neighbours', 'one_view', 'pool_features', 'preserve_rng',
+    'rank_classes', 'read_labels', 'translate_labels', 'vote'
 ]

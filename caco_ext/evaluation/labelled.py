@@ -1,7 +1,7 @@
 """Labelled pictures for an evaluation, distributed over the processes."""
 import signal
 from functools import partial
-from typing import Any, Optional, Sequence, Union
+from typing import Any, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -174,8 +174,15 @@ def choose_share(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def translate_labels(train: Dataset, labels: np.ndarray, test: Dataset,
-                     test_labels: np.ndarray) -> np.ndarray:
+def translate_labels(
+    train: Dataset,
+    labels: np.ndarray,
+    test: Dataset,
+    test_labels: np.ndarray,
+    names: Tuple[str, str] = ('train_dataset of KNNHook',
+                              'test_dataset of KNNHook'),
+    instead: str = ', or leave kNN out with default_hooks.knn=None'
+) -> np.ndarray:
     """Translate test labels to the training set's numbering.
 
     Two folders number their subfolders independently. If one lacks a
@@ -187,6 +194,10 @@ def translate_labels(train: Dataset, labels: np.ndarray, test: Dataset,
         labels (np.ndarray): Its labels, shape (N, ).
         test (Dataset): Test set.
         test_labels (np.ndarray): Its labels, shape (Q, ).
+        names (tuple[str, str]): Names of the two sets in errors. Defaults to
+            those of kNN.
+        instead (str): Another way out, which ends the error about a single
+            class. Defaults to that of kNN.
 
     Returns:
         np.ndarray: The test labels in the training set's numbers, (Q, ).
@@ -200,22 +211,21 @@ def translate_labels(train: Dataset, labels: np.ndarray, test: Dataset,
         # A folder one level too high looks like a single class.
         name = f' ({ours[labels[0]]!r})' if ours else ''
         raise ValueError(
-            f'train_dataset of KNNHook has one class alone{name}, and every '
+            f'{names[0]} has one class alone{name}, and every '
             'answer would be right; set data_root to the folder that holds '
-            'the class folders, or leave kNN out with '
-            'default_hooks.knn=None')
+            f'the class folders{instead}')
     theirs = getattr(test, 'metainfo', {}).get('classes')
     if ours and theirs:
-        names = [theirs[label] for label in test_labels.tolist()]
+        asked = [theirs[label] for label in test_labels.tolist()]
         known = {ours[label]: label for label in np.unique(labels).tolist()}
-        foreign = sorted({str(name) for name in names if name not in known})
-        translated: Integers = [known.get(name, -1) for name in names]
+        foreign = sorted({str(name) for name in asked if name not in known})
+        translated: Integers = [known.get(name, -1) for name in asked]
     else:
         translated = test_labels
         foreign = np.setdiff1d(test_labels, labels).tolist()
     if foreign:
         raise ValueError(
-            f'{len(foreign)} class(es) of test_dataset of KNNHook, '
-            f'{foreign[0]!r} first, do not occur in train_dataset; give both '
-            'the same class folders')
+            f'{len(foreign)} class(es) of {names[1]}, {foreign[0]!r} first, '
+            f'do not occur in {names[0].partition(" of ")[0]}; give both the '
+            'same class folders')
     return np.asarray(translated, dtype=np.int64)

@@ -13,19 +13,59 @@ from mmengine.registry import DATASETS, MODELS
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from caco_ext.converters.backbones import build
+from caco_ext.converters.backbones import Backbone, build, build_network
+from caco_ext.converters.resnet import DEPTHS, Architecture
 from caco_ext.evaluation import (build_feature_loader, features_and_labels,
                                  read_labels)
 from caco_ext.evaluation.labelled import Integers
 from caco_ext.utils.files import write_whole
 from .weights import prove, read_pretrained
 
+# Names of untrained networks, in place of a checkpoint.
+RANDOM = {'random': 50, **{f'random-resnet{depth}': depth for depth in DEPTHS}}
+_RANDOM_SEED = 0
+
+
+def make_random(name: str) -> Tuple[Backbone, Dict[str, Any]]:
+    """Make an untrained ResNet, always with the same weights.
+
+    Args:
+        name (str): One of ``RANDOM``; 'random' is a ResNet-50.
+
+    Returns:
+        tuple[Backbone, dict[str, Any]]: The network, and the proof as of
+        :func:`caco_ext.transfer.weights.prove`. Its hash is that of the
+        weights.
+    """
+    architecture = Architecture(RANDOM[name])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_RANDOM_SEED)
+        network = build_network(architecture)
+        # As its init_weights, which would log every weight.
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(
+                    module.weight, mode='fan_out', nonlinearity='relu')
+    weights = network.state_dict()
+    digest = hashlib.sha256()
+    for value in weights.values():
+        digest.update(value.numpy().tobytes())
+    source = f'random weights, seed {_RANDOM_SEED}'
+    return Backbone(weights, architecture, source, {}), dict(
+        path=name,
+        sha256=digest.hexdigest(),
+        source=source,
+        part='backbone',
+        architecture=architecture.name,
+        matched={})
+
 
 class FrozenBackbone(nn.Module):
     """Extracts features: a frozen backbone and its normalisation.
 
     Args:
-        path (str): The checkpoint, which also determines the depth.
+        path (str): The checkpoint, which also determines the depth; or a
+            name in ``RANDOM`` for an untrained network.
         data_preprocessor (dict): Config of the host's preprocessor.
         part, supervised, trust, prefix: See
             :func:`caco_ext.transfer.load_pretrained`.
@@ -46,14 +86,17 @@ class FrozenBackbone(nn.Module):
                  trust: bool = False,
                  prefix: str = '') -> None:
         super().__init__()
-        backbone = read_pretrained(
-            path, part, supervised, trust, prefix=prefix)
+        if path in RANDOM:
+            backbone, self.proof = make_random(path)
+        else:
+            backbone = read_pretrained(
+                path, part, supervised, trust, prefix=prefix)
+            self.proof = prove(backbone, path, part,
+                               {'backbone': len(backbone.weights)})
         self.backbone = build(backbone)
         self.backbone.requires_grad_(False)
         self.width = backbone.architecture.out_channels
         self.data_preprocessor = MODELS.build(data_preprocessor)
-        self.proof = prove(backbone, path, part,
-                           {'backbone': len(backbone.weights)})
 
 
 def features_of(model: FrozenBackbone,
@@ -67,8 +110,7 @@ def features_of(model: FrozenBackbone,
     """Features of pictures, read from a cache on disk if possible.
 
     All processes must call it, and all get all features. The name of the
-    cache file depends on the weights, the pipeline and the list of pictures
-    with their labels and sizes. So it is never used for anything else.
+    cache file is that of :func:`features_file`.
 
     Args:
         model (FrozenBackbone): Extracts the features.
@@ -93,8 +135,8 @@ def features_of(model: FrozenBackbone,
         labels = read_labels(dataset)[np.asarray(indices)]
     path = None
     if cache is not None:
-        key = _key(model.proof, dataset, pipeline, indices, labels)
-        path = osp.join(cache, f'{key}.npz')
+        name = features_file(model, dataset, pipeline, indices, labels)
+        path = osp.join(cache, name)
         # With several nodes the file may be on the first node's disk only.
         if all(all_gather_object(osp.isfile(path))):
             with np.load(path) as file:
@@ -140,19 +182,39 @@ def build_dataset(cfg: Mapping, name: str) -> Dataset:
     return dataset
 
 
-def _key(proof: Dict[str, Any], dataset: Any, pipeline: Any, indices: Integers,
-         labels: Integers) -> str:
-    """Name of a cache file of features."""
+def features_file(model: FrozenBackbone, dataset: Any, pipeline: Any,
+                  indices: Integers, labels: Integers) -> str:
+    """Name of a cache file of features.
+
+    It depends on the weights, the pipeline, the data set's root and the list
+    of pictures with their labels and sizes. Of a container, it depends on the
+    size and time of each of its files. So the file is never used for anything
+    else.
+
+    Args:
+        model (FrozenBackbone): Extracts the features.
+        dataset (Dataset): Labelled data set with ``get_data_info``.
+        pipeline (Any): Config of its pipeline.
+        indices (Sequence[int]): The pictures.
+        labels (Sequence[int]): Their labels.
+
+    Returns:
+        str: The name.
+    """
     digest = hashlib.sha256()
+    container = getattr(dataset, 'container', None)
+    stats = map(os.stat, container.files() if container else [])
     what = dict(
-        sha256=proof['sha256'],
-        part=proof['part'],
+        sha256=model.proof['sha256'],
+        part=model.proof['part'],
         pipeline=pipeline,
-        data=type(dataset).__name__)
+        data=type(dataset).__name__,
+        root=osp.abspath(getattr(dataset, 'data_root', None) or ''),
+        files=[(s.st_size, s.st_mtime_ns) for s in stats])
     digest.update(json.dumps(what, sort_keys=True, default=str).encode())
     for index, label in zip(indices, labels):
         path = str(dataset.get_data_info(int(index)).get('img_path', index))
         size = os.path.getsize(path) if osp.isfile(path) else 0
         line = f'{path}\0{size}\0{label}\n'
         digest.update(line.encode(errors='surrogateescape'))
-    return digest.hexdigest()[:32]
+    return f'{digest.hexdigest()[:32]}.npz'

@@ -32,10 +32,23 @@ def run_benchmark(description: str, measure: Callable[[Config, FrozenBackbone],
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='config file')
+    add_backbone_arguments(parser)
+    add_common_arguments(parser)
+    run_tool(parser, lambda args: _run(args, measure, needs))
+
+
+def add_backbone_arguments(parser: argparse.ArgumentParser,
+                           more: str = '') -> None:
+    """Add the arguments that say which backbone to measure.
+
+    Args:
+        parser (ArgumentParser): The parser of a benchmark.
+        more (str): What else the checkpoint may be. Defaults to ''.
+    """
     parser.add_argument(
         'checkpoint',
         help='of a pre-training run, its backbone alone, or an '
-        "author's file")
+        f"author's file{more}")
     parser.add_argument(
         '--part',
         choices=['backbone', 'backbone_k'],
@@ -46,8 +59,6 @@ def run_benchmark(description: str, measure: Callable[[Config, FrozenBackbone],
         action='store_true',
         help='a network trained with labels is meant')
     add_source_arguments(parser)
-    add_common_arguments(parser)
-    run_tool(parser, lambda args: _run(args, measure, needs))
 
 
 def _run(args: argparse.Namespace, measure: Callable,

@@ -29,7 +29,7 @@ def test_depth_and_width(tmp_path, depth, width, wanted):
     result, report = convert(path, 'backbone', prefix='')
     assert detect(result['state_dict'], 'it') == wanted
     assert result['meta']['architecture'] == wanted.name
-    backbone = MODELS.build(dict(type='mmselfsup.ResNet', **wanted.options()))
+    backbone = MODELS.build(wanted.options())
     backbone.load_state_dict(result['state_dict'], strict=True)
     backbone.eval()
     net.fc = torch.nn.Identity()

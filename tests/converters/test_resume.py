@@ -18,9 +18,9 @@ from tests.helpers import original_checkpoints as originals
 
 CONFIGS = dict(
     adco='adco_resnet18_1xb64-asym*',
-    caco='caco_resnet18*',
-    clsa='clsa_resnet18_1xb64-single*',
-    care='care_resnet18*')
+    caco='caco_resnet18_1xb64-sym-coslr*_photopatches.py',
+    clsa='clsa_resnet18_1xb64-single-coslr*_photopatches.py',
+    care='care_resnet18_1xb64*_photopatches.py')
 EPOCH, LENGTH = 3, 2
 
 

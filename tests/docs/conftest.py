@@ -66,7 +66,7 @@ def clone(tmp_path_factory):
     (clone / 'FOLDER').mkdir()
     originals.small(str(clone / 'SRC.pth.tar'), 'caco')
     # Where CARE looks does not ask how long it was trained.
-    care, = (clone / 'configs/selfsup').glob('care/care_resnet18_*')
+    care, = (clone / 'configs/selfsup').glob('care/*_photopatches.py')
     cfg = Config.fromfile(care)
     state = MODELS.build(cfg.model).state_dict()
     (clone / 'work_dirs/care').mkdir()

@@ -268,8 +268,12 @@ def test_tools_options_and_configs_exist(page):
         if '/' not in script:
             tools += (ROOT / 'tools').rglob(script)
         assert tools, command
-        # compare_methods.sh hands its options on to compare_methods.py.
-        tools += [tool.with_suffix('.py') for tool in tools]
+        # compare_methods.sh hands its options on to compare_methods.py, and
+        # TASK/run.sh to TASK/test_TASK.py.
+        tools += [
+            tool.with_name(name) for tool in tools
+            for name in (f'{tool.stem}.py', f'test_{tool.parent.name}.py')
+        ]
         text = shared + ''.join(tool.read_text()
                                 for tool in tools if tool.is_file())
         for option in re.findall(r'(?<= )--[a-z-]+', command):

@@ -17,7 +17,7 @@ from caco_ext.evaluation import (KNNData, KNNFeatures, check_knn_options,
                                  features_and_labels, knn_correct,
                                  name_accuracies, preserve_rng)
 from caco_ext.utils.models import unwrap_model
-from ..monitors import check_monitors, offer, replay
+from ..monitors import check_monitors, offer, replay, report
 
 
 @HOOKS.register_module()
@@ -126,7 +126,8 @@ class KNNHook(Hook):
         if runner.iter > 0:
             replay(runner)
         elif self.evaluate_untrained:
-            self._report(runner, self.evaluate(runner, keep=True), 0)
+            metrics = self.evaluate(runner, keep=True)
+            report(runner, metrics, 0, '(untrained network)')
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Evaluate, log, and pass the results on to other hooks."""
@@ -134,7 +135,7 @@ class KNNHook(Hook):
                 or self.is_last_train_epoch(runner)):
             return
         metrics = self.evaluate(runner, keep=True)
-        self._report(runner, metrics, runner.epoch + 1)
+        report(runner, metrics, runner.epoch + 1)
         offer(runner, metrics)
 
     def evaluate(self, runner: Runner, keep: bool = False) -> Dict[str, float]:
@@ -160,17 +161,14 @@ class KNNHook(Hook):
         bank, query = features.train, features.test
         for vectors in (bank, query):  # in place, as they may be large
             F.normalize(vectors, dim=1, out=vectors)
-        train, test = self.data.parts
-        places = np.searchsorted(train.indices, features.train_index)
-        labels = torch.as_tensor(train.labels[places])
-        truth = torch.as_tensor(test.labels[features.test_index])
+        labels, truth = map(torch.as_tensor, self.labels_of(features))
         if not len(truth):
             raise ValueError('KNNHook: no picture of test_dataset is readable')
         rank, world = get_dist_info()
         device = next(runner.model.parameters()).device
         counts = knn_correct(bank, labels, query[rank::world].to(device),
                              truth[rank::world], self.k, self.temperature,
-                             int(train.labels.max()) + 1).cpu()
+                             int(self.data.parts[0].labels.max()) + 1).cpu()
         all_reduce(counts)
         results = name_accuracies(counts, len(truth), self.k,
                                   self.data.num_classes)
@@ -200,6 +198,21 @@ class KNNHook(Hook):
                 found += features_and_labels(model, loader, normalize=False)
         return KNNFeatures(*found)
 
+    def labels_of(self,
+                  features: KNNFeatures) -> Tuple[np.ndarray, np.ndarray]:
+        """Labels of the pictures whose features were extracted.
+
+        Args:
+            features (KNNFeatures): From :meth:`extract`.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: Labels of the N pictures of the
+            training share and of the Q test pictures, in the same numbering.
+        """
+        train, test = self.data.parts
+        places = np.searchsorted(train.indices, features.train_index)
+        return train.labels[places], test.labels[features.test_index]
+
     @staticmethod
     def _check_model(model: nn.Module) -> None:
         model = unwrap_model(model)
@@ -207,15 +220,3 @@ class KNNHook(Hook):
             if not hasattr(model, name):
                 raise ValueError(f'KNNHook needs model.{name}, which '
                                  f'{type(model).__name__} does not have')
-
-    def _report(self, runner: Runner, metrics: Dict[str, float],
-                epoch: int) -> None:
-        """Write the results of an epoch wherever mmengine keeps results."""
-        text = '  '.join(f'{name}: {v:.2f}' for name, v in metrics.items())
-        note = '  (untrained network)' if epoch == 0 else ''
-        runner.logger.info(f'Epoch(val) [{epoch}]  {text}{note}')
-        for name, value in metrics.items():
-            runner.message_hub.update_scalar('val/' + name.replace('/', '_'),
-                                             value)
-        runner.visualizer.add_scalars(
-            metrics, step=epoch, file_path=f'{runner.timestamp}.json')
