@@ -6,6 +6,7 @@ import os.path as osp
 from contextlib import nullcontext
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.runner import Runner
 
 # Fixes the hosts and registers the package, before any config is read.
@@ -14,13 +15,25 @@ from caco_ext.engine.resume_changes import MODES
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
                             run_tool)
 from caco_ext.utils.launchers import is_first_process
+from caco_ext.utils.presets import METHODS, SIZES, preset_config
 from caco_ext.utils.run_lock import hold
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', nargs='?', help='config file')
+    parser.add_argument(
+        '--preset',
+        choices=SIZES,
+        help='in place of a config, that of --method for about 1,000 (small), '
+        '10,000 (medium) or 100,000 (large) pictures')
+    parser.add_argument('--method', choices=METHODS, help='for --preset')
+    parser.add_argument(
+        '--data',
+        metavar='ROOT',
+        help='pictures for training, and for kNN where the config has it: a '
+        'folder, list, LMDB, tar or Parquet files, torchvision:NAME')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -35,12 +48,19 @@ def get_parser() -> argparse.ArgumentParser:
         'checkpoint: apply the present ones, or keep those of the checkpoint; '
         'without it the run is refused, with a list of what changed')
     parser.add_argument(
-        '--amp', action='store_true', help='automatic mixed precision')
+        '--amp',
+        action='store_true',
+        help='automatic mixed precision; bfloat16 on a CPU')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate by the global batch size over '
         'auto_scale_lr.base_batch_size of the config')
+    parser.add_argument(
+        '--linear',
+        action='store_true',
+        help="at the end train a linear classifier on the frozen backbone, on "
+        "the pictures of the config's KNNHook (see LinearProbeHook)")
     parser.add_argument(
         '--report',
         action='store_true',
@@ -79,7 +99,12 @@ def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
             raise UsageError(f"--amp: optim_wrapper.type is '{wrapper}'; only "
                              "'OptimWrapper' has a mixed precision version")
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        if get_device() == 'cpu':
+            cfg.optim_wrapper.setdefault('dtype', 'bfloat16')
+        # bfloat16 has the range of float32, so nothing has to be scaled.
+        scale = dict(enabled=False) if cfg.optim_wrapper.get(
+            'dtype') == 'bfloat16' else 'dynamic'
+        cfg.optim_wrapper.setdefault('loss_scale', scale)
     if args.auto_scale_lr:
         scale = cfg.get('auto_scale_lr')
         if not scale or 'base_batch_size' not in scale:
@@ -88,6 +113,9 @@ def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
                 'batch its learning rate is meant; add --cfg-options '
                 'auto_scale_lr.base_batch_size=N')
         cfg.auto_scale_lr.enable = True
+    if args.linear:
+        cfg.merge_from_dict(
+            {'default_hooks.linear_probe': dict(type='LinearProbeHook')})
     if args.report:
         cfg.merge_from_dict(
             {'default_hooks.run_report': dict(type='RunReportHook')})
@@ -104,8 +132,24 @@ def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
             raise UsageError(f'--resume: no such checkpoint: {args.resume}')
 
 
+def choose_preset(args: argparse.Namespace) -> None:
+    """Set ``config`` from ``--preset`` and ``--method``."""
+    if (args.config is None) != (args.preset is not None):
+        raise UsageError('name either a config, or --preset, --method and '
+                         '--data')
+    if (args.preset is None) != (args.method is None):
+        raise UsageError('--preset and --method need each other')
+    if args.preset and not args.data:
+        raise UsageError(f'--preset {args.preset} needs --data ROOT, the '
+                         'pictures')
+    if args.preset:
+        args.config = preset_config(args.method, args.preset)
+        print(f'config: {args.config}')
+
+
 def main(args: argparse.Namespace) -> None:
     """Train."""
+    choose_preset(args)
     cfg = load_config(args)
     check_config(cfg, args.config)
     apply_switches(cfg, args)

@@ -13,6 +13,7 @@ from .errors import UsageError, last_words
 from .extras import check_host
 from .launchers import choose_launcher
 from .options import check_options
+from .presets import data_options
 from .text import printable
 
 
@@ -69,7 +70,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Args:
         args (Namespace): Those of :func:`add_common_arguments`, and
-            ``config``.
+            ``config``. With ``data``, the config's pictures are replaced.
 
     Returns:
         Config: With the options merged, and ``launcher`` and ``work_dir``
@@ -87,6 +88,8 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
     cfg.launcher = launcher
+    if getattr(args, 'data', None):
+        cfg.merge_from_dict(data_options(cfg, args.data))
     if args.cfg_options:
         try:
             check_options(cfg, args.cfg_options)

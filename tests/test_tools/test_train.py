@@ -1,9 +1,13 @@
 """tools/train.py and tools/test.py, each started as a user would."""
 import json
+import shutil
 
 import pytest
 import torch
+from mmengine.registry import DATASETS, OPTIM_WRAPPERS
 
+from caco_ext.utils.config_files import config_path
+from caco_ext.utils.presets import METHODS, SIZES
 from caco_ext.utils.run_lock import NAME
 from tests.helpers.processes import write_config
 from tests.reliability.test_run_lock import other_run
@@ -53,6 +57,32 @@ def test_resumes_the_latest_and_a_named_checkpoint(trained, call_tool,
     # 0.012 + 1.188 (1 + cos(pi / 2)) / 2
     assert [x['lr'] for x in lines] == pytest.approx([1.2, 0.606])
     assert (tmp_path / 'named' / 'epoch_3.pth').exists()
+
+
+@pytest.mark.slow
+def test_linear_probe_of_a_finished_run(trained, call_tool, tmp_path):
+    """It is resumed, trains no further, and is measured."""
+    shutil.copytree(trained / 'run', tmp_path / 'run')
+    call_tool('train', trained / 'tiny.py', '--work-dir', 'run', '--resume',
+              '--linear', '--auto-scale-lr', '--cfg-options',
+              'auto_scale_lr.base_batch_size=8')
+    found = json.loads((tmp_path / 'run/linear_probe.json').read_text())
+    assert found['epoch'] == 1 and found['iter'] == 2
+    root = (trained / 'data').resolve()
+    assert found['data'] == dict(
+        train=dict(root=f'{root}/train', pictures=8, classes=2),
+        test=dict(root=f'{root}/val', pictures=4, classes=2))
+    lines = read_scalars(tmp_path / 'run')
+    assert [x for x in lines
+            if 'linear/top1' in x] == [dict(found['metrics'], step=1)]
+
+
+def test_linear_probe_is_refused_without_knn(trained, call_tool, tmp_path):
+    line = refusal(call_tool, 'train', trained / 'tiny.py', '--linear',
+                   '--work-dir', 'run', '--cfg-options',
+                   'default_hooks.knn=None')
+    assert 'default_hooks.knn, or leave --linear out' in line
+    assert '\n' not in line and not list(tmp_path.glob('run/*.pth'))
 
 
 def test_work_dir_is_named_after_the_config(call_tool, tmp_path):
@@ -128,7 +158,6 @@ def configs(monkeypatch):
 
 def test_paths_with_blanks_arrive(trained, call_tool, tmp_path, configs):
     """And are read: blanks, a comma, brackets, an equals sign, letters."""
-    from mmengine.registry import DATASETS
     root = tmp_path / "My set [old], it's = für später"
     root.symlink_to(trained / 'data')
     config = tmp_path / 'a config.py'
@@ -141,6 +170,61 @@ def test_paths_with_blanks_arrive(trained, call_tool, tmp_path, configs):
     assert cfg.default_hooks.knn.test_dataset.data_root == f'{tmp_path}/a b'
     assert cfg.work_dir == 'a run'
     assert len(DATASETS.build(cfg.train_dataloader.dataset)) == 8
+
+
+@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('size', SIZES)
+def test_a_preset_takes_the_data(trained, call_tool, configs, method, size):
+    data = str(trained / 'data')
+    refusal(call_tool, 'train', '--method', method, '--preset', size, '--data',
+            data)
+    cfg, = configs
+    assert cfg.work_dir.startswith(f'work_dirs/{method}_resnet18_1xb')
+    assert cfg.work_dir.endswith(f'e_{size}')
+    knn = cfg.default_hooks.knn
+    assert {
+        cfg.train_dataloader.dataset.data_root, knn.train_dataset.data_root,
+        knn.test_dataset.data_root
+    } == {data}
+
+
+def test_data_replaces_all_pictures_of_a_config(trained, call_tool, configs):
+    data = str(trained / 'data')
+    for config in ('caco/caco_resnet18_1xb64-sym-coslr-15e_photopatches.py',
+                   'caco/caco_resnet50_8xb128-sym-coslr-200e_in1k.py'):
+        refusal(call_tool, 'train', config_path(config), '--data', data,
+                '--cfg-options', 'train_dataloader.dataset.pipeline=[]')
+        dataset = DATASETS.build(configs.pop().train_dataloader.dataset)
+        assert len(dataset) == 8  # those for training
+    line = refusal(
+        call_tool, 'train',
+        config_path('baselines/simclr_resnet18_1xb256-2view-coslr-800e_'
+                    'imagenette.py'), '--data', data)
+    assert "train_dataloader.dataset is a TorchvisionDataset" in line
+
+
+@pytest.mark.parametrize('given, said', [
+    ((), 'name either a config, or --preset, --method and --data'),
+    (('a.py', '--preset', 'small'), 'name either a config, or --preset'),
+    (('--preset', 'small', '--data', 'x'), '--preset and --method need each'),
+    (('a.py', '--method', 'caco'), '--preset and --method need each other'),
+    (('--preset', 'small', '--method', 'caco'), '--preset small needs --data'),
+])
+def test_what_to_train_is_said_once(call_tool, given, said):
+    line = refusal(call_tool, 'train', *given)
+    assert said in line and '\n' not in line
+
+
+def test_amp_on_a_cpu_needs_no_loss_scaler(trained, call_tool, configs):
+    refusal(call_tool, 'train', trained / 'tiny.py', '--amp')
+    wrapper = configs.pop().optim_wrapper
+    assert wrapper.type == 'AmpOptimWrapper' and wrapper.dtype == 'bfloat16'
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1)
+    built = OPTIM_WRAPPERS.build(dict(wrapper, optimizer=optimizer))
+    assert not built.loss_scaler.is_enabled()
+    with built.optim_context(model):
+        assert model(torch.ones(1, 2)).dtype == torch.bfloat16
 
 
 def test_the_launcher_is_found_out(trained, call_tool, configs, monkeypatch):

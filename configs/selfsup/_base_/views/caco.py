@@ -13,6 +13,7 @@ jitter = dict(
     hue=0.1,
     prob=0.8)
 grey = dict(type='ViewRandomGrayscale', prob=0.2)
+solarize = dict(type='ViewSolarize', threshold=128, prob=0.2)
 flip = dict(type='ViewFlip', prob=0.5)
 # Steps after the crop. The two views differ in blur and solarisation.
 first = [
@@ -21,8 +22,7 @@ first = [
 ]
 second = [
     jitter, grey,
-    dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=0.1),
-    dict(type='ViewSolarize', threshold=128, prob=0.2), flip
+    dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=0.1), solarize, flip
 ]
 views = dict(
     type='MultiCrop',

@@ -13,8 +13,7 @@ first = [
 second = [
     _base_.jitter,
     dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=0.1), _base_.grey,
-    _base_.flip,
-    dict(type='ViewSolarize', threshold=128, prob=0.2)
+    _base_.flip, _base_.solarize
 ]
 views = dict(_base_.views, transforms=[[crop, first], [crop, second]])
 train_pipeline = [_base_.load, views, _base_.pack]

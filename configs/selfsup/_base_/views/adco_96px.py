@@ -1,0 +1,7 @@
+_base_ = './adco.py'
+
+crop_size = 96
+
+crop = dict(_base_.crop, size=crop_size)
+views = dict(_base_.views, transforms=[[crop, _base_.weak]])
+train_pipeline = [_base_.load, views, _base_.pack]

@@ -1,0 +1,8 @@
+_base_ = './caco.py'
+
+crop_size = 96
+
+crop = dict(_base_.crop, size=crop_size)
+views = dict(
+    _base_.views, transforms=[[crop, _base_.first], [crop, _base_.second]])
+train_pipeline = [_base_.load, views, _base_.pack]

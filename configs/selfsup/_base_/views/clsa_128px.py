@@ -1,0 +1,10 @@
+_base_ = './clsa.py'
+
+crop_size = 128
+small_size = 56
+
+crop = dict(_base_.crop, size=crop_size)
+small = dict(_base_.small, size=small_size)
+views = dict(
+    _base_.views, transforms=[[crop, _base_.weak], [small, _base_.strong]])
+train_pipeline = [_base_.load, views, _base_.pack]

@@ -1,0 +1,20 @@
+_base_ = [
+    '../_base_/models/adco_resnet18.py',
+    '../_base_/datasets/own_pictures.py',
+    '../_base_/views/adco_96px.py',
+    '../_base_/schedules/lars_200e.py',
+]
+
+model = dict(
+    query_views=(0, 1),
+    key_views=(0, 1),
+    memory=dict(num_columns=4096, lr=0.2))
+train_dataloader = dict(
+    batch_size=128, dataset=dict(pipeline=_base_.train_pipeline))
+optim_wrapper = dict(optimizer=dict(lr=1.2))
+auto_scale_lr = dict(base_batch_size=128)
+param_scheduler = [
+    _base_.warmup,
+    dict(_base_.cosine, T_max=390, end=400),
+]
+train_cfg = dict(max_epochs=400)

@@ -1,0 +1,10 @@
+_base_ = [
+    '../_base_/models/byol_resnet18.py',
+    '../_base_/datasets/imagenet100.py',
+    '../_base_/views/adco.py',
+    '../_base_/schedules/lars_200e.py',
+]
+
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
+optim_wrapper = dict(optimizer=dict(lr=2.4))
+auto_scale_lr = dict(base_batch_size=256)

@@ -1,0 +1,8 @@
+_base_ = './simsiam_resnet18_1xb256-2view-coslr-200e_in100.py'
+
+model = dict(backbone=dict(depth=50), neck=dict(in_channels=2048))
+train_dataloader = dict(batch_size=128)
+lr = 1.2
+optim_wrapper = dict(optimizer=dict(lr=lr))
+custom_hooks = [dict(_base_.hook, lr=lr)]
+auto_scale_lr = dict(base_batch_size=128)

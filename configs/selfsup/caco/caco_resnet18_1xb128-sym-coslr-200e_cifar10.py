@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/models/caco_resnet18.py',
+    '../_base_/datasets/cifar10.py',
+    '../_base_/views/caco_cifar.py',
+    '../_base_/schedules/lars_200e.py',
+]
+
+model = dict(backbone=_base_.stem3x3, memory=dict(num_columns=4096))
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))

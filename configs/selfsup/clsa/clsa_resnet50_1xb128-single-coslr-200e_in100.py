@@ -1,0 +1,7 @@
+_base_ = './clsa_resnet18_1xb256-single-coslr-200e_in100.py'
+
+model = dict(
+    backbone=dict(depth=50), neck=dict(in_channels=2048, hid_channels=2048))
+train_dataloader = dict(batch_size=128)
+optim_wrapper = dict(optimizer=dict(lr=1.2))
+auto_scale_lr = dict(base_batch_size=128)
