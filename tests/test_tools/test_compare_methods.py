@@ -11,9 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DATASETS
 from PIL import Image
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 
 from caco_ext.utils import UsageError, run_tool
 from caco_ext.visualization import read_run
@@ -109,11 +108,11 @@ def cells(out) -> dict:
 @pytest.mark.slow
 def test_table_and_plot(compare):
     rows = cells(compare.out)
-    assert set(rows) == {'mocov2', 'simclr', 'random network'}
+    assert set(rows) == {'mocov2', 'simclr', 'random network', 'pixels'}
     accuracies = [float(row[0].split()[0]) for row in rows.values()]
     assert accuracies == sorted(accuracies, reverse=True)
     results = read(compare.out / 'results.json')
-    assert len(results['runs']) == 6
+    assert len(results['runs']) == 7
     for method in ('mocov2', 'simclr'):
         runs = [r for r in results['runs'] if r['method'] == method]
         assert rows[method][-1] == '0, 1'
@@ -130,6 +129,7 @@ def test_table_and_plot(compare):
         assert all(r['peak_memory_mb'] > 200 for r in runs)
         assert all(0 < r['seconds_per_epoch'] < 60 for r in runs)
     assert rows['random network'][2:4] == ['–', '–']
+    assert rows['pixels'][1:] == ['–', '–', '–', '0']
     with Image.open(compare.out / 'plot.png') as picture:
         assert picture.width > 800 and len(set(picture.getdata())) > 50
 
@@ -137,7 +137,9 @@ def test_table_and_plot(compare):
 @pytest.mark.slow
 def test_each_run_is_measured_as_it_was_logged(compare):
     results = read(compare.out / 'results.json')
-    trained = [r for r in results['runs'] if r['method'] != 'random']
+    trained = [
+        r for r in results['runs'] if r['method'] not in ('random', 'pixels')
+    ]
     weights = {}
     for run in trained:
         folder = compare.out / run['method'] / f'seed_{run["seed"]}'
@@ -179,7 +181,7 @@ def test_finished_runs_are_kept(compare, capfd):
     capfd.readouterr()
     compare()
     output = capfd.readouterr().out
-    assert output.count(': kept\n') == 6
+    assert output.count(': kept\n') == 7
     assert 'see ' not in output
     assert sizes == {p: p.stat().st_size for p in sizes}
     assert cells(compare.out) == before
@@ -202,7 +204,10 @@ def test_table_of_what_there_is(compare, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('arguments, message', [
-    (('--methods', 'caco,moco'), "there is no 'moco'; choose among adco-asym"),
+    (('--methods', 'caco,moco'),
+     "there is no 'moco' in the track photopatches; choose among adco-asym"),
+    (('--pictures', '0'), '--pictures 0 must be at least 1'),
+    (('--pictures', '99'), '--pictures 99: there are 8 for training'),
     (('--seeds', '0,x'), '--seeds 0,x must be whole numbers'),
     (('--seeds', '0,0'), '--seeds names one twice'),
     (('--epochs', '0'), '--epochs 0 must be at least 1'),
@@ -217,8 +222,8 @@ def test_wrong_arguments(compare, arguments, message):
 
 @pytest.mark.slow
 def test_another_config_in_an_old_folder(compare, modules, monkeypatch):
-    simclr = modules.compare_methods.METHODS['simclr']
-    monkeypatch.setitem(modules.compare_methods.METHODS, 'mocov2', simclr)
+    methods = modules.compare_methods.TRACKS['photopatches'].methods
+    monkeypatch.setitem(methods, 'mocov2', methods['simclr'])
     monkeypatch.setattr(modules.compare_methods, 'RANDOM', 'simclr')
     with pytest.raises(SystemExit, match='seed_0 holds a run of another'):
         compare('--methods', 'mocov2')
@@ -232,13 +237,14 @@ def test_a_failing_run_is_named_and_the_others_go_on(compare, modules,
     script.write_text('raise SystemExit("no room left")')
     monkeypatch.setattr(modules.comparison_runs, 'TRAIN', str(script))
     # So that nothing has to be measured here.
-    shutil.copytree(compare.out / 'random', tmp_path / 'out' / 'random')
+    for name in ('random', 'pixels'):
+        shutil.copytree(compare.out / name, tmp_path / 'out' / name)
     with pytest.raises(SystemExit) as stop:
         compare('--seeds', '0', out=tmp_path / 'out')
     assert str(stop.value).endswith('these failed: mocov2, seed 0; simclr, '
                                     'seed 0')
     assert capsys.readouterr().out.count('no room left') == 2
-    assert list(cells(tmp_path / 'out')) == ['random network']
+    assert set(cells(tmp_path / 'out')) == {'random network', 'pixels'}
 
 
 def train_two(modules, folder, script, function):
@@ -319,7 +325,8 @@ def test_shell_script(tmp_path):
 
 def test_schedules_are_stretched_behind_their_warm_up(modules):
     tool, runs = modules.compare_methods, modules.comparison_runs
-    config = osp.join(ROOT, 'configs', 'selfsup', tool.METHODS['caco'])
+    config = osp.join(ROOT, 'configs', 'selfsup',
+                      tool.TRACKS['photopatches'].methods['caco'])
     cfg = runs.resolve(config, tool.COMMON_OPTIONS)
     options = runs.schedule_options(cfg, 30, 'caco')
     cfg = runs.resolve(config, [*tool.COMMON_OPTIONS, *options])
@@ -330,46 +337,69 @@ def test_schedules_are_stretched_behind_their_warm_up(modules):
     assert cfg.default_hooks.checkpoint.save_best is None
 
 
-def test_all_methods_have_one_backbone_and_batch(modules, monkeypatch,
-                                                 tmp_path):
+def arguments(modules, *given):
     tool = modules.compare_methods
-    args = SimpleNamespace(
-        methods=list(tool.METHODS), epochs=15, amp=False, cfg_options=[])
-    runs, common = tool.plan(args)
-    assert common == 'ResNet-18, batches of 64, 15 epoch(s)'
-    assert len({digest for _, _, digest in runs.values()}) == len(tool.METHODS)
-    base = osp.join(ROOT, 'configs', 'selfsup', tool.METHODS['mocov2'])
+    args = tool.get_parser().parse_args(given)
+    tool.check_arguments(args)
+    return args
+
+
+@pytest.fixture
+def cifar(tmp_path):
+    """Two classes of ten pictures for training and two for testing."""
+    for part, count in (('train', 10), ('test', 2)):
+        for name in ('cat', 'dog'):
+            folder = tmp_path / 'cifar' / part / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.new('RGB', (32, 32), (i, 0, 0)).save(folder / f'{i}.png')
+    return str(tmp_path / 'cifar')
+
+
+def test_all_methods_have_one_backbone_and_batch(modules, monkeypatch,
+                                                 tmp_path, cifar):
+    tool = modules.compare_methods
+    for track, given, said in (('photopatches', [],
+                                'ResNet-18, batches of 64, 15 epoch(s)'),
+                               ('cifar-cpu',
+                                ['--data', cifar, '--pictures', '8'],
+                                'ResNet_CIFAR-18 of 16 channels, batches of '
+                                '128, 10 epoch(s)')):
+        args = arguments(modules, '--track', track, *given)
+        runs, common = tool.plan(args)
+        assert common == said
+        methods = tool.TRACKS[track].methods
+        assert list(runs) == list(methods)
+        assert len({digest for *_, digest in runs.values()}) == len(methods)
+    methods = tool.TRACKS['photopatches'].methods
+    base = osp.join(ROOT, 'configs', 'selfsup', methods['mocov2'])
     other = tmp_path / 'other.py'
     other.write_text(f'_base_ = {base!r}\n'
                      'model = dict(backbone=dict(depth=50))\n'
                      'train_dataloader = dict(batch_size=32)\n')
-    monkeypatch.setitem(tool.METHODS, 'byol', str(other))
+    monkeypatch.setitem(methods, 'byol', str(other))
     with pytest.raises(ValueError, match='byol has ResNet-50, batches of 32'):
-        tool.plan(args)
+        tool.plan(arguments(modules))
 
 
-def test_probe_is_that_of_scikit_learn(modules):
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(3), 20)
-    centres = rng.normal(size=(3, 8))[labels] * 4
-    x, y = centres + rng.normal(size=(2, 60, 8)) * 5
-    measures = modules.comparison_measures
-    accuracy, chosen = measures.linear_probe(x, labels, y, labels)
-
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    scores = []
-    for c in measures.C_GRID:
-        score = []
-        for train, held in folds.split(x, labels):
-            mean, std = x[train].mean(0), x[train].std(0)
-            model = LogisticRegression(C=c, max_iter=1000)
-            model.fit((x[train] - mean) / std, labels[train])
-            score.append(model.score((x[held] - mean) / std, labels[held]))
-        scores.append(np.mean(score))
-    assert len(set(scores)) > 1
-    assert chosen == measures.C_GRID[int(np.argmax(scores))]
-    model = LogisticRegression(C=chosen, max_iter=1000)
-    model.fit((x - x.mean(0)) / x.std(0), labels)
-    expected = model.score((y - x.mean(0)) / x.std(0), labels)
-    assert accuracy == pytest.approx(100 * expected)
-    assert 30 < accuracy < 100
+def test_every_method_gets_the_same_pictures(modules, cifar):
+    tool = modules.compare_methods
+    args = arguments(modules, '--track', 'cifar-cpu', '--data', cifar,
+                     '--pictures', '8')
+    used = set()
+    for config, options, _ in tool.plan(args)[0].values():
+        cfg = modules.comparison_runs.resolve(config, options)
+        knn = cfg.default_hooks.knn
+        parts = []
+        for dataset in (cfg.train_dataloader.dataset, knn.train_dataset,
+                        knn.test_dataset):
+            dataset.pipeline = []
+            data = DATASETS.build(dataset)
+            parts.append(
+                tuple(
+                    data.get_data_info(i)['img_path']
+                    for i in range(len(data))))
+        used.add(tuple(parts))
+    (train, searched, tested), = used
+    assert train == searched and len(train) == 8 and len(tested) == 4
+    assert sum('cat' in path for path in train) == 4

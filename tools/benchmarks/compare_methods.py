@@ -6,6 +6,9 @@ linear probe. After every run, table.md, plot.png and results.json in OUT are
 renewed. A finished run is kept and an interrupted one continued.
 With --jobs several trainings run at a time, each on a GPU or on an equal part
 of the CPU cores. Seconds per epoch are then those of such a part.
+
+A track is a set of configs with one backbone and batch: 'photopatches' for the
+bundled pictures, 'cifar-cpu' for 10,000 pictures of CIFAR-10 on a CPU.
 """
 import argparse
 import fcntl
@@ -16,47 +19,88 @@ import os.path as osp
 import signal
 import sys
 from concurrent.futures import Executor
-from typing import Dict, List, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
-from comparison_measures import measure_random, measure_run
+from comparison_measures import measure_run, measure_untrained
 from comparison_report import read_json, write_json, write_report
 from comparison_runs import (CORES, Trainings, begin, resolve,
                              schedule_options, start_measuring)
+from mmengine.registry import DATASETS, init_default_scope
 
 import caco_ext  # noqa: F401  registers the classes that configs name
 from caco_ext.utils import UsageError, make_parser, run_tool
+from caco_ext.utils.presets import data_options
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # Config, options and digest of a method.
 Plan = Tuple[str, List[str], str]
-# Values of --methods and their configs, relative to configs/selfsup. Several
-# names may belong to one method.
-METHODS = {
-    'adco-asym': 'adco/adco_resnet18_1xb64-asym-coslr-15e_photopatches.py',
-    'adco-sym': 'adco/adco_resnet18_1xb64-sym-coslr-15e_photopatches.py',
-    'adco-sym-lars':
-    'adco/adco_resnet18_1xb64-sym-lars-coslr-15e_photopatches.py',
-    'caco': 'caco/caco_resnet18_1xb64-sym-48px-coslr-15e_photopatches.py',
-    'clsa': 'clsa/clsa_resnet18_1xb64-single-coslr-15e_photopatches.py',
-    'clsa-lars':
-    'clsa/clsa_resnet18_1xb64-single-lars-coslr-15e_photopatches.py',
-    'care-32px': 'care/care_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'mocov2':
-    'baselines/mocov2_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'simclr':
-    'baselines/simclr_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'byol': 'baselines/byol_resnet18_1xb64-2view-coslr-15e_photopatches.py',
-    'simsiam':
-    'baselines/simsiam_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+BASELINES = ('mocov2', 'simclr', 'byol', 'simsiam')
+
+
+class Track(NamedTuple):
+    """What one comparison trains."""
+    # Values of --methods and their configs, relative to configs/selfsup.
+    # Several names may belong to one method.
+    methods: Dict[str, str]
+    # How many pictures are used unless --pictures says; None: all.
+    pictures: Optional[int]
+    # Epochs between two evaluations by kNN.
+    knn_interval: int
+
+
+TRACKS = {
+    'photopatches':
+    Track(
+        {
+            'adco-asym':
+            'adco/adco_resnet18_1xb64-asym-coslr-15e_photopatches.py',
+            'adco-sym':
+            'adco/adco_resnet18_1xb64-sym-coslr-15e_photopatches.py',
+            'adco-sym-lars':
+            'adco/adco_resnet18_1xb64-sym-lars-coslr-15e_photopatches.py',
+            'caco':
+            'caco/caco_resnet18_1xb64-sym-48px-coslr-15e_photopatches.py',
+            'clsa':
+            'clsa/clsa_resnet18_1xb64-single-coslr-15e_photopatches.py',
+            'clsa-lars':
+            'clsa/clsa_resnet18_1xb64-single-lars-coslr-15e_photopatches.py',
+            'care-32px':
+            'care/care_resnet18_1xb64-2view-coslr-15e_photopatches.py',
+            **{
+                name:
+                f'baselines/{name}_resnet18_1xb64-2view-coslr-15e_'
+                'photopatches.py'
+                for name in BASELINES
+            }
+        },
+        None,
+        knn_interval=5),
+    'cifar-cpu':
+    Track(
+        {
+            'adco': 'adco/adco_resnet18w025_1xb128-sym-coslr-10e_cifar10.py',
+            'caco': 'caco/caco_resnet18w025_1xb128-sym-coslr-10e_cifar10.py',
+            'clsa':
+            'clsa/clsa_resnet18w025_1xb128-single-coslr-10e_cifar10.py',
+            'care': 'care/care_resnet18w025_1xb128-2view-coslr-10e_cifar10.py',
+            **{
+                name:
+                f'baselines/{name}_resnet18w025_1xb128-2view-coslr-10e_'
+                'cifar10.py'
+                for name in BASELINES
+            }
+        },
+        10000,
+        knn_interval=2),
 }
-# The method whose untrained network is the random baseline.
+# What is measured without a training, see `measure_untrained`, and the method
+# whose network and pictures it takes.
+UNTRAINED = ('pixels', 'random')
 RANDOM = 'mocov2'
-# A few points for the curves, and checkpoints to lose little when interrupted.
-# The random network is measured once for all. More checkpoints would fill a
-# disk.
-COMMON_OPTIONS = ('default_hooks.knn.interval=5',
-                  'default_hooks.knn.before_train=False',
+# Checkpoints to lose little when interrupted; more would fill a disk. The
+# random network is measured once for all.
+COMMON_OPTIONS = ('default_hooks.knn.before_train=False',
                   'default_hooks.knn.save_features=True',
                   'default_hooks.checkpoint.interval=1',
                   'default_hooks.checkpoint.max_keep_ckpts=1',
@@ -67,14 +111,28 @@ def get_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
+        '--track',
+        default='photopatches',
+        choices=TRACKS,
+        help='which configs (default: %(default)s)')
+    parser.add_argument(
+        '--data',
+        help='data_root of the pictures, with labels: a folder, list, shards '
+        'or whatever a config takes (default: that of the configs)')
+    parser.add_argument(
+        '--pictures',
+        type=int,
+        help='train on so many of them, the same share of each class '
+        '(default: 10000 in cifar-cpu, else all)')
+    parser.add_argument(
         '--methods',
-        default=','.join(METHODS),
-        help='names with commas between them (default: %(default)s)')
+        help='names with commas between them (default: all of the track)')
     parser.add_argument(
         '--seeds',
         default='0,1,2',
         help='whole numbers with commas between them (default: %(default)s)')
-    parser.add_argument('--epochs', type=int, default=15)
+    parser.add_argument(
+        '--epochs', type=int, help='(default: those of the configs)')
     parser.add_argument('--out', default='work_dirs/compare')
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision')
@@ -101,12 +159,13 @@ def check_arguments(args: argparse.Namespace) -> None:
 
     ``methods`` and ``seeds`` become lists.
     """
-    args.methods = args.methods.split(',')
+    methods = TRACKS[args.track].methods
+    args.methods = args.methods.split(',') if args.methods else list(methods)
     for name in args.methods:
-        if name not in METHODS:
+        if name not in methods:
             raise UsageError(
-                f'--methods: there is no {name!r}; choose among ' +
-                ', '.join(METHODS))
+                f'--methods: there is no {name!r} in the track {args.track}; '
+                'choose among ' + ', '.join(methods))
     seeds = args.seeds.split(',')
     if not all(seed.isdigit() for seed in seeds):
         raise UsageError(f'--seeds {args.seeds} must be whole numbers with '
@@ -116,14 +175,39 @@ def check_arguments(args: argparse.Namespace) -> None:
         values = getattr(args, option)
         if len(set(values)) < len(values):
             raise UsageError(f'--{option} names one twice')
-    if args.epochs < 1:
-        raise UsageError(f'--epochs {args.epochs} must be at least 1')
+    for option in ('epochs', 'pictures'):
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            raise UsageError(f'--{option} {value} must be at least 1')
     most = torch.cuda.device_count() or CORES
     if not 1 <= args.jobs <= most:
         raise UsageError(f'--jobs {args.jobs} must be from 1 to {most}, the '
                          'number of GPUs, or of CPU cores where there is none')
-    if args.amp and not torch.cuda.is_available():
-        raise UsageError('--amp needs a GPU; leave it out on the CPU')
+
+
+def picture_options(args: argparse.Namespace) -> List[str]:
+    """Options that give every config of the track the same pictures."""
+    track = TRACKS[args.track]
+    config = osp.join(ROOT, 'configs', 'selfsup', track.methods[RANDOM])
+    options = []
+    if args.data:
+        there = data_options(resolve(config, ()), args.data)
+        options += [f'{name}={value}' for name, value in there.items()]
+    wanted = args.pictures or track.pictures
+    if wanted:
+        every = 'train_dataloader.dataset.fraction=1.0'
+        cfg = resolve(config, [*options, *args.cfg_options, every])
+        init_default_scope(cfg.default_scope)
+        there = len(DATASETS.build(cfg.train_dataloader.dataset))
+        if wanted > there:
+            raise UsageError(f'--pictures {wanted}: there are {there} for '
+                             'training')
+        options += [
+            f'{one}.fraction={wanted / there!r}'
+            for one in ('train_dataloader.dataset',
+                        'default_hooks.knn.train_dataset')
+        ]
+    return options
 
 
 def plan(args: argparse.Namespace) -> Tuple[Dict[str, Plan], str]:
@@ -133,20 +217,28 @@ def plan(args: argparse.Namespace) -> Tuple[Dict[str, Plan], str]:
     they differ in backbone or batch.
     """
     runs, common = {}, {}
+    track = TRACKS[args.track]
+    shared = [
+        *COMMON_OPTIONS, f'default_hooks.knn.interval={track.knn_interval}',
+        *picture_options(args), *args.cfg_options
+    ]
     for name in dict.fromkeys([*args.methods, RANDOM]):
-        config = osp.join(ROOT, 'configs', 'selfsup', METHODS[name])
-        options = [*COMMON_OPTIONS, *args.cfg_options]
-        options += schedule_options(
-            resolve(config, options), args.epochs, name)
+        config = osp.join(ROOT, 'configs', 'selfsup', track.methods[name])
+        options = list(shared)
+        if args.epochs:
+            options += schedule_options(
+                resolve(config, options), args.epochs, name)
         cfg = resolve(config, options)
         # An edited config must get another digest.
         text = json.dumps([cfg.to_dict(), args.amp], default=str)
         runs[name] = (config, options,
                       hashlib.sha256(text.encode()).hexdigest())
         backbone = cfg.model.backbone
-        common[name] = (f'{backbone.type.split(".")[-1]}-{backbone.depth}, '
+        width = backbone.get('base_channels', 64)
+        common[name] = (f'{backbone.type.split(".")[-1]}-{backbone.depth}'
+                        f'{"" if width == 64 else f" of {width} channels"}, '
                         f'batches of {cfg.train_dataloader.batch_size}, '
-                        f'{args.epochs} epoch(s)')
+                        f'{cfg.train_cfg.max_epochs} epoch(s)')
     first, *others = common
     for name in others:
         if common[name] != common[first]:
@@ -159,7 +251,7 @@ def run_once(pool: Executor, trainings: Trainings, name: str, seed: int,
              plan_of_run: Plan, args: argparse.Namespace) -> bool:
     """Train and measure one method with one seed, unless this is done.
 
-    The method 'random' is an untrained network. Returns whether all
+    The methods in ``UNTRAINED`` are only measured. Returns whether all
     succeeded.
     """
     config, options, digest = plan_of_run
@@ -170,8 +262,9 @@ def run_once(pool: Executor, trainings: Trainings, name: str, seed: int,
     if osp.isfile(path):
         print(title, 'kept', flush=True)
         return True
-    if name == 'random':
-        result = pool.submit(measure_random, config, options, seed).result()
+    if name in UNTRAINED:
+        result = pool.submit(measure_untrained, config, options, seed,
+                             name).result()
     else:
         log = osp.join(folder, 'train.log')
         if not state['trained']:
@@ -186,9 +279,11 @@ def run_once(pool: Executor, trainings: Trainings, name: str, seed: int,
     with trainings.lock:
         write_json(path, dict(method=name, seed=seed, **result))
         write_report(args.out)
+    probe = result.get('probe')
     print(
-        title, f'kNN {result["knn"]:.2f} %, linear probe '
-        f'{result["probe"]:.2f} %',
+        title,
+        f'kNN {result["knn"]:.2f} %' +
+        ('' if probe is None else f', linear probe {probe:.2f} %'),
         flush=True)
     return True
 
@@ -197,7 +292,12 @@ def compare(args: argparse.Namespace, runs: Dict[str, Plan],
             common: str) -> List[str]:
     """Train and measure whatever is missing; return the runs that failed."""
     path = osp.join(args.out, 'settings.json')
-    settings = dict(common=common, options=args.cfg_options)
+    settings = dict(
+        common=common,
+        track=args.track,
+        data=args.data,
+        pictures=args.pictures,
+        options=args.cfg_options)
     if args.jobs > 1:  # seconds per epoch depend on it
         settings['jobs'] = args.jobs
     there = read_json(path)
@@ -205,14 +305,16 @@ def compare(args: argparse.Namespace, runs: Dict[str, Plan],
         raise UsageError(f'--out {args.out} holds another comparison ({there})'
                          '; name another folder')
     write_json(path, settings)
-    # Seed by seed, so that there is soon a table of all methods.
+    # Seed by seed, so that there is soon a table of all methods. Pixels have
+    # no seed.
     jobs = [(name, seed) for seed in args.seeds
-            for name in ['random', *args.methods]]
+            for name in [*UNTRAINED, *args.methods]
+            if name != 'pixels' or seed == args.seeds[0]]
     with start_measuring() as pool, Trainings(args.jobs) as trainings:
 
         def run(job):
             name, seed = job
-            plan_of_run = runs[RANDOM if name == 'random' else name]
+            plan_of_run = runs[RANDOM if name in UNTRAINED else name]
             return run_once(pool, trainings, name, seed, plan_of_run, args)
 
         done = trainings.map(run, jobs)

@@ -8,58 +8,27 @@ from comparison_runs import resolve
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
+from torch import nn
 
 import caco_ext  # noqa: F401  registers the classes that configs name
-from caco_ext.evaluation import find_knn_options, knn_accuracy
+from caco_ext.evaluation import (find_knn_options, knn_accuracy,
+                                 linear_probe_accuracy)
 from caco_ext.utils.checkpoints import read_checkpoint
-from caco_ext.utils.extras import import_extra
 from caco_ext.visualization import read_run
 from caco_ext.visualization.run_features import RunFeatures
 
-# Values of C for the linear probe: inverse strength of its penalty.
-C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.)
-FOLDS = 5
 # Use all pictures of the training and of the test set.
 ALL = (sys.maxsize, sys.maxsize)
 
 
-def linear_probe(features, labels, test_features, test_labels):
-    """Classify frozen features linearly.
-
-    Every feature is standardised by its training mean and deviation. The C of
-    the logistic regression is the value of ``C_GRID`` with the best accuracy
-    in a stratified cross-validation on the training features. Among equal
-    ones, the strongest penalty is used.
-
-    Args:
-        features (np.ndarray): Training features of shape (M, C).
-        labels (np.ndarray): Their labels, shape (M, ).
-        test_features (np.ndarray): Test features of shape (Q, C).
-        test_labels (np.ndarray): Their labels, shape (Q, ).
-
-    Returns:
-        tuple[float, float]: Accuracy in per cent, and C.
-    """
-    import_extra('sklearn', 'data', 'A linear probe')
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    folds = min(FOLDS, np.bincount(labels)[np.unique(labels)].min())
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-        dict(logisticregression__C=C_GRID),
-        cv=StratifiedKFold(folds, shuffle=True, random_state=0))
-    search.fit(features, labels)
-    accuracy = 100 * search.score(test_features, test_labels)
-    return float(accuracy), search.best_params_['logisticregression__C']
-
-
-def measure_features(cfg: Config, features: RunFeatures) -> Dict[str, float]:
+def measure_features(cfg: Config,
+                     features: RunFeatures,
+                     probe: bool = True) -> Dict[str, float]:
     """Measure a frozen backbone on pictures without augmentation.
 
     Returns ``knn`` and ``probe``, top-1 accuracies in per cent, and
-    ``probe_c``. kNN uses the options of the config's KNNHook.
+    ``probe_c``; without ``probe`` the first alone. kNN uses the options of
+    the config's KNNHook.
     """
     train, test = features.train, features.test
     k = features.data.k
@@ -68,14 +37,24 @@ def measure_features(cfg: Config, features: RunFeatures) -> Dict[str, float]:
     voting = {n: v for n, v in options.items() if n == 'temperature'}
     knn = knn_accuracy(train.unit, torch.as_tensor(train.labels), test.unit,
                        torch.as_tensor(test.labels), first, **voting)['top1']
-    probe, chosen = linear_probe(train.unit.numpy(), train.labels,
-                                 test.unit.numpy(), test.labels)
-    return dict(knn=knn, probe=probe, probe_c=chosen)
+    if not probe:
+        return dict(knn=knn)
+    found = linear_probe_accuracy(train.pooled.numpy(), train.labels,
+                                  test.pooled.numpy(), test.labels)
+    return dict(knn=knn, probe=found.top1, probe_c=found.c)
 
 
-def measure_random(config: str, options: Sequence[str],
-                   seed: int) -> Dict[str, float]:
-    """Measure an untrained network, as :func:`measure_features`."""
+def measure_untrained(config: str, options: Sequence[str], seed: int,
+                      name: str) -> Dict[str, float]:
+    """Measure what any training must surpass, as :func:`measure_features`.
+
+    Args:
+        config (str): Config of a method.
+        options (Sequence[str]): Options KEY=VALUE for it.
+        seed (int): Seed of the network's weights.
+        name (str): 'random': the untrained network. 'pixels': the pictures
+            themselves, of which there are too many values for a probe.
+    """
     cfg = resolve(config, options)
     init_default_scope(cfg.default_scope)
 
@@ -84,7 +63,11 @@ def measure_random(config: str, options: Sequence[str],
     torch.manual_seed(seed)
     model = MODELS.build(cfg.model)
     model.init_weights()
-    return measure_features(cfg, RunFeatures(cfg, None, model, most=ALL))
+    if name == 'pixels':
+        model.backbone = nn.Sequential(nn.Flatten(),
+                                       nn.Unflatten(1, (-1, 1, 1)))
+    features = RunFeatures(cfg, None, model, most=ALL)
+    return measure_features(cfg, features, probe=name == 'random')
 
 
 def measure_run(folder: str) -> Dict[str, float]:

@@ -17,6 +17,8 @@ from caco_ext.visualization.static import save_figure
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9',
            '#000000', '#7f3c8d', '#8c6d31', '#bbbb00', '#882255')
 STYLES = ('-', '--', '-.')
+# Rows that are no methods.
+NAMES = dict(random='random network', pixels='pixels')
 COLUMNS = (('knn', 'kNN [%]', 1, 1), ('probe', 'linear probe [%]', 1, 1),
            ('seconds_per_epoch', 'seconds per epoch', 1,
             1), ('peak_memory_mb', 'peak memory [GB]', 1e-3,
@@ -74,7 +76,7 @@ def format_table(summary: Dict[str, dict], common: str) -> str:
         '| --- |' + ' ---: |' * len(columns) + ' ---: |'
     ]
     for method, row in summary.items():
-        cells = ['random network' if method == 'random' else method]
+        cells = [NAMES.get(method, method)]
         for name, _, unit, digits in columns:
             value, text = row.get(name), '–'
             if value is not None:
@@ -139,13 +141,14 @@ def draw_plot(curves: dict, summary: dict, common: str, path: str) -> None:
             color=colour,
             alpha=0.15,
             linewidth=0)
-    if 'random' in summary:
-        chance = summary['random']['knn']['mean']
-        axes.axhline(
-            chance,
-            color='#888888',
-            linestyle=':',
-            label=f'random network  {chance:.1f} %')
+    for name, style in (('random', ':'), ('pixels', '-.')):
+        if name in summary:
+            least = summary[name]['knn']['mean']
+            axes.axhline(
+                least,
+                color='#888888',
+                linestyle=style,
+                label=f'{NAMES[name]}  {least:.1f} %')
     axes.set_xlabel('epochs')
     axes.set_ylabel('kNN top-1 accuracy [%]')
     axes.set_title(

@@ -28,8 +28,8 @@ def resolve(config: str, options: Sequence[str]) -> Config:
     parser = argparse.ArgumentParser()
     parser.add_argument('config')
     add_common_arguments(parser)
-    return load_config(
-        parser.parse_args([config, '--work-dir=', '--cfg-options', *options]))
+    given = ['--cfg-options', *options] if options else []
+    return load_config(parser.parse_args([config, '--work-dir=', *given]))
 
 
 def schedule_options(cfg: Config, epochs: int, name: str) -> List[str]:
