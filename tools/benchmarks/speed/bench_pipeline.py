@@ -1,9 +1,9 @@
 """Measure how many pictures a second a config's pipeline makes on one core.
 
-Prints one JSON line: sizes, medians and spread of the rate by wall clock and
-by processor time (which other jobs disturb less), and the share of each
-transform. Back ends and torchvision on PIL (--reference) take turns within
-every round.
+Prints one JSON line a folder: sizes, medians and spread of the rate by wall
+clock and by processor time (which other jobs disturb less), and the share of
+each transform. Back ends, torchvision on PIL (--reference) and several
+folders take turns within every round.
 """
 import argparse
 import inspect
@@ -122,7 +122,7 @@ def summary(rates: List[float]) -> Dict[str, float]:
 
 
 class Bench:
-    """One data set, read through several pipelines in turn.
+    """Pictures of one folder, read in random order.
 
     Args:
         folder (str): The pictures.
@@ -159,36 +159,60 @@ class Bench:
                             count / (time.process_time() - used), result)
             epoch += 1
 
-    def compare(self, pipelines: Dict[str, Callable],
-                rounds: int) -> Dict[str, dict]:
-        """Rates of all pipelines, one after another in every round."""
-        rates = {name: ([], []) for name in pipelines}
-        for pipeline in pipelines.values():
-            self.load(pipeline, self.seconds / 5)
-        for _ in range(rounds):
-            for name, pipeline in pipelines.items():
-                wall, processor, _ = self.load(pipeline)
-                rates[name][0].append(wall)
-                rates[name][1].append(processor)
-        return {
+    def bytes_per_picture(self) -> int:
+        """Mean size of the files."""
+        paths = [
+            self.data.get_data_info(i)['img_path']
+            for i in range(len(self.data))
+        ]
+        return int(statistics.mean(map(osp.getsize, paths)))
+
+
+def compare(benches: Dict[str, Bench], pipelines: Dict[str, Callable],
+            rounds: int) -> Dict[str, Dict[str, dict]]:
+    """Rates of all pipelines on all folders, all in turn in every round.
+
+    Returns:
+        dict: Folder -> pipeline -> rates by wall clock and processor time.
+    """
+    turns = [(folder, name) for folder in benches for name in pipelines]
+    rates = {turn: ([], []) for turn in turns}
+    for folder, name in turns:
+        bench = benches[folder]
+        bench.load(pipelines[name], bench.seconds / 5)
+    for _ in range(rounds):
+        for folder, name in turns:
+            wall, processor, _ = benches[folder].load(pipelines[name])
+            rates[folder, name][0].append(wall)
+            rates[folder, name][1].append(processor)
+    return {
+        folder: {
             name:
             dict(
-                images_per_second=summary(wall),
-                images_per_cpu_second=summary(processor))
-            for name, (wall, processor) in rates.items()
+                images_per_second=summary(rates[folder, name][0]),
+                images_per_cpu_second=summary(rates[folder, name][1]))
+            for name in pipelines
         }
+        for folder in benches
+    }
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='its train_dataloader is measured')
-    parser.add_argument('--images', required=True, help='folder of pictures')
+    parser.add_argument(
+        '--images',
+        required=True,
+        nargs='+',
+        metavar='FOLDER',
+        help='folder of pictures; of several, each has its own line')
     parser.add_argument(
         '--make',
         type=int,
         metavar='N',
-        help='first write N JPEGs to that folder, parts of the photographs '
+        help=
+        'first write N JPEGs to the (first) folder, parts of the photographs '
         'of PhotoPatches')
     parser.add_argument('--size', type=int, nargs=2, default=(500, 333))
     parser.add_argument('--quality', type=int, default=85)
@@ -213,13 +237,14 @@ def main(args: argparse.Namespace) -> None:
     """Measure and print the line."""
     if not osp.isfile(args.config):
         raise UsageError(f'no such config: {args.config}')
-    if not args.make and not osp.isdir(args.images):
-        raise UsageError(f'--images {args.images}: no such folder; --make N '
-                         'makes one')
+    for folder in args.images[1:] if args.make else args.images:
+        if not osp.isdir(folder):
+            raise UsageError(f'--images {folder}: no such folder; --make N '
+                             'makes the first one')
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     if args.make:
-        make_pictures(args.images, args.make, args.size, args.quality,
+        make_pictures(args.images[0], args.make, args.size, args.quality,
                       args.seed)
     steps = Config.fromfile(args.config).train_dataloader.dataset.pipeline
     configs = {'config': steps}
@@ -229,27 +254,29 @@ def main(args: argparse.Namespace) -> None:
     if args.reference:
         pipelines['reference'] = reference_pipeline(steps)
     pipelines['LoadImage alone'] = Compose([dict(type='LoadImage')])
-    bench = Bench(args.images, args.seed, args.seconds)
-    results = bench.compare(pipelines, args.rounds)
-    for name, cfg in configs.items():
-        results[name]['share'] = shares(Compose(list(cfg)), bench.load)
-    *_, sample = bench.load(pipelines[next(iter(configs))], 0)
-    print(
-        json.dumps(
-            dict(
-                config=osp.basename(args.config),
-                pictures=len(bench.data),
-                bytes_per_picture=int(
-                    statistics.mean(
-                        osp.getsize(bench.data.get_data_info(i)['img_path'])
-                        for i in range(len(bench.data)))),
-                views=[list(view.shape) for view in sample['inputs']],
-                seconds=args.seconds,
-                rounds=args.rounds,
-                seed=args.seed,
-                hardware=hardware(),
-                versions=versions(),
-                results=results)))
+    benches = {
+        folder: Bench(folder, args.seed, args.seconds)
+        for folder in args.images
+    }
+    for folder, results in compare(benches, pipelines, args.rounds).items():
+        bench = benches[folder]
+        for name, cfg in configs.items():
+            results[name]['share'] = shares(Compose(list(cfg)), bench.load)
+        *_, sample = bench.load(pipelines[next(iter(configs))], 0)
+        print(
+            json.dumps(
+                dict(
+                    config=osp.basename(args.config),
+                    images=folder,
+                    pictures=len(bench.data),
+                    bytes_per_picture=bench.bytes_per_picture(),
+                    views=[list(view.shape) for view in sample['inputs']],
+                    seconds=args.seconds,
+                    rounds=args.rounds,
+                    seed=args.seed,
+                    hardware=hardware(),
+                    versions=versions(),
+                    results=results)))
 
 
 if __name__ == '__main__':
