@@ -72,6 +72,8 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
+# torch.compile cannot follow threads and the memory that they reuse.
+@torch.compiler.disable
 def parallel_map(visit: Callable[[Blocks], Any],
                  chunks: List[Blocks]) -> List[Any]:
     """Call ``visit`` with each chunk, in as many threads as torch may use.

@@ -7,6 +7,7 @@ from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
 from torch import Tensor
 
 
+@torch.compiler.disable
 @torch.no_grad()
 def concat_all_gather(features: Tensor) -> Tensor:
     """The features of all ranks in rank order, without gradient.
@@ -35,6 +36,7 @@ def local_labels(size: int, device: torch.device) -> Tensor:
     return torch.arange(size, device=device) + get_rank() * size
 
 
+@torch.compiler.disable
 @torch.no_grad()
 def batch_shuffle(images: Tensor) -> Tuple[Tensor, Tensor]:
     """Give each rank a random part of the global batch.
@@ -60,6 +62,7 @@ def batch_shuffle(images: Tensor) -> Tuple[Tensor, Tensor]:
     return torch.cat(all_gather(images.contiguous()))[mine], order
 
 
+@torch.compiler.disable
 @torch.no_grad()
 def batch_unshuffle(features: Tensor, order: Tensor) -> Tensor:
     """Bring the features of shuffled images back to their own rank.

@@ -2,6 +2,7 @@
 from abc import abstractmethod
 from typing import List, Optional, Union
 
+import torch
 from torch import Tensor, nn
 
 from ..memories import FeatureQueue, LearnableBank
@@ -22,6 +23,7 @@ class MemoryMixin(nn.Module):
     def num_views(self) -> int:
         """Views that the pipeline has to make of each picture."""
 
+    @torch.compiler.disable
     def before_forward(self, inputs: List[Tensor]) -> None:
         """Prepare a training pass.
 
@@ -46,6 +48,7 @@ class MemoryMixin(nn.Module):
             self.memory.sync_from_rank0()
             self._memory_synced = True
 
+    @torch.compiler.disable
     def after_step(self) -> None:
         """Update the memory: the optimizer has changed the model."""
         if self.memory is not None:

@@ -32,6 +32,7 @@ class BankFillHead(BaseModule):
                                              'AdCo uses 0.12, CaCo 0.2',
                                              'fill_temperature')
 
+    @torch.compiler.disable
     def forward(self, query: Tensor, key: Tensor,
                 memory: LearnableBank) -> Dict[str, Tensor]:
         """The loss of one view.

@@ -32,6 +32,7 @@ class BankHead(BaseModule):
         self.temperature = check_temperature(temperature, 'the head',
                                              'AdCo uses 0.12, CaCo 0.08')
 
+    @torch.compiler.disable
     def forward(self, queries: List[Tensor], keys: List[Tensor],
                 pairs: List[Pair], memory: LearnableBank) -> Dict[str, Tensor]:
         """Weighted sum of the pairs' cross-entropies.

@@ -46,6 +46,7 @@ class CLSAHead(BaseModule):
         self.matching = MODELS.build(matching)
         self.alpha = check_weight(alpha, 'the head', 'CLSA uses 1', 'alpha')
 
+    @torch.compiler.disable
     def forward(self, queries: List[Tensor], keys: List[Tensor],
                 pairs: List[Pair], memory: FeatureQueue,
                 strong: List[Tensor]) -> Dict[str, Tensor]:

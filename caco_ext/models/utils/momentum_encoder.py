@@ -46,6 +46,8 @@ class MomentumEncoder(nn.Module):
             theirs += getattr(source, name).parameters()
         return mine, theirs
 
+    # A compiled graph would be compiled anew for each momentum.
+    @torch.compiler.disable
     @torch.no_grad()
     def update(self, source: nn.Module, momentum: float) -> None:
         """``own <- momentum * own + (1 - momentum) * source``.

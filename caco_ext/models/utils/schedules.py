@@ -2,6 +2,7 @@
 import math
 from typing import Optional, Union
 
+import torch
 from mmengine.logging import MessageHub
 
 
@@ -71,6 +72,8 @@ class Schedule:
         return self.end + (self.start -
                            self.end) * (1 + math.cos(math.pi * share)) / 2
 
+    # A compiled graph would keep the first value.
+    @torch.compiler.disable
     def __call__(self) -> float:
         """Value at the runner's present epoch or iteration.
 
