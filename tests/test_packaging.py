@@ -169,7 +169,7 @@ def test_wheel_carries_what_openmim_needs_and_nothing_else(wheel, clone):
         x.partition(': ')[2] for x in metadata.splitlines()
         if x.startswith('Requires-Dist')
     ]
-    assert 'torch>=2.0' in required
+    assert 'torch>=2.1' in required
     assert 'mmselfsup==1.0.0; extra == "mmselfsup"' in required
     # A wheel asks for neither mmcv nor mmcv-lite, which exclude each other,
     # and for no host unless an extra names it.
