@@ -59,7 +59,7 @@ def apply() -> None:
                  resuming.keep_on_resume, resuming.train_alone,
                  distributed.launch_on_cpu, distributed.refuse_separate_runs,
                  syncbn.sync_batchnorm_on_cpu, logs.log_any_file_name,
-                 trackers.log_to_mlflow):
+                 logs.append_to_histories_in_place, trackers.log_to_mlflow):
         _run(func)
 
 
