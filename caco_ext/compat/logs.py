@@ -1,5 +1,5 @@
 # Licensed under the Apache License, Version 2.0.
-"""Log lines that mmengine cannot write, and histories that it writes slowly."""
+"""Log lines that mmengine cannot write, and histories that it copies."""
 import inspect
 from logging import LogRecord
 from typing import Any, Callable, Tuple, Union

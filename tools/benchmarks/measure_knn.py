@@ -1,9 +1,9 @@
 """Time and peak memory of a kNN evaluation on made-up features.
 
 A line of JSON: seconds of the search with its votes, by the clock and of the
-processor, and the peak memory of the process, features included. Some queries are classified again in float64,
-by sorting all cosines. Ends with status 1 if the counts of right answers
-differ.
+processor, and the peak memory of the process, features included. Some queries
+are classified again in float64, by sorting all cosines. Ends with status 1 if
+the counts of right answers differ.
 """
 import argparse
 import json
