@@ -1,7 +1,7 @@
 """Find out before the first batch what the hardware cannot do."""
 import os
 import shutil
-from typing import Any, Iterator, Tuple
+from typing import Any, Iterator
 
 import torch
 from mmengine.dist import all_reduce, is_distributed
@@ -50,7 +50,8 @@ def check_precision(runner: Runner, model: nn.Module) -> None:
                 f'{torch.cuda.get_device_name()} is too old for it; use '
                 '--cfg-options optim_wrapper.dtype=float16')
         if wrapper.cast_dtype in (None, torch.float16):
-            _check_float16(wrapper, model, runner.train_dataloader.batch_size)
+            _check_float16(wrapper, model, runner.train_dataloader.batch_size
+                           or 1)
 
 
 def _check_float16(wrapper: AmpOptimWrapper, model: nn.Module,
@@ -97,7 +98,8 @@ def check_shared_memory(runner: Runner) -> None:
     if not loader.num_workers or not os.path.isdir(SHARED_MEMORY):
         return
     with preserve_rng():
-        size = loader.batch_size * sum(_tensor_bytes(loader.dataset[0]))
+        # Without a number, the batches' sizes are a sampler's own affair.
+        size = (loader.batch_size or 0) * sum(_tensor_bytes(loader.dataset[0]))
     processes = processes_on_node(os.environ) if is_distributed() else 1
     needed = processes * loader.num_workers * loader.prefetch_factor * size
     free = torch.tensor(shutil.disk_usage(SHARED_MEMORY).free)
@@ -118,7 +120,5 @@ def _tensor_bytes(value: Any) -> Iterator[int]:
     if isinstance(value, Tensor):
         yield value.nbytes
     elif isinstance(value, (dict, list, tuple)):
-        parts: Tuple = tuple(
-            value.values() if isinstance(value, dict) else value)
-        for part in parts:
+        for part in value.values() if isinstance(value, dict) else value:
             yield from _tensor_bytes(part)

@@ -54,7 +54,10 @@ def tf32():
 
 def run(work_dir, **env_cfg):
     return Runner(
-        torch.nn.Linear(1, 1), str(work_dir), env_cfg=dict(**env_cfg))
+        torch.nn.Linear(1, 1),
+        str(work_dir),
+        env_cfg=env_cfg,
+        experiment_name=f'tf32 {env_cfg}')
 
 
 @pytest.mark.parametrize('where, expected', [('all', (True, True)),
