@@ -9,7 +9,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional
 
 from .compat import check_versions, remedies
 from .utils.environment import (gpus, installed_version, missing_packages,
-                                versions)
+                                versions, why_no_gpu)
 from .utils.extras import HOST_FIX
 from .utils.startup import SWITCH
 
@@ -125,12 +125,9 @@ def _device() -> Finding:
     import torch
     if torch.cuda.is_available():
         return Finding('ok', f'GPU: {", ".join(gpus())}')
-    if osp.exists('/proc/driver/nvidia/version'):
-        return Finding(
-            'wrong', 'there is an NVIDIA driver, but torch '
-            f'{torch.__version__} (CUDA {torch.version.cuda}) finds no GPU',
-            'see nvidia-smi; install the torch build of your CUDA version, '
-            'or a newer driver')
+    reason = why_no_gpu()
+    if reason is not None:
+        return Finding('wrong', *reason.split('; ', 1))
     return Finding('note',
                    f'no GPU; {os.cpu_count()} CPU core(s) train with gloo')
 

@@ -89,6 +89,15 @@ launch() { # PROCESSES SCRIPT ARGUMENTS...: torchrun, on this or more nodes
         "$(script_path "$script")" "$@" --launcher pytorch
 }
 
+cpus_of() { # CONFIG ARGUMENTS...: prints its workers + 1
+    "$python" -c 'import sys
+from caco_ext.utils.launch import cpus_per_process
+try:
+    print(cpus_per_process(sys.argv[1:]))
+except ValueError as error:
+    sys.exit(f"slurm: error: {error}; CPUS_PER_TASK=N needs no config")' "$@"
+}
+
 launch_slurm() { # PARTITION JOB SCRIPT ARGUMENTS...: srun
     local partition=$1 job=$2 script=$3 gpus=${GPUS:-8} per_node cpus
     local resources=() more
@@ -96,9 +105,9 @@ launch_slurm() { # PARTITION JOB SCRIPT ARGUMENTS...: srun
     whole_number GPUS "$gpus" 1
     per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
     whole_number GPUS_PER_NODE "$per_node" 0
-    cpus=${CPUS_PER_TASK:-5}
-    whole_number CPUS_PER_TASK "$cpus" 1
     command -v srun >/dev/null || fail 'srun is not there; is this a slurm node?'
+    cpus=${CPUS_PER_TASK:-$(cpus_of "$@")}
+    whole_number CPUS_PER_TASK "$cpus" 1
     if [ "$per_node" -gt 0 ]; then
         resources=(--gres="gpu:$per_node" --ntasks-per-node="$per_node")
     fi

@@ -3,6 +3,7 @@
 #
 #   bash tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
 #
+# --amp trains in mixed precision: bfloat16 on GPUs that have it, else float16.
 # Several nodes: on each one the same line, with NNODES, NODE_RANK (from 0),
 # MASTER_ADDR (of node 0) and PORT in front. PYTHON names another Python.
 set -euo pipefail

@@ -14,6 +14,7 @@ import caco_ext  # noqa: F401
 from caco_ext.engine.resume_changes import MODES
 from caco_ext.utils import (UsageError, add_common_arguments, load_config,
                             run_tool)
+from caco_ext.utils.environment import amp_dtype
 from caco_ext.utils.launchers import is_first_process
 from caco_ext.utils.presets import METHODS, SIZES, preset_config
 from caco_ext.utils.run_lock import hold
@@ -50,7 +51,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='automatic mixed precision; bfloat16 on a CPU')
+        help='automatic mixed precision: bfloat16 where the hardware has it, '
+        'else float16 with a loss scaler; optim_wrapper.dtype of the config '
+        'goes first')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -99,12 +102,7 @@ def apply_switches(cfg: Config, args: argparse.Namespace) -> None:
             raise UsageError(f"--amp: optim_wrapper.type is '{wrapper}'; only "
                              "'OptimWrapper' has a mixed precision version")
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        if get_device() == 'cpu':
-            cfg.optim_wrapper.setdefault('dtype', 'bfloat16')
-        # bfloat16 has the range of float32, so nothing has to be scaled.
-        scale = dict(enabled=False) if cfg.optim_wrapper.get(
-            'dtype') == 'bfloat16' else 'dynamic'
-        cfg.optim_wrapper.setdefault('loss_scale', scale)
+        cfg.optim_wrapper.setdefault('dtype', amp_dtype(get_device()))
     if args.auto_scale_lr:
         scale = cfg.get('auto_scale_lr')
         if not scale or 'base_batch_size' not in scale:

@@ -41,7 +41,8 @@ def apply() -> None:
     # The rest needs torch and mmengine. If they are missing, the check above
     # must report it, not an import.
     from . import (checkpoints, distributed, hosts, logs, mmpretrain_scopes,
-                   operators, registries, resuming, syncbn, trackers)
+                   operators, precision, registries, resuming, syncbn,
+                   trackers)
 
     # Operators first: an import of mmcv.cnn decides whether they exist.
     for func in (operators.operators_from_torchvision,
@@ -52,6 +53,7 @@ def apply() -> None:
                  registries.name_the_nearest_type,
                  registries.check_types_first, hosts.format_configs_once,
                  hosts.silence_noise, hosts.mend_mixed_precision,
+                 precision.leave_bfloat16_unscaled, precision.set_tf32,
                  checkpoints.allow_checkpoint_classes,
                  checkpoints.notice_damaged_checkpoints,
                  resuming.write_files_whole, resuming.find_whole_checkpoint,
@@ -59,7 +61,7 @@ def apply() -> None:
                  resuming.keep_on_resume, resuming.train_alone,
                  distributed.launch_on_cpu, distributed.refuse_separate_runs,
                  syncbn.sync_batchnorm_on_cpu, logs.log_any_file_name,
-                 trackers.log_to_mlflow):
+                 logs.append_to_histories_in_place, trackers.log_to_mlflow):
         _run(func)
 
 

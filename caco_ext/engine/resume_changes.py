@@ -129,8 +129,9 @@ def _recompute(runner: Runner, checkpoint: Dict[str, Any],
         if name in fresh:
             stored[name] = fresh[name]
     if any(
-            one.option.startswith('optim_wrapper.loss_scale')
-            for one in changes):
+            # A scaler that is off stores nothing that another could load.
+            one.option.startswith(('optim_wrapper.loss_scale',
+                                   'optim_wrapper.dtype')) for one in changes):
         stored.pop('loss_scaler', None)
     checkpoint['param_schedulers'] = [one.state_dict() for one in schedulers]
 

@@ -65,7 +65,7 @@ def check_numbers(runner: Runner, model: nn.Module) -> None:
     Raises:
         ValueError: One is out of range. Names the option and its range.
     """
-    for wrapper in _wrappers(runner):
+    for wrapper in optim_wrappers(runner):
         _check_optimizer(wrapper)
     memory: Any = getattr(model, 'memory', None)
     ranges: List[Tuple[str, Any, float]] = []
@@ -93,8 +93,15 @@ def check_numbers(runner: Runner, model: nn.Module) -> None:
             runner.logger.warning(f'{name} is 0: the bank never moves')
 
 
-def _wrappers(runner: Runner) -> Iterator[OptimWrapper]:
-    """Optimizer wrappers, whether there is one optimizer or several."""
+def optim_wrappers(runner: Runner) -> Iterator[OptimWrapper]:
+    """Optimizer wrappers, whether there is one optimizer or several.
+
+    Args:
+        runner (Runner): The runner, with its optimizer built.
+
+    Yields:
+        OptimWrapper: One.
+    """
     wrapper = runner.optim_wrapper
     yield from wrapper.values() if isinstance(wrapper,
                                               OptimWrapperDict) else [wrapper]

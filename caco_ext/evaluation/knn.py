@@ -1,12 +1,19 @@
 """Weighted nearest-neighbour classification of frozen features."""
+import math
 from typing import Dict, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
 
-# Elements of one block of similarities; 2**24 float32 values are 64 MiB.
-BLOCK_ELEMENTS = 2**24
-BANK_ROWS = 2**15
+# Bytes of a block, beside features and results. Half is for rows of the bank,
+# half for similarities.
+CPU_BYTES = 2**27
+GPU_BYTES = 2**32
+# Share of a GPU's free memory: topk needs room, too, and another process may
+# use the same GPU.
+GPU_SHARE = 0.25
+# Scores in float64, and their order: sorted values and int64 indices.
+BYTES_OF_A_VOTE = 24
 
 
 def check_knn_options(k: Union[int, Sequence[int]],
@@ -43,9 +50,9 @@ def nearest_neighbours(bank: Tensor, query: Tensor,
                        k: int) -> Tuple[Tensor, Tensor]:
     """Find the ``k`` rows of the bank with the largest inner product.
 
-    Works in blocks, so that memory does not grow with queries times bank.
-    The bank may be on another device than the queries. Its blocks are copied
-    to theirs.
+    Works in blocks, so that memory does not grow with queries times bank. See
+    :func:`block_bytes` for their size. The bank may be on another device than
+    the queries. Each of its rows is copied to theirs once.
 
     Args:
         bank (Tensor): Features to search, unit length, shape (M, C).
@@ -71,25 +78,42 @@ def nearest_neighbours(bank: Tensor, query: Tensor,
         raise ValueError(f'k={k} neighbours, but the bank holds only '
                          f'{bank.size(0)} features; lower k or enlarge the '
                          'training share')
-    step = max(1, BLOCK_ELEMENTS // min(BANK_ROWS, bank.size(0)))
-    cosines = query.new_empty(query.size(0), k)
+    half = block_bytes(query.device) // (2 * query.element_size())
+    rows = max(1, min(half // query.size(1), bank.size(0)))
+    step = max(1, half // rows)
+    cosines = query.new_full((query.size(0), k), -math.inf)
     indices = query.new_empty(query.size(0), k, dtype=torch.long)
-    for q in range(0, query.size(0), step):
-        rows = query[q:q + step]
-        best = rows.new_empty(rows.size(0), 0)
-        where = indices.new_empty(rows.size(0), 0)
-        for b in range(0, bank.size(0), BANK_ROWS):
-            block = bank[b:b + BANK_ROWS].to(rows)
-            cos = rows @ block.t()  # (step, BANK_ROWS)
+    # The bank outside, so that each row is copied to the device only once.
+    for b in range(0, bank.size(0), rows):
+        block = bank[b:b + rows].to(query)
+        for part, best, where in zip(
+                query.split(step), cosines.split(step), indices.split(step)):
+            cos = part @ block.t()  # (step, rows)
             # The k nearest are among the k nearest of their blocks.
             cos, index = cos.topk(min(k, block.size(0)), dim=1)
-            best = torch.cat([best, cos], dim=1)
-            where = torch.cat([where, index + b], dim=1)
-            best, order = best.topk(min(k, best.size(1)), dim=1)
-            where = where.gather(1, order)
-        cosines[q:q + step] = best
-        indices[q:q + step] = where
+            both = torch.cat([where, index + b], dim=1)
+            top, order = torch.cat([best, cos], dim=1).topk(k, dim=1)
+            best.copy_(top)
+            where.copy_(both.gather(1, order))
     return cosines, indices
+
+
+def block_bytes(device: torch.device) -> int:
+    """Memory that a block of the search or of the votes may take.
+
+    Args:
+        device (torch.device): Where it is computed.
+
+    Returns:
+        int: Bytes. On a GPU, a share of what is free or only cached by torch,
+        at most 4 GiB; elsewhere 128 MiB.
+    """
+    if device.type != 'cuda':
+        return CPU_BYTES
+    free, _ = torch.cuda.mem_get_info(device)
+    cached = torch.cuda.memory_reserved(device) \
+        - torch.cuda.memory_allocated(device)
+    return min(int((free + cached) * GPU_SHARE), GPU_BYTES)
 
 
 def vote(cosines: Tensor, neighbour_labels: Tensor, temperature: float,
@@ -205,6 +229,9 @@ def knn_correct(bank: Tensor,
                 num_classes: Optional[int] = None) -> Tensor:
     """Count the queries that are classified correctly.
 
+    Votes are counted in blocks, see :func:`block_bytes`, and only for classes
+    that occur in ``labels``.
+
     Args:
         bank, labels, query, temperature, num_classes: As for
             :func:`knn_scores`.
@@ -218,18 +245,22 @@ def knn_correct(bank: Tensor,
         neighbour never counts as an answer.
     """
     ks = check_knn_options(k, temperature)
-    num_classes = _check_labels(labels, bank.size(0), num_classes)
+    _check_labels(labels, bank.size(0), num_classes)
     cosines, indices = nearest_neighbours(bank, query, max(ks))
-    votes = labels.to(indices.device)[indices]
+    classes, labels = labels.to(indices.device).unique(return_inverse=True)
     truth = query_labels.to(indices.device)[:, None]
-    counts = []
-    for value in ks:
-        scores = vote(cosines[:, :value], votes[:, :value], temperature,
-                      num_classes)
-        first = rank_classes(scores)[:, :5]
-        hits = (first == truth) & (scores.gather(1, first) > 0)
-        counts.append(torch.stack([hits[:, :1].sum(), hits.sum()]))
-    return torch.stack(counts)
+    step = max(1,
+               block_bytes(query.device) // (BYTES_OF_A_VOTE * len(classes)))
+    counts = indices.new_zeros(len(ks), 2)
+    for cos, index, right in zip(
+            cosines.split(step), indices.split(step), truth.split(step)):
+        for value, count in zip(ks, counts):
+            scores = vote(cos[:, :value], labels[index[:, :value]],
+                          temperature, len(classes))
+            first = rank_classes(scores)[:, :5]
+            hits = (classes[first] == right) & (scores.gather(1, first) > 0)
+            count += torch.stack([hits[:, :1].sum(), hits.sum()])
+    return counts
 
 
 def knn_accuracy(bank: Tensor,

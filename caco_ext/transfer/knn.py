@@ -74,10 +74,9 @@ def measure_knn(cfg: Config,
     rank, world = get_dist_info()
     device = next(model.parameters()).device
     own = F.normalize(query[rank::world], dim=1).to(device)
-    classes = int(max(labels.max(), truth.max())) + 1
     counts = knn_correct(
         F.normalize(bank, dim=1), labels, own, truth[rank::world], ks,
-        cfg.temperature, classes).cpu()
+        cfg.temperature).cpu()
     all_reduce(counts)
     results = name_accuracies(counts, len(query), ks, len(labels.unique()))
     return results, dict(pictures=dict(train=len(bank), test=len(query)))

@@ -6,6 +6,7 @@ import os
 import os.path as osp
 import platform
 import subprocess
+from glob import glob
 from importlib import metadata
 from typing import Dict, List, Optional
 
@@ -94,6 +95,57 @@ def gpus() -> List[str]:
     return [
         torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())
     ]
+
+
+def computes_bfloat16() -> bool:
+    """Whether the GPU in use has instructions for bfloat16.
+
+    ``torch.cuda.is_bf16_supported()`` also counts slow emulation.
+
+    Returns:
+        bool: True for NVIDIA's GPUs since Ampere, and for AMD's.
+    """
+    import torch
+    return torch.cuda.get_device_capability() >= (8, 0)
+
+
+def amp_dtype(device: str) -> str:
+    """Type for mixed precision that suits a device.
+
+    Args:
+        device (str): Type of the device, such as 'cuda'.
+
+    Returns:
+        str: 'float16' for a GPU without bfloat16, otherwise 'bfloat16'.
+    """
+    is_old = device == 'cuda' and not computes_bfloat16()
+    return 'float16' if is_old else 'bfloat16'
+
+
+def why_no_gpu() -> Optional[str]:
+    """Say why torch does not find the NVIDIA GPU of this machine.
+
+    Returns:
+        str | None: The reason and the way out. None if torch finds one, if
+        there is none, or if ``CUDA_VISIBLE_DEVICES=-1`` asks for the CPU.
+    """
+    import torch
+    visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+    if visible == '-1' or torch.cuda.is_available(
+    ) or not glob('/dev/nvidia[0-9]*'):
+        return None
+    try:
+        torch.cuda.init()
+        return None
+    except (RuntimeError, AssertionError) as error:  # a build without CUDA
+        reason = str(error).partition('.')[0]
+    fix = 'install a newer driver, or the build of torch for this one'
+    if visible is not None and 'driver' not in reason and torch.version.cuda:
+        reason = f'CUDA_VISIBLE_DEVICES={visible} hides it'
+        fix = 'unset it or name a GPU, as in CUDA_VISIBLE_DEVICES=0'
+    return (f'this machine has an NVIDIA GPU, but torch '
+            f'{torch.__version__} (CUDA {torch.version.cuda}) cannot use it: '
+            f'{reason}; {fix}, or set CUDA_VISIBLE_DEVICES=-1 to use the CPU')
 
 
 def hardware() -> str:

@@ -5,6 +5,7 @@ import time
 import traceback
 from typing import Optional
 
+import torch
 from mmengine.dist import get_rank, is_distributed
 from mmengine.logging import MMLogger
 
@@ -35,6 +36,10 @@ def one_line(error: BaseException) -> str:
     else:
         text = str(error)
     text = ' '.join(text.split())
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        # After three sentences torch turns to its allocator.
+        text = '. '.join(text.split('. ')[:3]) + (
+            '; lower train_dataloader.batch_size, or train with --amp')
     if len(text) > _LONGEST:
         text = f'{text[:_LONGEST]} ...'
     # A sentence explains itself.

@@ -109,6 +109,33 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def cpus_per_process(argv: Sequence[str]) -> int:
+    """Count the CPUs that a process and the workers of its loader keep busy.
+
+    Args:
+        argv (Sequence[str]): Config and options of a trainer.
+
+    Returns:
+        int: One more than the most ``num_workers`` of the config; 5 if it
+        names none.
+
+    Raises:
+        UsageError: The config cannot be read.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument('config')
+    add_common_arguments(parser)
+    args, _ = parser.parse_known_args(argv)
+    cfg = read_config(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    workers = [
+        one['num_workers']
+        for one in (cfg, cfg.get('train_dataloader') or {})
+        if 'num_workers' in one
+    ]
+    return 1 + max(workers, default=4)
+
+
 def run_tool(parser: argparse.ArgumentParser,
              main: Callable[[argparse.Namespace], None],
              argv: Optional[Sequence[str]] = None) -> None:

@@ -1,4 +1,5 @@
 """Find out which launcher started this process, and how many others."""
+import re
 from typing import Mapping, MutableMapping, NamedTuple, Optional, Tuple
 
 
@@ -63,6 +64,24 @@ def is_first_process(environ: Mapping[str, str]) -> bool:
     """
     launcher = started_by(environ)
     return launcher is None or environ[launcher.rank] == '0'
+
+
+def processes_on_node(environ: Mapping[str, str]) -> int:
+    """Count the processes that a launcher has started on this machine.
+
+    Args:
+        environ (Mapping[str, str]): The environment variables.
+
+    Returns:
+        int: The number; 1 if no launcher tells it.
+    """
+    for name in ('LOCAL_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_SIZE',
+                 'SLURM_STEP_TASKS_PER_NODE'):
+        # Such as 8, or 8(x4),2 for four nodes with eight and one with two.
+        counts = re.findall(r'(\d+)(?:\(|,|$)', environ.get(name, ''))
+        if counts:
+            return max(map(int, counts))
+    return 1
 
 
 def refusal_of_separate_runs(launcher: Launcher, environ: Mapping[str,

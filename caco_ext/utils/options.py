@@ -35,7 +35,7 @@ _STOCK_HOOKS = {
     'checkpoint'
 }
 # Dicts that need no `type`, and that mmengine reads key by key.
-_ENV_KEYS = {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}
+_ENV_KEYS = {'cudnn_benchmark', 'tf32', 'mp_cfg', 'dist_cfg', 'resource_limit'}
 _SCALE_KEYS = {'base_batch_size', 'enable'}
 # In these settings, a number must not be replaced by a text.
 _NUMBERS = ('optim_wrapper.optimizer.', 'param_scheduler.', 'train_cfg.',

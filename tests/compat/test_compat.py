@@ -9,11 +9,12 @@ NAMES = [
     'lend_former_scopes', 'build_inherited_collate_fn', 'load_without_workers',
     'remove_hooks_by_none', 'keep_blanks_in_options', 'name_the_nearest_type',
     'check_types_first', 'format_configs_once', 'silence_noise',
-    'mend_mixed_precision', 'allow_checkpoint_classes',
-    'notice_damaged_checkpoints', 'write_files_whole', 'find_whole_checkpoint',
-    'resume_inside_epoch', 'outlast_full_disks', 'keep_on_resume',
-    'train_alone', 'launch_on_cpu', 'refuse_separate_runs',
-    'sync_batchnorm_on_cpu', 'log_any_file_name', 'log_to_mlflow'
+    'mend_mixed_precision', 'leave_bfloat16_unscaled', 'set_tf32',
+    'allow_checkpoint_classes', 'notice_damaged_checkpoints',
+    'write_files_whole', 'find_whole_checkpoint', 'resume_inside_epoch',
+    'outlast_full_disks', 'keep_on_resume', 'train_alone', 'launch_on_cpu',
+    'refuse_separate_runs', 'sync_batchnorm_on_cpu', 'log_any_file_name',
+    'append_to_histories_in_place', 'log_to_mlflow'
 ]
 
 

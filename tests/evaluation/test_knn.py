@@ -5,6 +5,8 @@ import os.path as osp
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from caco_ext.evaluation import (knn, knn_accuracy, knn_predict, knn_scores,
                                  nearest_neighbours)
@@ -59,11 +61,10 @@ def test_reference_predictions():
 
 @pytest.mark.parametrize('k', [1, 7, 211])
 @pytest.mark.parametrize('temperature', [1e-3, 0.07, 5.])
-@pytest.mark.parametrize('rows, elements', [(2**15, 2**24), (50, 100)])
-def test_scores_equal_loops(monkeypatch, k, temperature, rows, elements):
-    """Also in blocks of 50 bank rows and two queries."""
-    monkeypatch.setattr(knn, 'BANK_ROWS', rows)
-    monkeypatch.setattr(knn, 'BLOCK_ELEMENTS', elements)
+@pytest.mark.parametrize('limit', [2**27, 3600, 300])
+def test_scores_equal_loops(monkeypatch, k, temperature, limit):
+    """Also in blocks of 50 and of 4 bank rows, and of nine queries."""
+    monkeypatch.setattr(knn, 'CPU_BYTES', limit)
     bank, labels, query, _ = make_problem()
     scores = knn_scores(bank, labels, query, k, temperature, 8)
     expected = loop_scores(bank, labels, query, k, temperature, 8)
@@ -158,3 +159,68 @@ def test_bad_shapes():
         knn_accuracy(bank, labels, query[:0], truth[:0])
     with pytest.raises(ValueError, match='name every number'):
         knn_accuracy(bank, labels, query, truth, [5, 5])
+
+
+class Copies(TorchDispatchMode):
+    """Count bytes copied to a GPU, and the largest tensor made there."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = self.largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for one in out if isinstance(out, (tuple, list)) else [out]:
+            if isinstance(one, torch.Tensor) and one.device.type == 'cuda':
+                self.largest = max(self.largest, one.nbytes)
+                if func is torch.ops.aten._to_copy.default \
+                        and args[0].device.type == 'cpu':
+                    self.sent += one.nbytes
+        return out
+
+
+@pytest.mark.parametrize('free, cached', [(2**30, 0), (2**20, 2**30 - 2**20),
+                                          (2**40, 0)])
+def test_each_bank_row_is_copied_to_a_gpu_once(monkeypatch, free, cached):
+    """Of 200,000 x 512 for 10,000 queries; blocks of an eighth of the memory
+    that is free or cached, but of 2 GiB at most."""
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda _: (free, 2**40))
+    monkeypatch.setattr(torch.cuda, 'memory_reserved', lambda _: 5 + cached)
+    monkeypatch.setattr(torch.cuda, 'memory_allocated', lambda _: 5)
+    with FakeTensorMode():
+        bank = torch.empty(200000, 512)
+        query = torch.empty(10000, 512, device='cuda')
+        with Copies() as copies:
+            cosines, indices = nearest_neighbours(bank, query, 20)
+    assert cosines.shape == indices.shape == (10000, 20)
+    assert copies.sent == bank.nbytes
+    most = min((free + cached) // 8, 2**31)
+    assert 0.9 * most < copies.largest <= most
+
+
+def test_votes_take_no_memory_for_labels_that_do_not_occur(monkeypatch):
+    """Labels near 10^12, in blocks of three queries."""
+    monkeypatch.setattr(knn, 'CPU_BYTES', 6 * 3 * knn.BYTES_OF_A_VOTE)
+    voted = []
+
+    def watched(cosines, labels, temperature, num_classes, vote=knn.vote):
+        voted.append((len(cosines), num_classes))
+        return vote(cosines, labels, temperature, num_classes)
+
+    bank, labels, query, truth = make_problem()
+    expected = knn_accuracy(bank, labels, query, truth)
+    monkeypatch.setattr(knn, 'vote', watched)
+    far = 10**12 - 7 * labels
+    found = knn_accuracy(bank, far, query, 10**12 - 7 * truth)
+    assert found == expected and found['top1'] < found['top5'] < 100
+    assert voted == [(3, 6)] * 12 + [(1, 6)]
+    # A test label that no bank row has is never right.
+    assert knn_accuracy(bank, far, query, truth)['top5'] == 0
+
+
+@pytest.mark.parametrize('queries', [0, 1])
+def test_a_rank_with_few_queries(queries):
+    bank, labels, query, truth = make_problem()
+    counts = knn.knn_correct(bank, labels, bank[:queries], labels[:queries],
+                             [1, 3])
+    assert counts.tolist() == [[queries] * 2] * 2

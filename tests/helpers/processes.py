@@ -16,7 +16,7 @@ QUICK_START = 'configs/selfsup/caco/' \
 # The remedies for machines without an accelerator are to be tested on
 # machines that have one as well.
 CPU = {
-    **os.environ, 'CUDA_VISIBLE_DEVICES': '',
+    **os.environ, 'CUDA_VISIBLE_DEVICES': '-1',
     'OMP_NUM_THREADS': '1',
     'MKL_NUM_THREADS': '1',
     'PYTHONPATH': os.pathsep.join(p for p in sys.path if p)

@@ -148,6 +148,21 @@ def test_what_cannot_be_applied_is_refused(option, value, data, begun):
             })
 
 
+def test_a_loss_scaler_may_be_switched_on(data, tmp_path):
+    """bfloat16 stores no state of a scaler that another type could load."""
+    amp = dict(optim_wrapper__type='AmpOptimWrapper')
+    runner = train(
+        data, tmp_path, 'CLSA', optim_wrapper__dtype='bfloat16', **amp)
+    assert not runner.optim_wrapper.loss_scaler.is_enabled()
+    (tmp_path / 'epoch_2.pth').unlink()
+    (tmp_path / 'last_checkpoint').unlink()
+    runner = train(
+        data, tmp_path, 'CLSA', resume=True, **{CHANGES: 'apply'}, **amp)
+    scaler = runner.optim_wrapper.loss_scaler
+    assert scaler.is_enabled() and scaler.state_dict()['_growth_tracker'] == 3
+    assert (tmp_path / 'epoch_2.pth').exists()
+
+
 def test_kept_settings_hold(data, begun, reference):
     """The run ends as the one that was left alone, bit by bit."""
     runner = train(

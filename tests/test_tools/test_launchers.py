@@ -126,6 +126,7 @@ def test_slurm_arguments(launch):
         'a config.py',
         '--amp',
         GPUS='16',
+        CPUS_PER_TASK='5',
         SRUN_ARGS='--time=10 --mem=4G',
         PORT='4321')
     assert 'PORT 4321' in output
@@ -135,10 +136,29 @@ def test_slurm_arguments(launch):
         f'<--time=10><--mem=4G><fake-python><-u><{TRAIN}><a config.py>'
         '<--amp><--launcher><slurm>')
     output = launch(
-        'slurm_train.sh', 'part', 'job', 'c.py', GPUS='2', GPUS_PER_NODE='0')
-    assert '<--ntasks=2><--cpus-per-task=5>' in output
+        'slurm_train.sh',
+        'part',
+        'job',
+        'c.py',
+        GPUS='2',
+        GPUS_PER_NODE='0',
+        CPUS_PER_TASK='3')
+    assert '<--ntasks=2><--cpus-per-task=3>' in output
     # Not the same port for every job that may share a node.
     assert 15000 <= int(re.search(r'PORT (\d+)', output).group(1)) < 30000
+
+
+@pytest.mark.slow
+def test_slurm_gives_each_worker_a_cpu(launch, tmp_path):
+    config = tmp_path / 'a config.py'
+    config.write_text('train_dataloader = dict(num_workers=8)')
+    output = launch('slurm_train.sh', 'part', 'job', config, '--amp')
+    assert '<--cpus-per-task=9>' in output
+    output = launch(
+        'slurm_train.sh', 'part', 'job', 'gone.py', fails=True, PORT='4321')
+    last = output.strip().splitlines()[-1]
+    assert last.startswith('slurm: error: ') and 'gone.py' in last
+    assert '<srun>' not in output
 
 
 @pytest.mark.slow

@@ -215,8 +215,17 @@ def test_what_to_train_is_said_once(call_tool, given, said):
     assert said in line and '\n' not in line
 
 
-def test_amp_on_a_cpu_needs_no_loss_scaler(trained, call_tool, configs):
-    refusal(call_tool, 'train', trained / 'tiny.py', '--amp')
+@pytest.mark.parametrize(
+    'given',
+    [
+        (),
+        # As the presets of CARE, whose original trains in float16.
+        ('optim_wrapper.type=AmpOptimWrapper',
+         'optim_wrapper.loss_scale=dynamic'),
+    ])
+def test_amp_on_a_cpu_needs_no_loss_scaler(trained, call_tool, configs, given):
+    options = ('--cfg-options', *given) if given else ()
+    refusal(call_tool, 'train', trained / 'tiny.py', '--amp', *options)
     wrapper = configs.pop().optim_wrapper
     assert wrapper.type == 'AmpOptimWrapper' and wrapper.dtype == 'bfloat16'
     model = torch.nn.Linear(2, 2)
@@ -225,6 +234,18 @@ def test_amp_on_a_cpu_needs_no_loss_scaler(trained, call_tool, configs):
     assert not built.loss_scaler.is_enabled()
     with built.optim_context(model):
         assert model(torch.ones(1, 2)).dtype == torch.bfloat16
+
+
+def test_amp_on_an_old_gpu_is_float16_with_a_loss_scaler(
+        trained, call_tool, configs, monkeypatch):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: (7, 5))
+    refusal(call_tool, 'train', trained / 'tiny.py', '--amp')
+    wrapper = configs.pop().optim_wrapper
+    assert wrapper.type == 'AmpOptimWrapper' and wrapper.dtype == 'float16'
+    optimizer = torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=1)
+    built = OPTIM_WRAPPERS.build(dict(wrapper, optimizer=optimizer))
+    assert built.loss_scaler.is_enabled()
 
 
 def test_the_launcher_is_found_out(trained, call_tool, configs, monkeypatch):

@@ -167,8 +167,8 @@ class KNNHook(Hook):
         rank, world = get_dist_info()
         device = next(runner.model.parameters()).device
         counts = knn_correct(bank, labels, query[rank::world].to(device),
-                             truth[rank::world], self.k, self.temperature,
-                             int(self.data.parts[0].labels.max()) + 1).cpu()
+                             truth[rank::world], self.k,
+                             self.temperature).cpu()
         all_reduce(counts)
         results = name_accuracies(counts, len(truth), self.k,
                                   self.data.num_classes)

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from caco_ext.models.utils import check_view_count
 from caco_ext.utils.models import unwrap_model
 from caco_ext.utils.weights import describe_differences
-from .. import schedule_checks, setup_checks
+from .. import device_checks, schedule_checks, setup_checks
 from ..monitors import check_monitors
 from ..resume_changes import MODES, config_changes, review
 from .knn_hook import KNNHook
@@ -22,8 +22,10 @@ class SetupCheckHook(Hook):
     It compares the views of the pipeline with those the model uses, and the
     batch with the data set and the memory. It compares a checkpoint's keys
     with the model's: if they differ, mmengine only warns and trains random
-    weights. Before the training it encodes the views of one picture. See
-    :mod:`caco_ext.engine.setup_checks`.
+    weights. Before the training it encodes the views of one picture. It
+    compares the config with GPU, driver and shared memory. See
+    :mod:`caco_ext.engine.setup_checks` and
+    :mod:`caco_ext.engine.device_checks`.
 
     Args:
         allow_cut_schedule (bool): Let schedules of learning rates and
@@ -54,6 +56,7 @@ class SetupCheckHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Check what needs no weights."""
         setup_checks.check_names(runner.cfg)
+        device_checks.check_gpu()
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test; asking for the property would build the loop
         model = unwrap_model(runner.model)
@@ -61,6 +64,7 @@ class SetupCheckHook(Hook):
         setup_checks.check_sync_bn(runner)
         setup_checks.check_numbers(runner, model)
         setup_checks.check_batches(runner, model)
+        device_checks.check_precision(runner, model)
         if not self.allow_cut_schedule:
             schedule_checks.check_schedules(runner, model)
         if not any(isinstance(hook, KNNHook) for hook in runner.hooks):
@@ -75,6 +79,7 @@ class SetupCheckHook(Hook):
         if wanted is not None and made is not None:
             check_view_count(made, wanted)
         setup_checks.check_trial(runner, model)
+        device_checks.check_shared_memory(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint that does not fit the config or the model.

@@ -1,5 +1,5 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.dist import all_gather, broadcast, is_main_process
@@ -51,6 +51,18 @@ class Memory(BaseModule):
                 f'{num_shards} ranks; use {fits} or shard=False')
         self._collected: Dict[str, Tensor] = {}
         self._steps = 0
+
+    def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> 'Memory':
+        """Move the memory to another device, as ``to`` does."""
+        try:
+            return super()._apply(fn, *args, **kwargs)
+        except torch.cuda.OutOfMemoryError as error:
+            size = sum(buffer.nbytes for buffer in self.buffers()) / 2**30
+            raise RuntimeError(
+                f'model.memory.num_columns={self.num_columns} with dim='
+                f'{self.dim} takes {size:.2f} GiB, which the GPU has not '
+                'free: use fewer columns, memory.shard=True on several GPUs, '
+                'or name another GPU in CUDA_VISIBLE_DEVICES') from error
 
     def random_columns(self) -> Tensor:
         """N(0, 1) noise for this rank's columns, (C, K / num_shards)."""
