@@ -60,7 +60,8 @@ def apply() -> None:
                  resuming.resume_inside_epoch, resuming.outlast_full_disks,
                  resuming.keep_on_resume, resuming.train_alone,
                  distributed.launch_on_cpu, distributed.refuse_separate_runs,
-                 syncbn.sync_batchnorm_on_cpu, logs.log_any_file_name,
+                 syncbn.sync_batchnorm_on_cpu,
+                 syncbn.sync_batchnorm_without_waits, logs.log_any_file_name,
                  logs.append_to_histories_in_place, trackers.log_to_mlflow):
         _run(func)
 

@@ -1,9 +1,11 @@
 # Copyright (c) caco_ext authors. All rights reserved.
 """Communication between ranks."""
-from typing import Tuple
+from typing import Sequence, Tuple
 
+import numpy as np
 import torch
-from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
+import torch.distributed as dist
+from mmengine.dist import all_gather, get_rank, get_world_size
 from torch import Tensor
 
 
@@ -38,43 +40,68 @@ def local_labels(size: int, device: torch.device) -> Tensor:
 
 @torch.compiler.disable
 @torch.no_grad()
-def batch_shuffle(images: Tensor) -> Tuple[Tensor, Tensor]:
+def batch_shuffle(images: Tensor,
+                  key: Sequence[int]) -> Tuple[Tensor, np.ndarray]:
     """Give each rank a random part of the global batch.
 
     The key encoder's batch statistics then differ from the query encoder's
-    (section 3.3 of MoCo, arXiv 1911.05722). On one rank a permutation would
-    change nothing, so none is made.
+    (section 3.3 of MoCo, arXiv 1911.05722). All ranks draw the same
+    permutation from ``key``, so none has to be sent. An image goes to the
+    rank that encodes it and to no other.
 
     Args:
-        images (Tensor): (N, ...).
+        images (Tensor): (N, ...), the same N on every rank.
+        key (Sequence[int]): Numbers that seed the permutation, not negative
+            and the same on all ranks.
 
     Returns:
-        tuple[Tensor, Tensor]: (N, ...) and the permutation for
+        tuple[Tensor, ndarray]: (N, ...) and the permutation for
         :func:`batch_unshuffle`, (N * ranks, ).
     """
-    ranks = get_world_size()
-    order = torch.arange(images.size(0) * ranks, device=images.device)
-    if ranks == 1:
-        return images, order
-    order = order[torch.randperm(order.numel(), device=order.device)]
-    broadcast(order, src=0)
-    mine = order.view(ranks, -1)[get_rank()]
-    return torch.cat(all_gather(images.contiguous()))[mine], order
+    total = len(images) * get_world_size()
+    order = np.random.default_rng(key).permutation(total)
+    return _exchange(images, order), order
 
 
 @torch.compiler.disable
 @torch.no_grad()
-def batch_unshuffle(features: Tensor, order: Tensor) -> Tensor:
+def batch_unshuffle(features: Tensor, order: np.ndarray) -> Tensor:
     """Bring the features of shuffled images back to their own rank.
 
     Args:
         features (Tensor): (N, C).
-        order (Tensor): The permutation of :func:`batch_shuffle`.
+        order (ndarray): The permutation of :func:`batch_shuffle`.
 
     Returns:
         Tensor: (N, C), in the order of the images before the shuffle.
     """
-    if get_world_size() == 1:
-        return features
-    return concat_all_gather(features)[order.argsort()[local_labels(
-        features.size(0), features.device)]]
+    return _exchange(features, order.argsort())
+
+
+def _exchange(rows: Tensor, order: np.ndarray) -> Tensor:
+    """This rank's part of the global batch in another order.
+
+    Args:
+        rows (Tensor): (N, ...), this rank's part in the present order.
+        order (ndarray): (N * ranks, ), the row that comes to each place.
+
+    Returns:
+        Tensor: (N, ...).
+    """
+    ranks, rank = get_world_size(), get_rank()
+    wanted = order.reshape(ranks, -1)  # by the rank that receives
+    owners = wanted // len(rows)
+    mine = owners == rank
+    sent = wanted[mine] - rank * len(rows)
+    # What arrives is sorted by sender.
+    places = owners[rank].argsort(kind='stable').argsort()
+    index = torch.from_numpy(np.stack([sent, places]))
+    if rows.is_cuda:
+        # From memory of another kind the copy would wait for the device.
+        index = index.pin_memory()
+    to_send, to_place = index.to(rows.device, non_blocking=True)
+    arrived = torch.empty_like(rows, memory_format=torch.contiguous_format)
+    dist.all_to_all_single(arrived, rows[to_send].contiguous(),
+                           np.bincount(owners[rank], minlength=ranks).tolist(),
+                           mine.sum(1).tolist())
+    return arrived[to_place]

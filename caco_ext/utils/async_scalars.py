@@ -18,8 +18,9 @@ class AsyncScalars:
     """
 
     def __init__(self, values: Tensor) -> None:
-        # torch uses pinned memory for such a copy.
-        self._host = values.detach().to('cpu', non_blocking=True)
+        # torch uses pinned memory for such a copy. Other devices have no event
+        # that says when it has arrived.
+        self._host = values.detach().to('cpu', non_blocking=values.is_cuda)
         self._arrived = None
         if values.is_cuda:
             self._arrived = torch.cuda.Event()

@@ -1,66 +1,13 @@
 """An iteration hands the device its work and waits for nothing."""
 import pytest
 import torch
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
-from torch.utils._python_dispatch import (TorchDispatchMode,
-                                          _get_current_dispatch_mode_stack)
 
 from caco_ext.engine.hooks import NonFiniteError
 from caco_ext.utils.async_scalars import AsyncScalars
+from tests.helpers.distributed import run_distributed
 from tests.helpers.tiny_runs import METHODS, train, write_pictures
+from tests.helpers.waits import Waits, count_waits
 from tests.reliability.test_finite import poison
-
-# What needs a value, or a shape that depends on values, on the host.
-WAITING = ('_local_scalar_dense', 'nonzero', 'is_nonzero', 'equal',
-           'masked_select', '_unique2', 'unique_dim', 'bincount', 'allclose')
-METHODS_OF_TENSORS = ('cpu', 'numpy', 'tolist', 'new_tensor')
-
-
-class Waits(TorchDispatchMode):
-    """Notes each call that would wait for a device.
-
-    Args:
-        found (list): Gets their names.
-    """
-
-    def __init__(self, found):
-        super().__init__()
-        self.found = found
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        masks = args[1] if name in ('index', 'index_put', 'index_put_',
-                                    '_index_put_impl_') else ()
-        if name in WAITING or any(mask is not None and mask.dtype == torch.bool
-                                  for mask in masks):
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
-
-
-class Counted:
-    """The second of three iterations: neither the first, which sets up, nor
-    the last, which logs and saves."""
-    mode = None
-
-
-@HOOKS.register_module(name='CountWaitsBegin')
-class Begin(Hook):
-    priority = 'HIGHEST'
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == 1:
-            Counted.mode.__enter__()
-
-
-@HOOKS.register_module(name='CountWaitsEnd')
-class End(Hook):
-    priority = 'LOWEST'
-
-    def after_train_iter(self, runner, batch_idx, *args, **kwargs):
-        if runner.iter == 1:
-            Counted.mode.__exit__(None, None, None)
-            Counted.mode = None
 
 
 @pytest.fixture(scope='module')
@@ -83,45 +30,27 @@ LATE = dict(
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_an_ordinary_iteration_waits_for_nothing(method, data, tmp_path,
-                                                 as_on_a_gpu, monkeypatch):
-    found, read_late = [], []
-    monkeypatch.setattr(Counted, 'mode', Waits(found))
-    plain = {name: getattr(torch.Tensor, name) for name in METHODS_OF_TENSORS}
-
-    def note(name):
-
-        def noted(tensor, *args, **kwargs):
-            if is_counting():
-                found.append(name)
-            return plain[name](tensor, *args, **kwargs)
-
-        return noted
-
-    def is_counting():
-        modes = _get_current_dispatch_mode_stack()
-        return any(isinstance(mode, Waits) for mode in modes)
-
-    def read_uncounted(self):
-        if is_counting():
-            read_late.append(self)
-        return plain['tolist'](self._host)
-
-    for name in METHODS_OF_TENSORS:
-        monkeypatch.setattr(torch.Tensor, name, note(name))
-    monkeypatch.setattr(AsyncScalars, 'read', read_uncounted)
-    train(
-        data,
-        tmp_path,
-        method,
-        custom_hooks=[
-            dict(type='CountWaitsBegin'),
-            dict(type='CountWaitsEnd')
-        ],
-        **LATE)
+def test_an_ordinary_iteration_waits_for_nothing(method, data, tmp_path):
+    found, reads = count_waits(data, tmp_path, method, **LATE)
     assert found == []
     # The check and the losses of the iteration before.
-    assert len(read_late) == 2
+    assert reads == 2
+
+
+def count_all(data, folder):
+    """AdCo's keys are shuffled, as its norms are not synchronised."""
+    options = dict(AdCo=dict(model__backbone__norm_cfg__type='BN'))
+    return [
+        count_waits(data, folder / method, method, **LATE,
+                    **options.get(method, {})) for method in METHODS
+    ]
+
+
+@pytest.mark.slow
+def test_nor_does_one_of_two_processes(data, tmp_path):
+    for rank in run_distributed(count_all, 2, data, tmp_path):
+        # And whether a signal came.
+        assert rank == [([], 3)] * len(METHODS)
 
 
 def test_what_would_wait_is_noticed():

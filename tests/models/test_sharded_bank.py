@@ -2,12 +2,15 @@
 """A bank sharded over ranks is the bank that one process has."""
 import pytest
 import torch
+import torch.distributed as dist
 from mmengine.registry import MODELS
+from torch.nn.parallel import DistributedDataParallel
 
 import caco_ext  # noqa: F401
 from caco_ext.models import AdCo, CaCo
 from tests.helpers.distributed import run_distributed
-from tests.helpers.small_models import DIM, features
+from tests.helpers.small_models import (BANK, DIM, build, features, pictures,
+                                        total)
 
 COLUMNS = 40
 METHODS = dict(AdCo=AdCo, CaCo=CaCo)
@@ -161,3 +164,31 @@ def test_columns_must_divide():
     messages = run_distributed(refusal, 3)
     assert len(messages) == 3
     assert all('divisible by 3 ranks; use 39' in text for text in messages)
+
+
+def train_under_ddp():
+    """The shards after two steps, as DDP broadcasts buffers and does not."""
+    columns = []
+    for broadcast in (True, False):
+        model = build('CaCo', memory=dict(BANK, shard=True))
+        ddp = DistributedDataParallel(model, broadcast_buffers=broadcast)
+        for seed in range(2):
+            views = pictures(2, seed=10 * dist.get_rank() + seed)
+            total(ddp(views, mode='loss')).backward()
+            model.after_step()
+            model.zero_grad()
+        sent = {name
+                for name, _ in model.named_buffers()} - set(
+                    ddp.parameters_to_ignore)
+        assert 'backbone.bn1.running_mean' in sent
+        assert not [name for name in sent if name.startswith('memory.')]
+        columns.append(model.memory.columns.clone())
+    return columns
+
+
+@pytest.mark.slow
+def test_ddp_leaves_shards_alone():
+    """DDP broadcasts buffers by default."""
+    (one, other), (one_1, other_1) = run_distributed(train_under_ddp, 2)
+    assert torch.equal(one, other) and torch.equal(one_1, other_1)
+    assert not torch.isclose(one, one_1).any()

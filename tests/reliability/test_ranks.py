@@ -30,8 +30,10 @@ KILLED = (('AdCo', 'iter', 4, 'folder'), ('AdCo', 'save', 2, 'tar'),
 
 
 def options(method):
-    """A bank and a queue are sharded over the ranks, and a bank is whole."""
-    return SHARDED if method in ('AdCo', 'CLSA') else {}
+    """A bank and a queue are sharded over the ranks, and a bank is whole.
+    AdCo's keys are shuffled, as its norms are not synchronised."""
+    plain = dict(model__backbone__norm_cfg__type='BN')
+    return dict(AdCo=dict(SHARDED, **plain), CLSA=SHARDED).get(method, {})
 
 
 def name(method, moment, number, *_):
@@ -65,6 +67,26 @@ def resume_here(folder, data):
     resume_all(folder, data, MOMENTS)
     for moment in MOMENTS:
         assert_same(folder / name(*moment), folder / moment[0], ranks=2)
+
+
+def late(folder, data):
+    """A signal to one rank is read an iteration later, without a log line
+    that is due before, and at once at the end of the epoch."""
+    saved = []
+    with pytest.MonkeyPatch.context() as patch:
+        # The job's own group serves.
+        patch.delattr(dist, 'new_group')
+        for number in (1, 3):
+            work_dir = folder / str(number)
+            told = dict(
+                type='ReliabilitySignal',
+                moment='iter',
+                number=number,
+                ranks=(1, ))
+            quiet = dict(default_hooks__logger__interval=100)
+            assert stopped(data, work_dir, 'CLSA', [told], **quiet) == 143
+            saved.append(read(work_dir / 'stopped.pth')['meta']['iter'])
+    return saved
 
 
 def poisoned(folder, data):
@@ -117,8 +139,8 @@ def everything(folder, data, spoilt):
         shutil.copytree(folder / 'stopped', folder / 'resumed')
     dist.barrier()
     resume_here(folder / 'resumed', data)
-    for task, argument in ((poisoned, data), (uneven, data), (broken, spoilt),
-                           (busy, data)):
+    for task, argument in ((late, data), (poisoned, data), (uneven, data),
+                           (broken, spoilt), (busy, data)):
         results[task.__name__] = task(folder / task.__name__, argument)
     return results
 
@@ -145,6 +167,11 @@ def test_signals_to_one_or_to_all(on_two):
     """And resumed on two: bit-equal, as `everything` asserts."""
     for rank in on_two[1]:
         assert rank['statuses'] == [143] * 4
+
+
+def test_a_signal_is_read_a_step_late(on_two):
+    for rank in on_two[1]:
+        assert rank['late'] == [2, 3]
 
 
 @pytest.fixture

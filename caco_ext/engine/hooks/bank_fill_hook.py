@@ -68,6 +68,7 @@ class BankFillHook(Hook):
                 if memory.needs_fill:
                     runner.call_hook('after_fill_iter')
         module.end_fill()
+        runner.message_hub.update_info('fill_step', 0)
         # The end of the fill may interrupt an accumulation of gradients.
         runner.optim_wrapper.zero_grad()
         runner.optim_wrapper.initialize_count_status(runner.model, runner.iter,
@@ -86,6 +87,8 @@ class BankFillHook(Hook):
             elif hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(epoch)
             for data in remaining_batches(loader, skipped):
+                # The shuffle of keys depends on it.
+                runner.message_hub.update_info('fill_step', self._done)
                 runner.call_hook('before_fill_iter', data_batch=data)
                 with runner.optim_wrapper.optim_context(runner.model):
                     data = module.data_preprocessor(data, True)

@@ -1,17 +1,18 @@
 import os
 import signal
 import threading
+from collections import deque
 from functools import partial
 from types import FrameType
-from typing import Any, Dict, Optional, Sequence, Set
+from typing import Any, Deque, Dict, Optional, Sequence, Set
 
 import torch
-import torch.distributed as dist
-from mmengine.dist import get_world_size
+from mmengine.dist import all_reduce, barrier, get_comm_device, get_world_size
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
+from caco_ext.utils.async_scalars import AsyncScalars, all_are_wanted
 from caco_ext.utils.files import was_stopped
 from caco_ext.utils.loaders import obey_parent_only
 from .checkpoint_hook import ResumableCheckpointHook, at_step
@@ -53,6 +54,11 @@ class PreemptionHook(Hook):
     fill of a bank stops in the same way. The next start of the same command
     resumes from that file by itself.
 
+    Several ranks tell each other in each iteration whether a signal came,
+    with the job's own backend and within its time limit. They read it one
+    iteration later, so that none waits for its device. They read it at once
+    where the log or a checkpoint is written, and at the end of an epoch.
+
     Args:
         signals (Sequence[str]): Names of the signals. Defaults to SIGTERM,
             which slurm, spot machines and ``kill`` send, and SIGUSR1, which
@@ -80,7 +86,8 @@ class PreemptionHook(Hook):
         self.auto_resume = auto_resume
         self._received = 0
         self._before: Dict[int, Any] = {}
-        self._group: Any = None
+        # What the ranks told each other and have not read yet.
+        self._told: Deque[AsyncScalars] = deque()
 
     def before_run(self, runner: Runner) -> None:
         """Listen; find out whether the last run was stopped."""
@@ -90,9 +97,6 @@ class PreemptionHook(Hook):
             for number in self.numbers:
                 self._before[number] = signal.signal(number, self._note)
                 _heard.add(number)
-        if get_world_size() > 1 and dist.get_backend() != 'gloo':
-            # A group on the CPU: ranks agree without waiting for the device.
-            self._group = dist.new_group(backend='gloo')
         if self.auto_resume and not runner._resume and was_stopped(
                 runner.work_dir):
             runner.logger.warning(
@@ -116,15 +120,16 @@ class PreemptionHook(Hook):
                          data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
         """Stop if any rank was told to."""
-        self._stop_if_told(runner, batch_idx + 1, runner.iter + 1)
+        leave = not all_are_wanted(runner, batch_idx)
+        self._stop_if_told(runner, batch_idx + 1, runner.iter + 1, leave)
 
     def after_fill_iter(self, runner: Runner) -> None:
         """Stop during the bank's fill; see :class:`BankFillHook`."""
-        self._stop_if_told(runner, 0, runner.iter)
+        self._stop_if_told(runner, 0, runner.iter, leave=0)
 
-    def _stop_if_told(self, runner: Runner, batches_done: int,
-                      iterations: int) -> None:
-        number = self._highest_of_all_ranks(self._received)
+    def _stop_if_told(self, runner: Runner, batches_done: int, iterations: int,
+                      leave: int) -> None:
+        number = self._highest_of_all_ranks(leave)
         if not number or not at_step(runner):
             return
         name = signal.Signals(number).name
@@ -145,23 +150,30 @@ class PreemptionHook(Hook):
                 f'{name}: nothing could be saved; --resume goes on from '
                 f'{hook.last_ckpt}')
         # If another rank ended, torchrun would kill rank 0 while it writes.
-        self._highest_of_all_ranks(0)
+        barrier()
         self._restore()
         raise SystemExit(128 + number)
 
-    def _highest_of_all_ranks(self, number: int) -> int:
-        """The largest number of all ranks."""
+    def _highest_of_all_ranks(self, leave: int) -> int:
+        """The largest signal of all ranks, but for the last ``leave`` times
+        that they told each other."""
         if get_world_size() == 1:
-            return number
-        largest = torch.tensor(number)
-        dist.all_reduce(largest, dist.ReduceOp.MAX, self._group)
-        return int(largest)
+            return self._received
+        # Filled on the device: a copy of a number would wait for it.
+        number = torch.full((1, ), self._received, device=get_comm_device())
+        all_reduce(number, 'max')
+        self._told.append(AsyncScalars(number))
+        largest = 0
+        while len(self._told) > leave:
+            largest = max(largest, *map(int, self._told.popleft().read()))
+        return largest
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
             _heard.discard(number)
         self._before = {}
+        self._told.clear()
 
     def after_run(self, runner: Runner) -> None:
         """Stop listening."""

@@ -1,5 +1,6 @@
 # Copyright (c) caco_ext authors. All rights reserved.
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.model import BaseModel
@@ -7,9 +8,10 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
-from caco_ext.ops import batch_shuffle, batch_unshuffle, concat_all_gather
+from caco_ext.ops import concat_all_gather
 from caco_ext.ops.spread import effective_rank, feature_std
-from ..utils import MomentumEncoder, Pair, Schedule, check_memory_width
+from ..utils import (MomentumEncoder, Pair, Schedule, check_memory_width,
+                     encode_views, needs_shuffle, shuffled)
 from .memory_mixin import MemoryMixin
 
 # The algorithm itself or its key encoder: both hold `momentum_modules`.
@@ -40,7 +42,8 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
             Defaults to (0, 1).
         shuffle_bn (bool): Shuffle the key encoder's pictures between ranks,
             so that batch statistics do not reveal the positive (MoCo, arXiv
-            1911.05722, section 3.3). Defaults to False.
+            1911.05722, section 3.3). Nothing is shuffled if all batch norms
+            are synchronised or in evaluation mode. Defaults to False.
         fuse_views (bool): Send views of one size through an encoder as one
             batch. This is faster on small pictures. But batch norms then see
             the views together, unlike in the originals, so results change.
@@ -189,42 +192,24 @@ class BaseMomentumMethod(MemoryMixin, BaseModel):
     def encode_queries(self, inputs: List[Tensor],
                        views: Sequence[int]) -> List[Tensor]:
         """Features of some views, (N, C) each, with gradient."""
-        return self._encode_views(inputs, views, self)
+        return encode_views(
+            partial(self._encode_batch, encoder=self), inputs, views,
+            self.fuse_views)
 
     @torch.no_grad()
     def encode_keys(self, inputs: List[Tensor],
                     views: Sequence[int]) -> List[Tensor]:
         """Features of some views by the key encoder, (N, C) each."""
-        return self._encode_views(inputs, views, self.key_encoder,
-                                  self.shuffle_bn)
+        encode: Callable[[Tensor], Any] = partial(
+            self._encode_batch, encoder=self.key_encoder)
+        if self.shuffle_bn and needs_shuffle(self.key_encoder):
+            encode = shuffled(encode)
+        return encode_views(encode, inputs, views, self.fuse_views)
 
-    def _encode_views(self,
-                      inputs: List[Tensor],
-                      views: Sequence[int],
-                      encoder: Encoder,
-                      mix: bool = False) -> list:
-        """Encode views, those of one size together if ``fuse_views``."""
-        groups: Dict[tuple, List[int]] = {}
-        for i, view in enumerate(views):
-            size = tuple(inputs[view].shape) if self.fuse_views else (i, )
-            groups.setdefault(size, []).append(i)
-        features: Dict[int, Any] = {}
-        for places in groups.values():
-            batches = [inputs[views[i]] for i in places]
-            images = torch.cat(batches) if len(batches) > 1 else batches[0]
-            if self.channels_last:
-                images = images.contiguous(memory_format=torch.channels_last)
-            if mix:
-                images, order = batch_shuffle(images)
-            result = self.encode(images, encoder)
-            if mix:
-                result = batch_unshuffle(result, order)
-            if isinstance(result, tuple):  # several streams
-                parts = zip(*(one.chunk(len(places)) for one in result))
-            else:
-                parts = result.chunk(len(places))
-            features.update(zip(places, parts))
-        return [features[i] for i in range(len(views))]
+    def _encode_batch(self, images: Tensor, encoder: Encoder) -> Any:
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.encode(images, encoder)
 
     def loss(self,
              inputs: List[Tensor],

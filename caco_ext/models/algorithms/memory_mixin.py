@@ -23,13 +23,23 @@ class MemoryMixin(nn.Module):
     def num_views(self) -> int:
         """Views that the pipeline has to make of each picture."""
 
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> List[str]:
+        """Buffers that DDP leaves alone, even with ``broadcast_buffers=True``.
+
+        A broadcast would make all shards of a memory equal. A whole memory is
+        the same on all ranks anyway.
+        """
+        if self.memory is None:
+            return []
+        return [f'memory.{name}' for name, _ in self.memory.named_buffers()]
+
     @torch.compiler.disable
     def before_forward(self, inputs: List[Tensor]) -> None:
         """Prepare a training pass.
 
         The first pass gives all ranks the memory of rank 0. Otherwise each
-        would keep its own random columns, as mmengine's DDP does not
-        broadcast buffers.
+        would keep its own random columns, as DDP does not broadcast them.
 
         Args:
             inputs (list[Tensor]): The views, (N, 3, H, W) each.
