@@ -41,7 +41,7 @@ def apply() -> None:
     # The rest needs torch and mmengine. If they are missing, the check above
     # must report it, not an import.
     from . import (checkpoints, distributed, hosts, logs, mmpretrain_scopes,
-                   operators, registries, resuming, syncbn, trackers)
+                   operators, registries, resuming, syncbn, trackers, zero)
 
     # Operators first: an import of mmcv.cnn decides whether they exist.
     for func in (operators.operators_from_torchvision,
@@ -58,6 +58,7 @@ def apply() -> None:
                  resuming.resume_inside_epoch, resuming.outlast_full_disks,
                  resuming.keep_on_resume, resuming.train_alone,
                  distributed.launch_on_cpu, distributed.refuse_separate_runs,
+                 zero.shard_any_optimizer, zero.save_sharded_state,
                  syncbn.sync_batchnorm_on_cpu, logs.log_any_file_name,
                  trackers.log_to_mlflow):
         _run(func)

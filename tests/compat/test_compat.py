@@ -13,6 +13,7 @@ NAMES = [
     'notice_damaged_checkpoints', 'write_files_whole', 'find_whole_checkpoint',
     'resume_inside_epoch', 'outlast_full_disks', 'keep_on_resume',
     'train_alone', 'launch_on_cpu', 'refuse_separate_runs',
+    'shard_any_optimizer', 'save_sharded_state',
     'sync_batchnorm_on_cpu', 'log_any_file_name', 'log_to_mlflow'
 ]
 
