@@ -25,8 +25,8 @@ def check_wrapper(runner: Runner) -> None:
         raise ValueError(
             'model_wrapper_cfg makes a '
             f'{type(runner.model).__name__}, which shards the weights. The '
-            'key encoder averages whole weights, and a checkpoint would hold '
-            f'the part of rank 0 only; {way_out}')
+            'key encoder averages whole weights, and rank 0 alone writes the '
+            f'checkpoint; {way_out}')
     for name, only in (('runner_type', 'Runner'), ('strategy', None)):
         value = runner.cfg.get(name)
         if value not in (None, only):

@@ -134,6 +134,17 @@ def test_equal_one_machine(nodes, config, tmp_path):
     assert not (tmp_path / '1' / 'epoch_2.pth').exists()
 
 
+def test_a_stopped_run_that_one_node_has_is_refused(nodes, config, tmp_path):
+    """As without a shared folder: node 1 would begin anew."""
+    (tmp_path / '0').mkdir()
+    (tmp_path / '0' / 'last_checkpoint').write_text('stopped.pth')
+    for node in nodes:
+        node.start(tmp_path, config)
+    for node in nodes:
+        _, output = end_of(node, tmp_path)
+        assert 'only ranks [0] of 2 find the stopped run there' in output
+
+
 def begin(nodes, config, folder):
     """Start a long run and wait for its first checkpoint."""
     for node in nodes:
