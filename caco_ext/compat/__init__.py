@@ -42,7 +42,7 @@ def apply() -> None:
     # must report it, not an import.
     from . import (checkpoints, distributed, hosts, logs, mmpretrain_scopes,
                    operators, precision, registries, resuming, syncbn,
-                   trackers)
+                   trackers, zero)
 
     # Operators first: an import of mmcv.cnn decides whether they exist.
     for func in (operators.operators_from_torchvision,
@@ -60,6 +60,7 @@ def apply() -> None:
                  resuming.resume_inside_epoch, resuming.outlast_full_disks,
                  resuming.keep_on_resume, resuming.train_alone,
                  distributed.launch_on_cpu, distributed.refuse_separate_runs,
+                 zero.shard_any_optimizer, zero.save_sharded_state,
                  syncbn.sync_batchnorm_on_cpu,
                  syncbn.sync_batchnorm_without_waits, logs.log_any_file_name,
                  logs.append_to_histories_in_place, trackers.log_to_mlflow):

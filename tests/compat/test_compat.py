@@ -13,9 +13,9 @@ NAMES = [
     'allow_checkpoint_classes', 'notice_damaged_checkpoints',
     'write_files_whole', 'find_whole_checkpoint', 'resume_inside_epoch',
     'outlast_full_disks', 'keep_on_resume', 'train_alone', 'launch_on_cpu',
-    'refuse_separate_runs', 'sync_batchnorm_on_cpu',
-    'sync_batchnorm_without_waits', 'log_any_file_name',
-    'append_to_histories_in_place', 'log_to_mlflow'
+    'refuse_separate_runs', 'shard_any_optimizer', 'save_sharded_state',
+    'sync_batchnorm_on_cpu', 'sync_batchnorm_without_waits',
+    'log_any_file_name', 'append_to_histories_in_place', 'log_to_mlflow'
 ]
 
 

@@ -46,16 +46,17 @@ sys.exit(status)
 
 
 @lru_cache(maxsize=None)
-def warm_python() -> str:
+def warm_python(*prefix: str) -> str:
     """Start the server of this process, once; gives the path of a program that
-    takes the arguments of Python."""
+    takes the arguments of Python. ``prefix`` is a command that starts the
+    server elsewhere, such as ``ip netns exec NAME``."""
     folder = tempfile.TemporaryDirectory(prefix='warm')
     address = os.path.join(folder.name, 'socket')
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(address)
         door.listen(64)
         server = subprocess.Popen(
-            [sys.executable, __file__,
+            [*prefix, sys.executable, __file__,
              str(door.fileno())],
             env=dict(os.environ, OMP_NUM_THREADS='1'),
             stdin=subprocess.PIPE,

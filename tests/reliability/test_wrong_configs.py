@@ -205,6 +205,16 @@ WRONG = [
     # several processes
     ('CARE', dict(sync_bn='torch'),
      "sync_bn='torch' needs several processes, and this run has one"),
+    ('CLSA', dict(strategy=dict(type='FSDPStrategy')),
+     "strategy='FSDPStrategy' is for the FlexibleRunner .*leave it out, which "
+     "gives DDP; .*'ZeroRedundancyOptimizer'"),
+    ('CLSA', dict(runner_type='FlexibleRunner'),
+     "runner_type='FlexibleRunner' is for the FlexibleRunner"),
+    ('CLSA',
+     dict(
+         optim_wrapper__optimizer=dict(
+             type='ZeroRedundancyOptimizer', optimizer_type='SGD', lr=.1)),
+     'ZeroRedundancyOptimizer shards .* this run has one; start several with'),
 ]
 
 # (method, what is changed): warm-ups end early, a pause before the way down

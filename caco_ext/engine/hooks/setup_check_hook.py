@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from caco_ext.models.utils import check_view_count
 from caco_ext.utils.models import unwrap_model
 from caco_ext.utils.weights import describe_differences
-from .. import device_checks, schedule_checks, setup_checks
+from .. import device_checks, parallel_checks, schedule_checks, setup_checks
 from ..monitors import check_monitors
 from ..resume_changes import MODES, config_changes, review
 from .knn_hook import KNNHook
@@ -59,6 +59,8 @@ class SetupCheckHook(Hook):
         device_checks.check_gpu()
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test; asking for the property would build the loop
+        parallel_checks.check_wrapper(runner)
+        parallel_checks.check_work_dir(runner)
         model = unwrap_model(runner.model)
         setup_checks.check_loop(runner)
         setup_checks.check_sync_bn(runner)

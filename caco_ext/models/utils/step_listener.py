@@ -5,7 +5,8 @@ from typing import Any, Iterator, Protocol
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.optim.optimizer import (register_optimizer_step_post_hook,
+                                   register_optimizer_step_pre_hook)
 
 
 class Listener(Protocol):
@@ -19,6 +20,8 @@ class Listener(Protocol):
 
 
 _MODELS: 'weakref.WeakSet[Listener]' = weakref.WeakSet()
+# Optimizers inside others; see _before_step.
+_INNER: 'weakref.WeakSet[Optimizer]' = weakref.WeakSet()
 
 
 def call_after_step(model: Listener) -> None:
@@ -43,11 +46,25 @@ def call_after_step(model: Listener) -> None:
 @lru_cache(maxsize=None)
 def _listen() -> None:
     """Ask torch to report optimizer steps; once in a process."""
+    register_optimizer_step_pre_hook(_before_step)
     register_optimizer_step_post_hook(_after_step)
+
+
+def _before_step(optimizer: Optimizer, *_: Any) -> None:
+    """Note the optimizer inside a ZeroRedundancyOptimizer.
+
+    torch reports its step too, although it moves this rank's share of the
+    parameters alone, and the share may be empty.
+    """
+    inner = getattr(optimizer, 'optim', None)
+    if isinstance(inner, Optimizer):
+        _INNER.add(inner)
 
 
 def _after_step(optimizer: Optimizer, *_: Any) -> None:
     """Tell the models whose parameters this optimizer has changed."""
+    if optimizer in _INNER:
+        return
     # A fused optimizer is called even if the scaler skips the step.
     skipped = getattr(optimizer, 'found_inf', None)
     if skipped is not None and bool(skipped):
