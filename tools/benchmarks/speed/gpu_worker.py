@@ -1,0 +1,120 @@
+"""The process in which the sections of gpu_check.py run.
+
+A section may hang or break the GPU's context. Then its process is ended, and
+the next section gets a new one.
+"""
+import multiprocessing as mp
+import os
+import signal
+import time
+import warnings
+from importlib import import_module
+from multiprocessing.connection import Connection
+from typing import Iterator
+
+from gpu_rows import Check, Row
+
+# Module, function, and the section's share of the time.
+SECTIONS = dict(
+    parity=('gpu_numbers', 'parity', 1),
+    steps=('gpu_numbers', 'steps', 2),
+    waits=('gpu_waits', 'waits', 2),
+    parallel=('gpu_parallel', 'parallel', 3),
+    bank=('gpu_speed', 'bank', 1),
+    views=('gpu_views', 'views', 1),
+    speed=('gpu_speed', 'speed', 3),
+    compile=('gpu_speed', 'compiled', 3))
+# CUDA bears no fork.
+CONTEXT = mp.get_context('spawn')
+STARTED = 'started'
+
+
+def work(pipe: Connection, device: str, tiny: bool) -> None:
+    """Run the sections whose names come, and send their rows.
+
+    Args:
+        pipe (Connection): The other process sends names. It gets ``STARTED``
+            when all is imported, then rows, and a None after each section.
+        device (str): 'cuda' or 'cpu'.
+        tiny (bool): See :class:`Check`.
+    """
+    os.setsid()  # so that it can be ended with its own processes
+    import caco_ext  # noqa: F401
+    from mmengine.logging import MMLogger
+    warnings.filterwarnings('ignore')
+    MMLogger.get_instance('gpu_check', log_level='ERROR')
+    pipe.send(STARTED)
+    while True:
+        try:
+            section = pipe.recv()
+        except EOFError:  # the other process has ended
+            return
+        module, function, _ = SECTIONS[section]
+        check = Check(section, device, tiny, pipe.send)
+        with check.guard('whole section'):
+            getattr(import_module(module), function)(check)
+        pipe.send(None)
+
+
+class Worker:
+    """A process for sections, which can be ended at any time.
+
+    Args:
+        device (str): 'cuda' or 'cpu'.
+        tiny (bool): See :class:`Check`.
+    """
+
+    def __init__(self, device: str, tiny: bool) -> None:
+        self.pipe, theirs = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(
+            target=work, args=(theirs, device, tiny))
+        self.process.start()
+        theirs.close()
+        self.started = False
+
+    def rows(self, section: str, share: float, left: float) -> Iterator[Row]:
+        """Run a section.
+
+        Args:
+            section (str): Its name.
+            share (float): Seconds that it may take, without the imports of a
+                new process.
+            left (float): Seconds for those.
+
+        Yields:
+            Row: As the section makes them. The last is 'cut' if the time was
+            too short, and 'ERROR' if the process died. It then has been
+            stopped.
+        """
+        self.pipe.send(section)
+        deadline = time.monotonic() + (share if self.started else left)
+        while True:
+            if not self.pipe.poll(max(deadline - time.monotonic(), 0)):
+                self.stop()
+                yield Row(section, 'the rest', 'cut', 'no time left')
+                return
+            try:
+                row = self.pipe.recv()
+            except EOFError:
+                self.process.join()
+                status = self.process.exitcode
+                self.stop()
+                yield Row(section, 'the rest', 'ERROR',
+                          f'the process ended with status {status}')
+                return
+            if row is None:
+                return
+            if row == STARTED:
+                self.started = True
+                deadline = time.monotonic() + min(share, left)
+            else:
+                yield row
+
+    def stop(self) -> None:
+        """End the process and those that it has started."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            # It has ended, or has not yet a group of its own.
+            self.process.kill()
+        self.process.join()
