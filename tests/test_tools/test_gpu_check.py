@@ -31,8 +31,7 @@ def forked(part, monkeypatch):
     """The process of the sections is a fork, so that it has what a test
     changes; gives a function that puts another section in."""
     worker = part('gpu_worker')
-    monkeypatch.setattr(worker, 'CONTEXT',
-                        multiprocessing.get_context('fork'))
+    monkeypatch.setattr(worker, 'CONTEXT', multiprocessing.get_context('fork'))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a fork has none of the others
 
@@ -80,7 +79,9 @@ def test_wrong_number(call_tool, part, forked, monkeypatch, tmp_path, capsys):
     numbers = part('gpu_numbers')
     right = numbers.bank_gradient
     monkeypatch.setattr(
-        numbers, 'bank_gradient', lambda *args, scale=1, **kwargs: right(
+        numbers,
+        'bank_gradient',
+        lambda *args, scale=1, **kwargs: right(
             *args, scale=1.001 * scale, **kwargs))
     rows = bad_run(call_tool, tmp_path, '--only', 'parity')
     wrong = [row['what'] for row in rows if row['verdict'] == 'WRONG']
@@ -99,8 +100,9 @@ def test_one_section_hangs_and_one_dies(call_tool, forked, tmp_path, capsys):
     rows = bad_run(call_tool, tmp_path, '--only', 'bank,views,speed',
                    '--budget', '8')
     assert time.monotonic() - start < 8
-    assert [(row['section'], row['verdict']) for row in rows
-            ] == [('bank', 'cut'), ('views', 'ERROR'), ('speed', 'ok')]
+    assert [(row['section'], row['verdict'])
+            for row in rows] == [('bank', 'cut'), ('views', 'ERROR'),
+                                 ('speed', 'ok')]
     assert 'status 3' in rows[1]['note']
     assert 'not all was checked' in capsys.readouterr().out
 
@@ -114,8 +116,9 @@ def test_an_error_is_a_row(call_tool, forked, tmp_path):
 
     forked('bank', fail)
     rows = bad_run(call_tool, tmp_path, '--only', 'bank')
-    assert [(row['what'], row['verdict'], row['note']) for row in rows
-            ] == [('first', 'ERROR', 'no such number'), ('second', 'ok', '')]
+    assert [(row['what'], row['verdict'], row['note'])
+            for row in rows] == [('first', 'ERROR', 'no such number'),
+                                 ('second', 'ok', '')]
 
 
 def test_what_comes_after_the_end_is_left_out(call_tool, forked, tmp_path):

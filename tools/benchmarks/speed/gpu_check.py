@@ -74,8 +74,7 @@ def check_arguments(args: argparse.Namespace) -> List[str]:
     return names
 
 
-def run_sections(names: List[str],
-                 args: argparse.Namespace) -> Iterator[Row]:
+def run_sections(names: List[str], args: argparse.Namespace) -> Iterator[Row]:
     """Run the sections one after another.
 
     Args:

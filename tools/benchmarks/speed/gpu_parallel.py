@@ -10,7 +10,7 @@ import os.path as osp
 import tempfile
 import time
 from datetime import timedelta
-from typing import Callable, Iterator, Tuple
+from typing import Iterator, Tuple
 
 import torch
 import torch.distributed as dist
@@ -35,8 +35,7 @@ def sync_bn_numbers(check: Check) -> None:
     rank, ranks = dist.get_rank(), dist.get_world_size()
     torch.manual_seed(0)
     whole, weight = (
-        torch.randn(4 * ranks, 8, 5, 5, dtype=torch.float64)
-        for _ in range(2))
+        torch.randn(4 * ranks, 8, 5, 5, dtype=torch.float64) for _ in range(2))
     whole = (3 * whole + 2).requires_grad_()
     out = F.batch_norm(whole, None, None, training=True)
     (out * weight).sum().backward()
@@ -73,9 +72,10 @@ def sync_bn_time(check: Check) -> None:
     more = (check.milliseconds(synced) - check.milliseconds(plain)) / layers
     with Waits() as waits:
         synced()
-    waits.report(check, f'SyncBN, {layers} layers',
-                 f'{1e3 * more:.0f} us a layer beyond plain BN; '
-                 f'{PASSES * more:.1f} ms in a step of CaCo')
+    waits.report(
+        check, f'SyncBN, {layers} layers',
+        f'{1e3 * more:.0f} us a layer beyond plain BN; '
+        f'{PASSES * more:.1f} ms in a step of CaCo')
 
 
 def spread(value: Tensor) -> float:
@@ -94,9 +94,8 @@ def train(check: Check, method: str) -> None:
     training = Training(
         method, check.device, precision, batch, check.tiny, parallel=True)
     # Each rank has its own pictures.
-    training.views = [
-        (view + 7 * dist.get_rank()).contiguous() for view in training.views
-    ]
+    training.views = [(view + 7 * dist.get_rank()).contiguous()
+                      for view in training.views]
     for _ in range(3):
         losses = training.step()
     apart = {name: spread(x) for name, x in training.state().items()}

@@ -102,8 +102,12 @@ def parts_of_a_step(check: Check, training: Training,
     }
 
 
-def measure(check: Check, method: str, precision: str, batch: int,
-            label: str = '', **options: Any) -> None:
+def measure(check: Check,
+            method: str,
+            precision: str,
+            batch: int,
+            label: str = '',
+            **options: Any) -> None:
     """Add a row: pictures a second, memory and parts of a method's step."""
     training = Training(method, check.device, precision, batch, check.tiny,
                         **options)
@@ -148,14 +152,12 @@ def speed(check: Check) -> None:
     batch = batch_size(check)
     full, mixed = precisions(check)[:2]
     kinds = [mixed] if check.tiny else [mixed, full]
-    runs: List[Tuple[str, str, str, dict]] = [
-        (method, kind, '', {}) for kind in kinds for method in PRESETS
-    ]
+    runs: List[Tuple[str, str, str, dict]] = [(method, kind, '', {})
+                                              for kind in kinds
+                                              for method in PRESETS]
     if not check.tiny:
-        runs += [
-            ('CaCo', mixed, ', contiguous', dict(channels_last=False)),
-            ('CaCo', mixed, ', fused views', dict(fuse_views=True))
-        ]
+        runs += [('CaCo', mixed, ', contiguous', dict(channels_last=False)),
+                 ('CaCo', mixed, ', fused views', dict(fuse_views=True))]
     for method, kind, label, options in runs:
         with check.guard(f'{method} {kind}{label}'):
             measure(check, method, kind, batch, label, **options)

@@ -30,8 +30,7 @@ WRAPPERS = dict(
         type='AmpOptimWrapper',
         dtype='bfloat16',
         loss_scale=dict(enabled=False)),
-    fp16=dict(
-        type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic'))
+    fp16=dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic'))
 
 
 def precisions(check: Check) -> List[str]:

@@ -35,8 +35,8 @@ def crops(count: int, side: int) -> Dict[str, Any]:
     return default_collate(samples)
 
 
-def make_views(data: Dict[str, Any], processor: torch.nn.Module,
-               device: str, autocast: bool) -> List[Tensor]:
+def make_views(data: Dict[str, Any], processor: torch.nn.Module, device: str,
+               autocast: bool) -> List[Tensor]:
     """The views in levels of 255."""
     with torch.autocast(device, dtype=torch.bfloat16, enabled=autocast):
         made = processor(dict(data), True)[0]

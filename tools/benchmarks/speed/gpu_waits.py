@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional
 
 import torch
 from gpu_rows import Check
-from gpu_training import (PRESETS, WRAPPERS, precisions, preset, view_sizes)
+from gpu_training import PRESETS, WRAPPERS, precisions, preset, view_sizes
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS
@@ -156,9 +156,7 @@ def run_config(check: Check, method: str, precision: str,
     cfg.optim_wrapper = dict(
         WRAPPERS[precision], optimizer=cfg.optim_wrapper.optimizer)
     cfg.train_dataloader.update(
-        batch_size=batch,
-        num_workers=0,
-        persistent_workers=False)
+        batch_size=batch, num_workers=0, persistent_workers=False)
     cfg.train_dataloader.dataset = dict(
         type='CheckPictures',
         sizes=view_sizes(method, check.tiny),

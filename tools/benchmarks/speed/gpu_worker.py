@@ -17,13 +17,13 @@ from gpu_rows import Check, Row
 # Module, function, and the section's share of the time.
 SECTIONS = dict(
     parity=('gpu_numbers', 'parity', 1),
-    steps=('gpu_numbers', 'steps', 2),
-    waits=('gpu_waits', 'waits', 2),
-    parallel=('gpu_parallel', 'parallel', 3),
+    steps=('gpu_numbers', 'steps', 3),
+    waits=('gpu_waits', 'waits', 3),
+    parallel=('gpu_parallel', 'parallel', 4),
     bank=('gpu_speed', 'bank', 1),
     views=('gpu_views', 'views', 1),
-    speed=('gpu_speed', 'speed', 3),
-    compile=('gpu_speed', 'compiled', 3))
+    speed=('gpu_speed', 'speed', 4),
+    compile=('gpu_speed', 'compiled', 4))
 # CUDA bears no fork.
 CONTEXT = mp.get_context('spawn')
 STARTED = 'started'
@@ -39,8 +39,9 @@ def work(pipe: Connection, device: str, tiny: bool) -> None:
         tiny (bool): See :class:`Check`.
     """
     os.setsid()  # so that it can be ended with its own processes
-    import caco_ext  # noqa: F401
     from mmengine.logging import MMLogger
+
+    import caco_ext  # noqa: F401
     warnings.filterwarnings('ignore')
     MMLogger.get_instance('gpu_check', log_level='ERROR')
     pipe.send(STARTED)
@@ -83,24 +84,22 @@ class Worker:
 
         Yields:
             Row: As the section makes them. The last is 'cut' if the time was
-            too short, and 'ERROR' if the process died. It then has been
-            stopped.
+            too short, and 'ERROR' if the process died.
         """
         self.pipe.send(section)
         deadline = time.monotonic() + (share if self.started else left)
         while True:
             if not self.pipe.poll(max(deadline - time.monotonic(), 0)):
-                self.stop()
-                yield Row(section, 'the rest', 'cut', 'no time left')
+                yield Row(section, 'the rest', 'cut',
+                          'its share of --budget is used up')
                 return
             try:
                 row = self.pipe.recv()
             except EOFError:
                 self.process.join()
-                status = self.process.exitcode
-                self.stop()
-                yield Row(section, 'the rest', 'ERROR',
-                          f'the process ended with status {status}')
+                yield Row(
+                    section, 'the rest', 'ERROR', 'the process ended with '
+                    f'status {self.process.exitcode}')
                 return
             if row is None:
                 return
