@@ -4,6 +4,7 @@ import importlib.util
 import os
 import os.path as osp
 import platform
+import shlex
 import sys
 from typing import Callable, Iterator, List, NamedTuple, Optional
 
@@ -124,7 +125,10 @@ def _operators() -> Finding:
 def _device() -> Finding:
     import torch
     if torch.cuda.is_available():
-        return Finding('ok', f'GPU: {", ".join(gpus())}')
+        tool = osp.join(ROOT, '.mim', 'tools/benchmarks/speed/gpu_check.py')
+        return Finding(
+            'ok', f'GPU: {", ".join(gpus())}; check it in five minutes: '
+            f'python {shlex.quote(tool)}')
     reason = why_no_gpu()
     if reason is not None:
         return Finding('wrong', *reason.split('; ', 1))

@@ -92,3 +92,13 @@ def test_cache(monkeypatch, tmp_path, writable):
     finding = doctor._cache()
     assert finding.state == ('ok' if writable else 'wrong')
     assert not (tmp_path / 'a').exists()
+
+
+def test_a_gpu_is_to_be_checked(monkeypatch):
+    import torch
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(doctor, 'gpus', lambda: ['H200', 'H200'])
+    finding = doctor._device()
+    assert finding.state == 'ok' and finding.what.startswith('GPU: H200, H200')
+    tool = re.search(r'python (\S+gpu_check\.py)$', finding.what)[1]
+    assert open(tool).read().startswith('"""Check a GPU')

@@ -226,6 +226,17 @@ print(caco_ext.__file__)
                                                   '__init__.py')
 
 
+def test_gpu_check_finds_its_parts_and_the_presets(installed, tmp_path):
+    python, site = installed
+    tools = site / 'caco_ext/.mim/tools'
+    output = run(
+        python,
+        tools / 'benchmarks/speed/gpu_check.py',
+        *('--device', 'cpu', '--tiny', '--only', 'steps'),
+        cwd=tmp_path)
+    assert ' 0 to look at' in output and 'CARE bf16' in output
+
+
 def test_pins_are_what_the_package_asks_for():
     with open(osp.join(ROOT, 'pyproject.toml')) as f:
         listed = f.read().partition('dependencies = [')[2].partition(']')[0]

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from caco_ext.ops import (SoftmaxCache, bank_gradient, bank_logsumexp,
-                          nearest_columns, pick_columns)
+                          nearest_columns, pick_columns, tf32_products)
 from ..utils import Schedule, check_temperature
 from .memory import Memory
 
@@ -61,6 +61,9 @@ class LearnableBank(Memory):
         cache_mib (float): Size in MiB of the cache that holds softmax weights
             from the loss to the step. Weights that do not fit are computed
             again. Defaults to 64, enough for 256 queries and 65536 columns.
+        tf32 (bool): Multiply matrices in TF32 on GPUs that have it. The page
+            on performance has the errors. False leaves torch's own setting,
+            which is float32. Defaults to False.
         init_cfg (dict, optional): As in every mmengine module.
             Defaults to None.
 
@@ -78,6 +81,7 @@ class LearnableBank(Memory):
                  init: str = 'fill',
                  shard: bool = False,
                  cache_mib: float = 64,
+                 tf32: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(num_columns, dim, shard, init_cfg)
         if num_columns < 2 or dim < 1:
@@ -98,6 +102,7 @@ class LearnableBank(Memory):
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.init = init
+        self.tf32 = tf32
         columns = self.random_columns()
         self.register_buffer('columns', columns)
         self.register_buffer('velocity', torch.zeros_like(columns))
@@ -126,20 +131,22 @@ class LearnableBank(Memory):
             tuple[Tensor, Tensor]: (N, ) at ``temperature`` with gradient, and
             (N, ) at the bank's own temperature without.
         """
-        return bank_logsumexp(
-            queries,
-            self.columns,
-            temperature,
-            self.temperature,
-            sharding=self.sharding,
-            cache=self._cache)
+        with tf32_products(self.tf32):
+            return bank_logsumexp(
+                queries,
+                self.columns,
+                temperature,
+                self.temperature,
+                sharding=self.sharding,
+                cache=self._cache)
 
     def nearest(self, keys: Tensor) -> Tensor:
         """Index of the column nearest to each key: (N, C) to (N, ) int64."""
         norms = self._cache.inverse if self._cache.knows(
             self.columns) else None
-        return nearest_columns(
-            keys, self.columns, sharding=self.sharding, inverses=norms)
+        with tf32_products(self.tf32):
+            return nearest_columns(
+                keys, self.columns, sharding=self.sharding, inverses=norms)
 
     def pick(self, numbers: Tensor) -> Tensor:
         """Normalised columns at these indices: (N, ) int64 to (N, C)."""
@@ -207,18 +214,20 @@ class LearnableBank(Memory):
         queries = self.sharding.gather(
             torch.cat([one.queries for one in pending
                        ])) if cache is None else cache.all_queries
-        bank_gradient(
-            queries,
-            self.sharding.gather(
-                torch.cat([one.log_normalisers
-                           for one in pending])) + math.log(share),
-            self.columns,
-            self.temperature,
-            use,
-            corrections,
-            scale=-1,
-            decay=decay,
-            cache=cache)
+        normalisers = self.sharding.gather(
+            torch.cat([one.log_normalisers
+                       for one in pending])) + math.log(share)
+        with tf32_products(self.tf32):
+            bank_gradient(
+                queries,
+                normalisers,
+                self.columns,
+                self.temperature,
+                use,
+                corrections,
+                scale=-1,
+                decay=decay,
+                cache=cache)
 
     def _corrections(self, pending: List[_Pending], rows: int,
                      share: int) -> Corrections:
