@@ -74,6 +74,7 @@ class ViewDataPreprocessor(ImgDataPreprocessor):
         """
         if self._channel_conversion:
             view = view.flip(1)
-        view = view.float()
-        return (view -
-                self.mean).div_(self.std) if self._enable_normalize else view
+        if not self._enable_normalize:
+            return view.float()
+        # The difference of bytes and float32 is float32.
+        return (view - self.mean).div_(self.std)
