@@ -67,6 +67,9 @@ def test_config(config, monkeypatch):
     assert cfg.train_cfg.max_epochs in ends
     batch = int(Path(config).name.split('xb')[1].split('-')[0])
     assert cfg.train_dataloader.batch_size == batch
+    # Neither of them waits for the GPU.
+    assert cfg.model.data_preprocessor.type == 'ViewDataPreprocessor'
+    assert cfg.train_dataloader.pin_memory
 
 
 def kind(config):

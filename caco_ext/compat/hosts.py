@@ -131,6 +131,8 @@ _NOISE = (
      'mmcv.image.photometric'),
     ('`broadcast_buffers` is deprecated', FutureWarning, 'mmengine.model'),
     ('pkg_resources is deprecated', UserWarning, ''),
+    ("'pin_memory' argument is set as true but no accelerator", UserWarning,
+     'torch.utils.data'),
 )
 
 
@@ -139,8 +141,9 @@ def silence_noise() -> Outcome:
 
     What breaks: nothing; but mmcv-lite warns of an operator that pre-training
     does not use, mmcv of an argument that the transform itself passes (once
-    per worker), torch >= 2.14 of an argument that mmengine passes to DDP, and
-    setuptools of ``pkg_resources``, which mmengine imports.
+    per worker), torch >= 2.14 of an argument that mmengine passes to DDP,
+    setuptools of ``pkg_resources``, which mmengine imports, and torch of
+    ``pin_memory=True`` in a preset where there is no GPU.
 
     Remedy: a filter for exactly these messages.
 

@@ -8,11 +8,13 @@ from .torchvision_dataset import TorchvisionDataset
 from .transforms import (LoadImage, MultiCrop, StrongAugment, ViewColorJitter,
                          ViewFlip, ViewGaussianBlur, ViewRandomGrayscale,
                          ViewRandomResizedCrop, ViewSolarize, apply_op)
+from .view_data_preprocessor import ViewDataPreprocessor
 
 __all__ = [
     'AugmentDataPreprocessor', 'BrokenPictureError', 'EpochSeededSampler',
     'ImageFolder', 'LoadImage', 'MultiCrop', 'PhotoPatches', 'StrongAugment',
     'TorchvisionDataset', 'ViewGaussianBlur', 'ViewRandomResizedCrop',
-    'ViewFlip', 'ViewRandomGrayscale', 'ViewColorJitter', 'ViewSolarize',
-    'apply_op', 'decode_picture', 'read_picture'
+    'ViewDataPreprocessor', 'ViewFlip', 'ViewRandomGrayscale',
+    'ViewColorJitter', 'ViewSolarize', 'apply_op', 'decode_picture',
+    'read_picture'
 ]

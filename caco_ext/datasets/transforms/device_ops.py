@@ -1,191 +1,153 @@
 """The steps of views on batches of tensors, on any device.
 
 The loader's workers draw a plan for each picture (``MultiCrop`` with
-``on_device=True``). This module carries the plans out for a whole batch. At
-each position of the plans, pictures with the same step go through it
-together. The plans stay on the CPU, so it need not wait for the device.
+``on_device=True``). This module carries the plans out for a whole batch. The
+plans stay on the CPU. All their numbers go to the device in one copy, so
+nothing waits for it.
 """
-from collections import defaultdict
+import math
 from functools import partial
-from typing import Any, Callable, Dict, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2 import functional as tv
 
-from . import strong_ops
+from . import device_kinds
 from .base import Plan
-from .fast_ops import blur_kernel
+from .device_kinds import CUT
+from .strong_ops import strength
 
-# One number for each picture of a batch.
-Values = Sequence[float]
+# Numbers of a step, from its value and the size of the pictures.
+Encode = Callable[[Any, int, int], Any]
+# The order in which the kinds are carried out, as often as the plans need it.
+# Each plan takes the next place that fits. The four steps of a jitter fit
+# into the first six in any order.
+ORDER = ('blend', 'hue', 'blend', 'blend', 'hue', 'blend', 'grey', 'blur',
+         'solarize', 'flip', 'warp', 'sharpness', 'blend', 'posterize',
+         'solarize', 'autocontrast', 'equalize')
 
 
-def _to(values: Sequence[float],
-        device: torch.device,
-        dtype: torch.dtype = torch.float32) -> Tensor:
+def _brightness(factor: float, *_: int) -> Tuple[float, ...]:
+    return factor, 0, 0, CUT
+
+
+def _contrast(factor: float, *_: int) -> Tuple[float, ...]:
+    return factor, 0, 1 - factor, CUT
+
+
+def _saturation(factor: float, *_: int) -> Tuple[float, ...]:
+    return factor, 1 - factor, 0, CUT
+
+
+def _hue(shift: float, *_: int) -> Tuple[float, ...]:
+    # Places of blue, green and red on the trapezium, with blue as origin.
+    turn = int(shift * 255) / 255 * 6
+    return 5 + turn, 7 + turn, 9 + turn
+
+
+def _posterize(bits: int, *_: int) -> int:
+    return 0xFF00 >> bits & 0xFF
+
+
+def _warp(make: Callable[[float, int, int], Any], value: float, height: int,
+          width: int) -> Tuple[float, ...]:
+    return device_kinds.warp_numbers(make(value, height, width), height, width)
+
+
+def _turn(degrees: float, height: int, width: int) -> List[List[float]]:
+    cos, sin = (f(math.radians(degrees)) for f in (math.cos, math.sin))
+    x, y = width / 2, height / 2
+    return [[cos, -sin, x - cos * x + sin * y],
+            [sin, cos, y - sin * x - cos * y]]
+
+
+def _shear_x(slope: float, *_: int) -> List[List[float]]:
+    return [[1, slope, 0], [0, 1, 0]]
+
+
+def _shear_y(slope: float, *_: int) -> List[List[float]]:
+    return [[1, 0, 0], [slope, 1, 0]]
+
+
+def _shift_x(share: float, height: int, width: int) -> List[List[float]]:
+    return [[1, 0, int(share * width)], [0, 1, 0]]
+
+
+def _shift_y(share: float, height: int, width: int) -> List[List[float]]:
+    return [[1, 0, 0], [0, 1, int(share * height)]]
+
+
+def _value(value: float, *_: int) -> float:
+    return value
+
+
+def _yes(*_: Any) -> int:
+    return 1
+
+
+#: The kind of each step, None for no change, and how its value is encoded.
+OPS: Dict[str, Tuple[Optional[str], Encode]] = dict(
+    brightness=('blend', _brightness),
+    contrast=('blend', _contrast),
+    saturation=('blend', _saturation),
+    hue=('hue', _hue),
+    grey=('grey', _yes),
+    blur=('blur', _value),
+    solarize=('solarize', _value),
+    flip=('flip', _yes),
+    AutoContrast=('autocontrast', _yes),
+    Brightness=('blend', _brightness),
+    Color=('blend', _saturation),
+    Contrast=('blend', _contrast),
+    Equalize=('equalize', _yes),
+    Identity=(None, _value),
+    Posterize=('posterize', _posterize),
+    Rotate=('warp', partial(_warp, _turn)),
+    Sharpness=('sharpness', _value),
+    ShearX=('warp', partial(_warp, _shear_x)),
+    ShearY=('warp', partial(_warp, _shear_y)),
+    Solarize=('solarize', _value),
+    TranslateX=('warp', partial(_warp, _shift_x)),
+    TranslateY=('warp', partial(_warp, _shift_y)))
+
+
+def arrange(plans: Sequence[Plan], height: int,
+            width: int) -> List[Tuple[str, Dict[int, Any]]]:
+    """Arrange the steps of all plans as few changes of the whole batch.
+
+    Args:
+        plans (Sequence[Sequence[tuple]]): A plan for each picture.
+        height (int): Of the pictures.
+        width (int): Likewise.
+
+    Returns:
+        list[tuple[str, dict[int, Any]]]: In their order: the kind, and by the
+        index of a picture what its step is encoded as.
+    """
+    places: Dict[int, Dict[int, Any]] = {}
+    for i, plan in enumerate(plans):
+        place = -1
+        for name, value, *sign in plan:
+            kind, encode = OPS[name]
+            if kind is None:
+                continue
+            if sign:  # a magnitude of StrongAugment and its direction
+                value = strength(name, value, *sign)
+            place += 1
+            while ORDER[place % len(ORDER)] != kind:
+                place += 1
+            places.setdefault(place, {})[i] = encode(value, height, width)
+    return [(ORDER[place % len(ORDER)], places[place])
+            for place in sorted(places)]
+
+
+def _send(numbers: np.ndarray, device: torch.device) -> Tensor:
     """Send numbers to the device without waiting for it."""
-    numbers = torch.tensor(values, dtype=dtype)
+    tensor = torch.from_numpy(numbers)
     if device.type == 'cuda':
-        numbers = numbers.pin_memory()
-    return numbers.to(device, non_blocking=True)
-
-
-def _column(values: Values, images: Tensor) -> Tensor:
-    """One number per picture, (n, 1, 1, 1)."""
-    return _to(values, images.device).view(-1, 1, 1, 1)
-
-
-def _grey(images: Tensor) -> Tensor:
-    """(n, 1, H, W) float, whole levels, of (n, 3, H, W) BGR."""
-    blue, green, red = images.float().split(1, 1)
-    return (0.114 * blue + 0.587 * green + 0.299 * red).round_()
-
-
-def _cut(images: Tensor) -> Tensor:
-    # PIL truncates. The 1e-3 keeps rounding errors from costing a level.
-    return images.add_(1e-3).clamp_(0, 255).byte()
-
-
-def _mix(images: Tensor, uniform: Tensor, factors: Values) -> Tensor:
-    return _cut(torch.lerp(uniform, images.float(), _column(factors, images)))
-
-
-def _brightness(images: Tensor, factors: Values) -> Tensor:
-    return _cut(images * _column(factors, images))
-
-
-def _contrast(images: Tensor, factors: Values) -> Tensor:
-    mean = (_grey(images).mean((1, 2, 3), keepdim=True) + 0.5).floor_()
-    return _mix(images, mean, factors)
-
-
-def _saturation(images: Tensor, factors: Values) -> Tensor:
-    return _mix(images, _grey(images), factors)
-
-
-def _hue(images: Tensor, shifts: Values) -> Tensor:
-    blue, green, red = images.float().unbind(1)
-    largest, at = images.max(1)
-    largest = largest.float()
-    chroma = largest - images.amin(1).float()
-    safe = chroma.clamp_min(1)
-    # Hue in sixths of the circle, starting at red. Blue is channel 0.
-    sixths = torch.where(
-        at == 2, (green - blue) / safe,
-        torch.where(at == 1, 2 + (blue - red) / safe,
-                    4 + (red - green) / safe))
-    turns = [int(shift * 255) / 255 * 6 for shift in shifts]
-    sixths = sixths + _column(turns, images)[..., 0]
-    channels = []
-    for place in (1, 3, 5):  # of blue, green and red on the trapezium
-        way = (sixths + place) % 6
-        way = torch.minimum(way, 4 - way).clamp_(0, 1)
-        channels.append(largest - chroma * way)
-    return torch.stack(channels, 1).round_().byte()
-
-
-def _to_grey(images: Tensor, _: Values) -> Tensor:
-    return _grey(images).byte().expand(-1, 3, -1, -1)
-
-
-def _blur(images: Tensor, sigmas: Values) -> Tensor:
-    kernels = [blur_kernel(sigma) for sigma in sigmas]
-    half = max(len(kernel) for kernel in kernels) // 2
-    taps = torch.zeros(len(kernels), 2 * half + 1)
-    for row, kernel in zip(taps, kernels):
-        start = half - len(kernel) // 2
-        row[start:start + len(kernel)] = torch.from_numpy(kernel)
-    taps = _to(taps.tolist(), images.device).repeat_interleave(3, 0)[:, None]
-    n, _, height, width = images.shape
-    # Each channel of each picture is a separate group.
-    planes = images.float().reshape(1, n * 3, height, width)
-    planes = F.pad(planes, [half] * 4, mode='replicate')
-    planes = F.conv2d(planes, taps[:, :, None], groups=n * 3)
-    planes = F.conv2d(planes, taps[..., None], groups=n * 3)
-    return planes.view(n, 3, height, width).round_().clamp_(0, 255).byte()
-
-
-def _solarize(images: Tensor, thresholds: Values) -> Tensor:
-    return torch.where(images < _column(thresholds, images), images,
-                       255 - images)
-
-
-def _sharpness(images: Tensor, factors: Values) -> Tensor:
-    kernel = torch.ones(3, 3, device=images.device)
-    kernel[1, 1] = 5
-    kernel = (kernel / 13).expand(3, 1, 3, 3)
-    soft = images.float()
-    # PIL's filters do not change the margin.
-    soft[:, :, 1:-1, 1:-1] = F.conv2d(soft, kernel, groups=3).round_()
-    return _mix(images, soft, factors)
-
-
-def _posterize(images: Tensor, bits: Sequence[int]) -> Tensor:
-    masks = [0xFF00 >> kept & 0xFF for kept in bits]
-    return images & _to(masks, images.device, torch.uint8).view(-1, 1, 1, 1)
-
-
-def _grouped(step: Callable[[Tensor, float], Tensor], images: Tensor,
-             values: Values) -> Tensor:
-    """Call a step that takes one value, once for each value in a batch."""
-    out = images.clone()
-    for value in sorted(set(values)):
-        where = _to([i for i, one in enumerate(values) if one == value],
-                    images.device, torch.long)
-        out[where] = step(images[where], value)
-    return out
-
-
-def _translate(axis: int, images: Tensor, share: float) -> Tensor:
-    size = images.shape[2 + axis]
-    shift = int(share * size)
-    moved = torch.zeros_like(images)
-    kept = size - abs(shift)
-    if kept:
-        moved.narrow(2 + axis, max(-shift, 0),
-                     kept).copy_(images.narrow(2 + axis, max(shift, 0), kept))
-    return moved
-
-
-def _shear(axis: int, images: Tensor, slope: float) -> Tensor:
-    """Shift every row (or column) by a whole number of pixels, as PIL does."""
-    if axis == 0:
-        return _shear(1, images.transpose(2, 3), slope).transpose(2, 3)
-    _, _, height, width = images.shape
-    rows = torch.arange(height, device=images.device)[:, None]
-    columns = torch.arange(width, device=images.device)
-    # From the middle of a pixel, in double precision, to avoid ties.
-    source = (columns + 0.5 + slope * (rows + 0.5).double()).floor().long()
-    inside = (source >= 0) & (source < width)
-    source = source.clamp(0, width - 1).expand_as(images)
-    return images.gather(3, source) * inside
-
-
-OPS: Dict[str, Callable[[Tensor, Any], Tensor]] = dict(
-    brightness=_brightness,
-    contrast=_contrast,
-    saturation=_saturation,
-    hue=_hue,
-    grey=_to_grey,
-    blur=_blur,
-    solarize=_solarize,
-    flip=lambda images, _: images.flip(-1),
-    AutoContrast=lambda images, _: tv.autocontrast(images),
-    Brightness=_brightness,
-    Color=_saturation,
-    Contrast=_contrast,
-    Equalize=lambda images, _: tv.equalize(images),
-    Identity=lambda images, _: images,
-    Posterize=_posterize,
-    Rotate=partial(_grouped, tv.rotate),
-    Sharpness=_sharpness,
-    ShearX=partial(_grouped, partial(_shear, 1)),
-    ShearY=partial(_grouped, partial(_shear, 0)),
-    Solarize=_solarize,
-    TranslateX=partial(_grouped, partial(_translate, 1)),
-    TranslateY=partial(_grouped, partial(_translate, 0)))
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def run(images: Tensor, plans: Sequence[Plan]) -> Tensor:
@@ -205,18 +167,16 @@ def run(images: Tensor, plans: Sequence[Plan]) -> Tensor:
     if len(plans) != len(images):
         raise ValueError(f'{len(plans)} plans do not fit {len(images)} '
                          'pictures; pack view_plans with every picture')
-    images = images.clone()
-    for place in range(max(map(len, plans), default=0)):
-        groups: Dict[str, list] = defaultdict(list)
-        for i, plan in enumerate(plans):
-            if place < len(plan):
-                name, *value = plan[place]
-                if name in strong_ops.OPS:
-                    value = [strong_ops.strength(name, *value)]
-                groups[name].append((i, *value))
-        for name, members in groups.items():
-            places, values = zip(*members)
-            where = _to(places, images.device, torch.long)
-            chosen = images.index_select(0, where)
-            images.index_copy_(0, where, OPS[name](chosen, values))
+    changes = arrange(plans, *images.shape[2:])
+    if not changes:
+        return images
+    numbers = [
+        device_kinds.fill(kind, chosen, images) for kind, chosen in changes
+    ]
+    sizes = [len(part) for part in numbers]
+    exact = _send(np.concatenate(numbers), images.device)
+    parts = (
+        tensor.split(sizes) for tensor in (exact, exact.float(), exact.bool()))
+    for (kind, _), *values in zip(changes, *parts):
+        images = device_kinds.APPLY[kind](images, device_kinds.Values(*values))
     return images

@@ -9,7 +9,6 @@ model = dict(
     type='StrongViews',
     base='mmselfsup.BYOL',
     key_encoder='target_net',
-    data_preprocessor=dict(type='mmselfsup.SelfSupDataPreprocessor'),
     memory=dict(type='FeatureQueue', num_columns=65536, dim=256),
     alpha=1.0,
     strong_views=(2, ))

@@ -10,7 +10,6 @@ _base_ = [
 model = dict(
     type='StrongViews',
     base='mmselfsup.SimCLR',
-    data_preprocessor=dict(type='mmselfsup.SelfSupDataPreprocessor'),
     memory=dict(type='FeatureQueue', num_columns=65536, dim=128),
     alpha=1.0,
     strong_views=(2, ))

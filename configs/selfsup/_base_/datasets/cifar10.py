@@ -21,6 +21,7 @@ train_dataloader = dict(
     num_workers=4,
     drop_last=True,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='EpochSeededSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='ImageFolder', data_root=data_root, split='train'))

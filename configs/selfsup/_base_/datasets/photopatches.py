@@ -7,6 +7,7 @@ train_dataloader = dict(
     num_workers=1,
     drop_last=True,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='EpochSeededSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='PhotoPatches', split='train'))

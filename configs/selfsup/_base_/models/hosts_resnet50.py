@@ -1,5 +1,6 @@
 # Common base of the models of the hosts' own methods.
 normalization = dict(
+    type='ViewDataPreprocessor',
     mean=(123.675, 116.28, 103.53),
     std=(58.395, 57.12, 57.375),
     bgr_to_rgb=True)
