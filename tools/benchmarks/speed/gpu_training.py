@@ -147,7 +147,8 @@ class Training:
     def step(self) -> Dict[str, Tensor]:
         """Make one step; gives the losses."""
         data = dict(inputs=list(self.views), data_samples=self.samples)
-        return self.trained.train_step(data, self.wrapper)
+        losses = self.trained.train_step(data, self.wrapper)
+        return {name: value.detach() for name, value in losses.items()}
 
     def state(self) -> Dict[str, Tensor]:
         """A copy of all that a step moves, one vector each."""
