@@ -59,9 +59,9 @@ class ViewDataPreprocessor(ImgDataPreprocessor):
             tuple[list[Tensor], list | None]: The views, float32, and the
             samples.
         """
-        data: Any = self.cast_data(data)
-        return [self.normalize(view)
-                for view in data['inputs']], data.get('data_samples')
+        batch: Any = self.cast_data(data)
+        views = [self.normalize(view) for view in batch['inputs']]
+        return views, batch.get('data_samples')
 
     def normalize(self, view: Tensor) -> Tensor:
         """Swap the channels and normalise.
