@@ -5,6 +5,8 @@ from typing import Optional, Tuple
 
 # Start-of-frame markers of JPEG. C4, C8 and CC have other meanings.
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Begins a marker of Adobe's, with a place for the colours.
+_ADOBE = b'\xff\xee\0\x0eAdobe'
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 
 
@@ -38,6 +40,19 @@ def jpeg_size(data: bytes) -> Optional[Tuple[int, int]]:
         else:
             pos += 2 + (data[pos + 2] << 8 | data[pos + 3])
     return None
+
+
+def is_jpeg_of_rgb(data: bytes) -> bool:
+    """Whether a JPEG says that it holds RGB, and not luma and chroma.
+
+    Args:
+        data (bytes): A whole JPEG.
+
+    Returns:
+        bool: True for a file with Adobe's marker and its colours 0.
+    """
+    place = data.find(_ADOBE)
+    return place >= 0 and data[place + 15:place + 16] == b'\0'
 
 
 def png_size(data: bytes) -> Optional[Tuple[int, int]]:

@@ -3,14 +3,14 @@ import errno
 import io
 import os
 import stat
-from typing import Any, Optional, Union
+from typing import Any, Optional, Tuple, Union
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from .formats import PICTURE_FORMATS
-from .picture_headers import jpeg_size, png_size
+from .picture_headers import is_jpeg_of_rgb, jpeg_size, png_size
 from .picture_samples import check_bands, check_pages, rgb_samples
 
 # Large public sets contain pictures with EXIF orientation. The usual loader,
@@ -164,6 +164,22 @@ def decode_picture(data: bytes, path: str = '<bytes>') -> np.ndarray:
         # Leave out PIL's buffer object, which means nothing to a user.
         reason = str(error).split(' <_io.')[0] or type(error).__name__
         raise BrokenPictureError(path, reason) from error
+
+
+def common_jpeg_size(data: bytes) -> Optional[Tuple[int, int]]:
+    """Size of a JPEG that any decoder, also that of a GPU, reads alike.
+
+    Args:
+        data (bytes): The whole file.
+
+    Returns:
+        tuple[int, int] | None: Height and width. None for a file of another
+        kind, an incomplete or too large one, and a JPEG of CMYK or RGB.
+    """
+    size = jpeg_size(data)
+    if size is None or size[0] * size[1] > MAX_PIXELS or is_jpeg_of_rgb(data):
+        return None
+    return size[1], size[0]
 
 
 def read_picture(path: Union[str, os.PathLike]) -> np.ndarray:

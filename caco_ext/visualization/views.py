@@ -1,14 +1,14 @@
 """The views that a pipeline makes, with the random choices for each."""
 from dataclasses import dataclass, field
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from caco_ext.datasets.transforms import (MultiCrop, ViewRandomResizedCrop,
-                                          device_ops)
+from caco_ext.datasets import MultiCrop, ViewRandomResizedCrop, decode_picture
+from caco_ext.datasets.augment_data_preprocessor import finish_views
 from .panels import PALETTE, Gallery, Tile
 from .run_features import rgb_picture
 from .tiles import fit, mark
@@ -54,6 +54,14 @@ def _describe(step: tuple) -> str:
     return name if name in ('flip', 'grey') else f'{name} {value:.3g}'
 
 
+def _picture(results: Any) -> Union[None, bytes, np.ndarray]:
+    """The picture between two steps, None where there are views of it."""
+    if not isinstance(results, dict):
+        return None
+    picture = results.get('img', results.get('img_source'))
+    return picture if isinstance(picture, (bytes, np.ndarray)) else None
+
+
 class ViewRecorder:
     """Replaces the pipeline of a data set and records what it draws.
 
@@ -86,18 +94,18 @@ class ViewRecorder:
         """Run the pipeline and keep the picture before the views."""
         self.noted, self.original = [], None
         for step in self.steps:
-            before = results.get('img') if isinstance(results, dict) else None
+            before = _picture(results)
             results = step(results)
             if results is None:
                 return None
-            after = results.get('img') if isinstance(results, dict) else None
-            if isinstance(before, np.ndarray) and not isinstance(
-                    after, np.ndarray) and self.original is None:
-                self.original = before
+            if before is not None and _picture(
+                    results) is None and self.original is None:
+                self.original = decode_picture(before) if isinstance(
+                    before, bytes) else before
         return results
 
     def _listen(self, multi: MultiCrop) -> None:
-        self.on_device = multi.on_device
+        self.on_device = bool(multi.on_device)
         for pipeline, left in zip(multi.pipelines, multi._left):
             for step in [*pipeline.transforms, *left]:
                 if isinstance(step, ViewRandomResizedCrop):
@@ -105,12 +113,14 @@ class ViewRecorder:
                 elif hasattr(step, 'plan'):
                     step.plan = self._noting_plan(step.plan)
         multi.pipelines = [self._begin(p) for p in multi.pipelines]
+        for crop in multi._crops:  # nothing calls the pipelines
+            setattr(crop, 'draw_box', self._begin(crop.draw_box))
 
     def _begin(self, pipeline: Callable) -> Callable:
 
-        def run(results: dict) -> Any:
+        def run(*args: Any) -> Any:
             self.noted.append(View())
-            return pipeline(results)
+            return pipeline(*args)
 
         return run
 
@@ -143,11 +153,10 @@ class ViewRecorder:
         """
         item = self.dataset[index]
         if self.on_device:
-            plans = item['data_samples'].get('view_plans')
-            item['inputs'] = [
-                device_ops.run(view[None], [plan])[0]
-                for view, plan in zip(item['inputs'], plans)
-            ]
+            finished = finish_views([view[None] for view in item['inputs']],
+                                    [item['data_samples']],
+                                    torch.device('cpu'))
+            item['inputs'] = [view[0] for view in finished]
         count = len(item['inputs'])
         # Only MultiCrop is recorded.
         views = self.noted if len(

@@ -29,16 +29,18 @@ def config(folder, on_device=False, steps=STEPS, views=(2, 1)):
     multi = dict(
         type='MultiCrop',
         num_views=list(views),
-        on_device=on_device,
+        on_device='crop' if on_device == 'crop' else bool(on_device),
         transforms=[[dict(type='ViewRandomResizedCrop', size=size), steps]
                     for size in (16, 8)[:len(views)]])
     pack = dict(
         type='mmselfsup.PackSelfSupInputs',
-        meta_keys=['img_path'] + ['view_plans'] * on_device)
+        meta_keys=['img_path'] + ['view_plans'] * bool(on_device) +
+        ['img_source'] * (on_device == 'crop'))
+    load = dict(type='LoadImage', on_device=on_device == 'crop')
     dataset = dict(
         type='ImageFolder',
         data_root=str(folder),
-        pipeline=[dict(type='LoadImage'), multi, pack])
+        pipeline=[load, multi, pack])
     return Config(
         dict(
             default_scope='mmselfsup', train_dataloader=dict(dataset=dataset)))
@@ -96,6 +98,17 @@ def test_steps_left_to_the_device_are_carried_out(labelled):
             # crops are drawn before all steps there, so only the count agrees
             assert len(b.draws) >= 4 and a.picture.shape == b.picture.shape
             assert b.box is not None
+
+
+def test_crops_left_to_the_device_are_cut(labelled):
+    """The folder has PNGs, which a worker decodes."""
+    host = make_views(config(labelled), 3)
+    device = make_views(config(labelled, on_device='crop'), 3)
+    for one, other in zip(host, device):
+        assert (one.original == other.original).all()
+        for a, b in zip(one.views, other.views):
+            assert (a.box, a.draws) == (b.box, b.draws)
+            assert np.abs(a.picture.astype(int) - b.picture).mean() < 3
 
 
 def test_strong_augmentation_is_said(labelled):

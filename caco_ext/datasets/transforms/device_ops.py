@@ -142,8 +142,16 @@ def arrange(plans: Sequence[Plan], height: int,
             for place in sorted(places)]
 
 
-def _send(numbers: np.ndarray, device: torch.device) -> Tensor:
-    """Send numbers to the device without waiting for it."""
+def send(numbers: np.ndarray, device: torch.device) -> Tensor:
+    """Send an array to the device without waiting for it.
+
+    Args:
+        numbers (np.ndarray): The array.
+        device (torch.device): The device.
+
+    Returns:
+        Tensor: The same numbers there.
+    """
     tensor = torch.from_numpy(numbers)
     if device.type == 'cuda':
         tensor = tensor.pin_memory()
@@ -174,7 +182,7 @@ def run(images: Tensor, plans: Sequence[Plan]) -> Tensor:
         device_kinds.fill(kind, chosen, images) for kind, chosen in changes
     ]
     sizes = [len(part) for part in numbers]
-    exact = _send(np.concatenate(numbers), images.device)
+    exact = send(np.concatenate(numbers), images.device)
     parts = (
         tensor.split(sizes) for tensor in (exact, exact.float(), exact.bool()))
     for (kind, _), *values in zip(changes, *parts):

@@ -1,7 +1,7 @@
 """The first step of a pipeline: reading the picture."""
 from mmengine.registry import TRANSFORMS
 
-from ..pictures import decode_picture, read_content
+from ..pictures import common_jpeg_size, decode_picture, read_content
 from .base import BaseTransform, Results
 
 
@@ -22,22 +22,36 @@ class LoadImage(BaseTransform):
     Added Keys:
 
     - img: (H, W, 3) uint8, BGR
+    - img_source: instead of img with ``on_device``
     - img_shape: (H, W)
     - ori_shape: (H, W)
+
+    Args:
+        on_device (bool): Leave JPEGs to the model's device, and only read
+            them. ``MultiCrop(on_device='crop')`` must follow. Files of other
+            kinds are decoded here. Defaults to False.
 
     Raises:
         BrokenPictureError: While loading, if the picture cannot be read.
         OSError: While loading, if the machine or the storage fails.
     """
 
+    def __init__(self, on_device: bool = False) -> None:
+        self.on_device = on_device
+
     def transform(self, results: Results) -> Results:
         """Read the picture."""
         path = results['img_path']
-        img = results.get('img')
-        if img is None:
-            data = results.pop('img_bytes', None)
-            if data is None:
-                data = read_content(path)
-            img = results['img'] = decode_picture(data, path)
-        results['img_shape'] = results['ori_shape'] = img.shape[:2]
+        source = results.pop('img', None)
+        shape = None
+        if source is None:
+            source = results.pop('img_bytes', None)
+            if source is None:
+                source = read_content(path)
+            if self.on_device:
+                shape = common_jpeg_size(source)
+            if shape is None:
+                source = decode_picture(source, path)
+        results['img_source' if self.on_device else 'img'] = source
+        results['img_shape'] = results['ori_shape'] = shape or source.shape[:2]
         return results

@@ -172,17 +172,19 @@ class MultiCrop(BaseTransform):
 
     Required keys: img and those of the transforms. Modified key: img, a list
     of ``total_views`` arrays, in the order of ``num_views``. Added key with
-    ``on_device``: view_plans, a plan for each view.
+    ``on_device``: view_plans, a plan for each view. With 'crop' the required
+    key is img_source of ``LoadImage(on_device=True)``, and img is empty.
 
     Args:
         transforms (list[list[dict]]): Pipelines, one per kind of view. Nested
             lists are flattened, so that configs can share the steps after
             the crop.
         num_views (int | list[int]): How many views of each kind.
-        on_device (bool): Only draw the random steps after the crop. The
-            model's :class:`AugmentDataPreprocessor` then applies them on its
-            device. The packing step must have ``view_plans`` among its
-            ``meta_keys``. Defaults to False.
+        on_device (bool | str): True only draws the random steps after the
+            crop. The model's :class:`AugmentDataPreprocessor` then applies
+            them on its device. The packing step must have ``view_plans``
+            among its ``meta_keys``. 'crop' draws the crop, too, and the
+            packing step needs ``img_source`` as well. Defaults to False.
 
     Raises:
         ValueError: If the two lists do not match, a number is not positive,
@@ -200,7 +202,10 @@ class MultiCrop(BaseTransform):
     def __init__(self,
                  transforms: Sequence[Sequence[Any]],
                  num_views: Union[int, Sequence[int]],
-                 on_device: bool = False) -> None:
+                 on_device: Union[bool, str] = False) -> None:
+        if on_device not in (False, True, 'crop'):
+            raise ValueError("on_device must be False, True or 'crop', got "
+                             f'{on_device!r}')
         if isinstance(num_views, int):
             num_views = [num_views]
         if len(num_views) != len(transforms):
@@ -217,6 +222,8 @@ class MultiCrop(BaseTransform):
         self._left: List[List[RandomStep]] = [[] for _ in self.pipelines]
         if on_device:
             self._left = [self._split_off(p) for p in self.pipelines]
+        self._crops = [self._only_crop(p)
+                       for p in self.pipelines] if on_device == 'crop' else []
 
     @staticmethod
     def _split_off(pipeline: Compose) -> List[RandomStep]:
@@ -235,6 +242,16 @@ class MultiCrop(BaseTransform):
         pipeline.transforms = steps[:first]
         return steps[first:]
 
+    @staticmethod
+    def _only_crop(pipeline: Compose) -> ViewRandomResizedCrop:
+        """The crop of a pipeline that has nothing else to do in a worker."""
+        steps = pipeline.transforms
+        if len(steps) != 1 or not isinstance(steps[0], ViewRandomResizedCrop):
+            raise ValueError(
+                "on_device='crop' needs one ViewRandomResizedCrop in front of "
+                f'the random steps, got {steps}; set on_device=True')
+        return steps[0]
+
     @property
     def total_views(self) -> int:
         """int: Number of views of a picture."""
@@ -242,6 +259,11 @@ class MultiCrop(BaseTransform):
 
     def transform(self, results: Results) -> Results:
         """Make the views, in the layout of :func:`by_planes`."""
+        if self.on_device == 'crop':
+            return self._draw_all(results)
+        if 'img' not in results:
+            raise ValueError('LoadImage(on_device=True) left the picture to '
+                             "the device; set on_device='crop' in MultiCrop")
         # All views start from this array. A transform that writes into it
         # would spoil the other views; now it raises an error.
         results['img'].flags.writeable = False
@@ -256,9 +278,22 @@ class MultiCrop(BaseTransform):
             results['view_plans'] = plans
         return results
 
+    def _draw_all(self, results: Results) -> Results:
+        """Draw crops and steps; a plan begins with its crop."""
+        if 'img_source' not in results:
+            raise ValueError("MultiCrop(on_device='crop') needs "
+                             'LoadImage(on_device=True) in front')
+        results['view_plans'] = [[
+            ('crop', *crop.draw_box(*results['img_shape']), crop.size),
+            *(one for step in left for one in step.plan())
+        ] for crop, left, count in zip(self._crops, self._left, self.num_views)
+                                 for _ in range(count)]
+        results['img'] = []
+        return results
+
     def __repr__(self) -> str:
         kinds = ', '.join(
             f'{count} x {pipeline}'
             for count, pipeline in zip(self.num_views, self.pipelines))
         return (f'{self.__class__.__name__}({kinds}, '
-                f'on_device={self.on_device})')
+                f'on_device={self.on_device!r})')

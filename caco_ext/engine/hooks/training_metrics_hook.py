@@ -151,7 +151,7 @@ class TrainingMetricsHook(Hook):
                          data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
         """Write the metrics to the message hub."""
-        self._images += len(data_batch['inputs'][0]) * get_world_size()
+        self._images += len(data_batch['data_samples']) * get_world_size()
         last = batch_idx + 1 == len(runner.train_dataloader)
         if not last and not self.every_n_inner_iters(batch_idx, self.interval):
             return
