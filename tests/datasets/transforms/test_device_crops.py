@@ -10,6 +10,7 @@ from PIL import Image
 
 from caco_ext.datasets import LoadImage, MultiCrop, photo_patches
 from caco_ext.datasets.transforms import device_crops
+from tests.helpers.device_counts import on_fake_gpu
 from tests.helpers.picture_files import encode, smooth
 from tests.helpers.tiny_runs import record, train
 
@@ -164,3 +165,17 @@ def test_a_run_trains_from_files(folder, tmp_path):
         train_dataloader__num_workers=1,
         train_dataloader__dataset__pipeline=steps)
     assert runner.iter == 6 and len(record(tmp_path)) == 6
+
+
+def test_crops_wait_for_nothing(monkeypatch):
+
+    def call(_):
+        pictures = [
+            torch.empty(3, height, 20, dtype=torch.uint8, device='cuda')
+            for height in (30, 20)
+        ]
+        boxes = [[(1, 2, 9, 8), (0, 0, 20, 20)]] * 2
+        return device_crops.cut_views(pictures, boxes, [8, 4])
+
+    waits = on_fake_gpu(monkeypatch, torch.nn.Identity, call)
+    assert waits.found == [] and waits.copied == 1
