@@ -27,15 +27,15 @@ def get_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = make_parser(__doc__)
     for name, value, text in (
-        ('bank', 1281167, 'features to search'),
-        ('queries', 50000, 'features to classify'),
-        ('dim', 512, 'their width'),
-        ('classes', 1000, 'classes'),
-        ('sample', 64, 'queries to check'),
-        ('threads', 1, "torch's threads"),
+        ('--bank', 1281167, 'features to search'),
+        ('--queries', 50000, 'features to classify'),
+        ('--dim', 512, 'their width'),
+        ('--classes', 1000, 'classes'),
+        ('--sample', 64, 'queries to check'),
+        ('--threads', 1, "torch's threads"),
     ):
         parser.add_argument(
-            f'--{name}', type=int, default=value, help=f'{text}: {value}')
+            name, type=int, default=value, help=f'{text}: {value}')
     parser.add_argument(
         '--k', type=int, nargs='+', default=[20, 200], help='neighbours')
     parser.add_argument(
