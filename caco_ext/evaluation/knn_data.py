@@ -13,9 +13,9 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader, Dataset
 
 from .features import preserve_rng
-from .knn import check_knn_options
 from .labelled import (build_feature_loader, choose_share, read_labels,
                        translate_labels)
+from .nearest import check_knn_options
 
 PARTS = ('train_dataset', 'test_dataset')
 # Options of a data set that do not change which pictures it has.

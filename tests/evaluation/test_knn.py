@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from caco_ext.evaluation import (knn, knn_accuracy, knn_predict, knn_scores,
-                                 nearest_neighbours)
+                                 nearest, nearest_neighbours)
 
 REFERENCE = osp.join(
     osp.dirname(__file__), '../data/reference/knn_world1_rank0.npz')
@@ -64,7 +64,7 @@ def test_reference_predictions():
 @pytest.mark.parametrize('limit', [2**27, 3600, 300])
 def test_scores_equal_loops(monkeypatch, k, temperature, limit):
     """Also in blocks of 50 and of 4 bank rows, and of nine queries."""
-    monkeypatch.setattr(knn, 'CPU_BYTES', limit)
+    monkeypatch.setattr(nearest, 'CPU_BYTES', limit)
     bank, labels, query, _ = make_problem()
     scores = knn_scores(bank, labels, query, k, temperature, 8)
     expected = loop_scores(bank, labels, query, k, temperature, 8)
@@ -200,7 +200,7 @@ def test_each_bank_row_is_copied_to_a_gpu_once(monkeypatch, free, cached):
 
 def test_votes_take_no_memory_for_labels_that_do_not_occur(monkeypatch):
     """Labels near 10^12, in blocks of three queries."""
-    monkeypatch.setattr(knn, 'CPU_BYTES', 6 * 3 * knn.BYTES_OF_A_VOTE)
+    monkeypatch.setattr(nearest, 'CPU_BYTES', 6 * 3 * knn.BYTES_OF_A_VOTE)
     voted = []
 
     def watched(cosines, labels, temperature, num_classes, vote=knn.vote):

@@ -3,12 +3,12 @@ import json
 
 import pytest
 
-from caco_ext.evaluation import knn
+from caco_ext.evaluation import knn, nearest
 
 
 def test_blocks_are_exact(call_tool, capsys, monkeypatch):
     """100 blocks of the bank, 20 of the votes."""
-    monkeypatch.setattr(knn, 'CPU_BYTES', 2 * 4 * 16 * 40)
+    monkeypatch.setattr(nearest, 'CPU_BYTES', 2 * 4 * 16 * 40)
     call_tool('benchmarks/measure_knn', '--bank', 4000, '--queries', 60,
               '--dim', 16, '--classes', 20, '--sample', 30)
     found = json.loads(capsys.readouterr().out)
