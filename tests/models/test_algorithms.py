@@ -97,7 +97,8 @@ class _Overflow(torch.autograd.Function):
 
 def test_a_step_that_the_scaler_skips_moves_nothing():
     model = build('CaCo')
-    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
+    wrapper = AmpOptimWrapper(
+        optimizer=sgd(model), dtype='bfloat16', loss_scale=2.**16)
     inputs = pictures(model.num_views)
     start = model.memory.columns.clone()
     with wrapper.optim_context(model):
