@@ -24,8 +24,8 @@ def test_parts_make_up_the_step(call_tool, tmp_path, capsys):
         'optimizer', 'bank', 'rest'
     ]
     assert all(value >= 0 for value in parts.values())
-    # Backward costs more than the keys' pass, which has no gradient.
-    assert parts['backward'] > parts['keys'] > parts['ema']
+    # An update of weights costs less than passes through the network.
+    assert min(parts['backward'], parts['keys']) > parts['ema']
     # Inner parts are not counted twice.
     assert 4 / line['images_per_second'] * 4 < whole
     assert sum(parts.values()) < 2 * 4 / line['images_per_second']

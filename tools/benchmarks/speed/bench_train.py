@@ -149,7 +149,7 @@ def main(args: argparse.Namespace) -> None:
             batch = fetch()
             step(batch, optim_wrapper=wrapper)
             table.append(dict(clock.seconds))
-            sizes.append(len(batch['inputs'][0]))
+            sizes.append(len(batch['data_samples']))
     table = table[args.warm_up:]
     whole = [sum(row.values()) for row in table]
     speeds = [size / total for size, total in zip(sizes[args.warm_up:], whole)]
