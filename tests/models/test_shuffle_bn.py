@@ -93,6 +93,30 @@ def test_keys_equal_those_of_a_gather_by_hand():
             torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
+def test_the_permutation_changes_from_step_to_step(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(shuffle_bn, 'batch_shuffle', lambda images, key:
+                        (images, drawn.append(key)))
+    monkeypatch.setattr(shuffle_bn, 'batch_unshuffle', lambda x, _: x)
+
+    def step():
+        encode = shuffle_bn.shuffled(lambda images: images)
+        for _ in range(2):
+            encode(torch.zeros(1))
+
+    hub = MessageHub.get_instance('without a runner')
+    monkeypatch.setattr(MessageHub, 'get_current_instance', lambda: hub)
+    for _ in range(2):
+        step()
+    assert len(set(drawn)) == 4
+    # A resumed run draws the same again.
+    drawn.clear()
+    hub.update_info('iter', 5)
+    for _ in range(2):
+        step()
+    assert drawn == [(5, 0, 0), (5, 0, 1)] * 2
+
+
 def test_only_batch_statistics_of_single_ranks_need_it(monkeypatch):
     plain = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     assert not needs_shuffle(plain)

@@ -11,6 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from caco_ext.ops import batch_shuffle, batch_unshuffle
 
+# Steps of loops that do not report their iteration.
+_unreported = count()
+
 Features = TypeVar('Features', Tensor, Tuple[Tensor, ...])
 
 
@@ -42,7 +45,8 @@ def shuffled(
 
     The permutation depends on the iteration (in the fill of a bank, on its
     step) and counts the calls. So all ranks know it, and a resumed run draws
-    it again. Without an mmengine Runner it is the same in each iteration.
+    it again. Without an mmengine Runner it depends on how often this function
+    was called, which all ranks do alike.
 
     Args:
         encode (Callable): Encodes images, (N, 3, H, W), as (N, C) or as a
@@ -55,6 +59,8 @@ def shuffled(
     steps: List[int] = [
         hub.get_info(name, 0) for name in ('iter', 'fill_step')
     ]
+    if 'iter' not in hub.runtime_info:
+        steps = [next(_unreported)]
     calls = count()
 
     def encode_elsewhere(images: Tensor) -> Features:
