@@ -129,8 +129,7 @@ def cpus_per_process(argv: Sequence[str]) -> int:
     cfg = read_config(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     workers = [
-        one['num_workers']
-        for one in (cfg, cfg.get('train_dataloader') or {})
+        one['num_workers'] for one in (cfg, cfg.get('train_dataloader') or {})
         if 'num_workers' in one
     ]
     return 1 + max(workers, default=4)
