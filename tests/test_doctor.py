@@ -1,4 +1,6 @@
+import os.path as osp
 import re
+import shlex
 import sys
 
 import pytest
@@ -100,5 +102,6 @@ def test_a_gpu_is_to_be_checked(monkeypatch):
     monkeypatch.setattr(doctor, 'gpus', lambda: ['H200', 'H200'])
     finding = doctor._device()
     assert finding.state == 'ok' and finding.what.startswith('GPU: H200, H200')
-    tool = re.search(r'python (\S+gpu_check\.py)$', finding.what)[1]
+    python, tool = shlex.split(finding.what.rpartition(': ')[2])
+    assert python == 'python' and osp.basename(tool) == 'gpu_check.py'
     assert open(tool).read().startswith('"""Check a GPU')
